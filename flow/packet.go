@@ -1,0 +1,114 @@
+package flow
+
+import "net/netip"
+
+// Transport is the transport protocol of a Flow, by its number in IANA's
+// "Protocol Numbers" registry, as in IPFIX protocolIdentifier (RFC 7012).
+type Transport uint8
+
+// The transports whose headers carry port numbers.
+const (
+	TCP     Transport = 6
+	UDP     Transport = 17
+	DCCP    Transport = 33
+	SCTP    Transport = 132
+	UDPLite Transport = 136
+)
+
+// String returns the lower-case name that ECS network.transport uses.
+func (t Transport) String() string {
+	switch t {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case DCCP:
+		return "dccp"
+	case SCTP:
+		return "sctp"
+	case UDPLite:
+		return "udplite"
+	}
+	return "unknown"
+}
+
+// TCPFlags are the control bits of a TCP header (RFC 9293 section 3.1), or the
+// union of those bits over a direction of a Flow.
+type TCPFlags uint8
+
+// The control bits in the order of the header.
+const (
+	FIN TCPFlags = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+	URG
+	ECE
+	CWR
+)
+
+// Marks say what a Packet is beside its counts.
+type Marks uint8
+
+const (
+	// Reverse: the sender is the Key's second endpoint.
+	Reverse Marks = 1 << iota
+	// Timeless: the capture gave no time (a pcapng Simple Packet); Time is that
+	// of the clock, and has no part in the Flow's start and end.
+	Timeless
+	// Request: the packet opens an association (SCTP INIT, DCCP Request).
+	Request
+	// Response: the packet answers such a request (SCTP INIT ACK, DCCP Response).
+	Response
+	// Group: the receiver is a multicast or broadcast address.
+	Group
+	// LaterFragment: a fragment without a transport header, joined to its Flow.
+	LaterFragment
+	// Data: the transport carries payload octets, by the length fields.
+	Data
+)
+
+// Packet is what the meter needs to know of one packet at one nesting level:
+// a digest of its headers. It holds no pointer and none of the packet's bytes.
+type Packet struct {
+	Key Key
+	// Time is when the packet was seen, in nanoseconds since the Unix epoch.
+	Time int64
+	// Octets counts from the IP header on, by the header's own length field.
+	Octets uint32
+	// Tunnel is one more than the index in Batch.Tunnels of the tunnel that the
+	// packet came through; 0 for the outermost level.
+	Tunnel uint32
+	Flags  TCPFlags
+	Marks  Marks
+}
+
+// A Tunnel is what is around the inner level of a tunnelled packet.
+type Tunnel struct {
+	Type TunnelType
+	ID   uint32 // VNI, TEID, GRE key or session, as the type has it
+	// Outer is the level around, without ports where that level has none.
+	Outer Key
+	// OuterProtocol is the outer level's IP protocol number.
+	OuterProtocol uint8
+}
+
+// TunnelType names how the inner packet was carried.
+type TunnelType uint8
+
+// A Batch is a run of packets in capture order. Packets of one frame stand
+// side by side, the outermost level first.
+type Batch struct {
+	Packets []Packet
+	Tunnels []Tunnel
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.Packets = b.Packets[:0]
+	b.Tunnels = b.Tunnels[:0]
+}
+
+// An Endpoint is one side of a Flow: an address without zone, and a port.
+type Endpoint = netip.AddrPort
