@@ -1,0 +1,46 @@
+package capture
+
+import "errors"
+
+// Frame is one captured packet.
+type Frame struct {
+	Data      []byte   // as captured, from the link header on; valid until the next call of Next
+	Time      int64    // Unix nanoseconds, may be negative; 0 if Timeless
+	Timeless  bool     // no timestamp was recorded (pcapng Simple Packet Block)
+	Length    uint32   // octets on the wire, as the capture states it: usually >= len(Data), not always
+	Link      LinkType // what the first octet of Data belongs to
+	Interface uint32   // ordinal of the interface or device within its source, from 0
+}
+
+// Stats are the counters of a source since it was opened.
+type Stats struct {
+	Packets uint64 // frames that Next returned
+	Bytes   uint64 // octets in their Data
+
+	// Losses, as far as the source knows of them: those of a savefile are
+	// the ones that a capturing program wrote into it (pcapng Interface
+	// Statistics Blocks), summed over its interfaces.
+	KernelDrops    uint64 // arrived, and found no room in the capture buffer
+	InterfaceDrops uint64 // lost by the network interface or its driver
+
+	// SkippedBlocks counts pcapng blocks that are no packets and were
+	// passed over: custom, name resolution, secrets, unknown ones.
+	SkippedBlocks uint64
+}
+
+// Errors that callers can test for with errors.Is.
+var (
+	// ErrTick is what Next of a live source returns when no packet came
+	// within the read timeout. It is not an end: call Next again.
+	ErrTick = errors.New("no packet within the read timeout")
+
+	// ErrTruncated says that a savefile ends in the middle of a packet,
+	// a header or a compressed stream. All packets before were delivered.
+	ErrTruncated = errors.New("file is cut short")
+
+	// ErrNotCapture says that a file is neither pcap nor pcapng.
+	ErrNotCapture = errors.New("not a pcap or pcapng file")
+
+	// ErrClosed is what Next returns after Close.
+	ErrClosed = errors.New("source is closed")
+)
