@@ -192,7 +192,15 @@ office() {
     in_ desk ncat -w 4 $server 23 </dev/null || true   # the firewall: no answer
 } >>"$work/client.log" 2>&1
 
-# record HOST FILE TCPDUMP-OPTION... COMMAND: see its uses below.
+# errand is little traffic, for the captures that show a link type or a clock.
+errand() {
+    in_ "$1" dig +short www.office.example
+    in_ "$1" curl -s -I http://$server/
+    in_ "$1" curl -s -I "http://[$server6]/"
+    lines 2 | in_ "$1" ncat -i 1 $server 42000 || true
+} >>"$work/client.log" 2>&1
+
+# record HOST FILE TCPDUMP-OPTIONS COMMAND... writes what tcpdump sees while the command runs.
 record() {
     local host=$1 file=$2 options=$3
     # shellcheck disable=SC2086 # several options in one word
@@ -212,3 +220,6 @@ record() {
 network
 services
 record router office.pcap '-i lan' office
+record server sll.pcap '-i any -y LINUX_SLL' errand desk
+record server sll2.pcap '-i any -y LINUX_SLL2' errand laptop
+record server loopback.pcap '-i lo --time-stamp-precision=nano' errand server
