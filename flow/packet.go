@@ -67,6 +67,10 @@ const (
 	LaterFragment
 	// Data: the transport carries payload octets, by the length fields.
 	Data
+	// Unreachable: an ICMP error says that what the sender sent did not arrive.
+	// Key and Reverse are those of the packet that the error quotes. It is a
+	// signal and no packet of the Flow: it carries no counts and no flags.
+	Unreachable
 )
 
 // Packet is what the meter needs to know of one packet at one nesting level:

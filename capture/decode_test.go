@@ -1,0 +1,508 @@
+package capture
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/portwatch/portwatch/flow"
+)
+
+// The constructors below nest as headers do: each one takes what it carries,
+// and fills in lengths. Checksums are zero; nobody looks at them.
+
+// octets reads hexadecimal digits; spaces are free.
+func octets(s string) []byte {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// header is a header in hexadecimal digits, and what it carries.
+func header(h string, carried ...[]byte) []byte {
+	return append(octets(h), slices.Concat(carried...)...)
+}
+
+func u16(n int) []byte { return []byte{byte(n >> 8), byte(n)} }
+
+// zeros is payload that means nothing.
+func zeros(n int) []byte { return make([]byte, n) }
+
+// ethernet is a frame between two stations.
+func ethernet(etherType int, carried ...[]byte) []byte {
+	return slices.Concat(octets("02 00 00 00 00 02 02 00 00 00 00 01"), u16(etherType), slices.Concat(carried...))
+}
+
+// broadcast is a frame to all stations.
+func broadcast(etherType int, carried ...[]byte) []byte {
+	return slices.Concat(octets("ff ff ff ff ff ff 02 00 00 00 00 01"), u16(etherType), slices.Concat(carried...))
+}
+
+// vlan is what follows the EtherType of a tag: the id, and the next type.
+func vlan(id, etherType int, carried ...[]byte) []byte {
+	return slices.Concat(u16(id), u16(etherType), slices.Concat(carried...))
+}
+
+// mpls is one label, the last one of its stack if bottom.
+func mpls(label int, bottom bool, carried ...[]byte) []byte {
+	word := label << 12
+	if bottom {
+		word |= 1 << 8
+	}
+	return slices.Concat(u16(word>>16), u16(word&0xffff), slices.Concat(carried...))
+}
+
+// pppoe is a session's header.
+func pppoe(carried ...[]byte) []byte {
+	payload := slices.Concat(carried...)
+	return slices.Concat(octets("11 00 00 07"), u16(len(payload)), payload)
+}
+
+// ip4 is an IPv4 packet without options.
+func ip4(protocol int, src, dst string, carried ...[]byte) []byte {
+	return ip4fragment(0, 0, protocol, src, dst, carried...)
+}
+
+// ip4fragment has the flags and offset field of a fragment.
+func ip4fragment(id, offset, protocol int, src, dst string, carried ...[]byte) []byte {
+	payload := slices.Concat(carried...)
+	s, d := netip.MustParseAddr(src).As4(), netip.MustParseAddr(dst).As4()
+	return slices.Concat(octets("45 00"), u16(20+len(payload)), u16(id), u16(offset),
+		[]byte{64, byte(protocol), 0, 0}, s[:], d[:], payload)
+}
+
+// ip6 is an IPv6 packet; extension headers are part of what it carries.
+func ip6(next int, src, dst string, carried ...[]byte) []byte {
+	payload := slices.Concat(carried...)
+	s, d := netip.MustParseAddr(src).As16(), netip.MustParseAddr(dst).As16()
+	return slices.Concat(octets("60 00 00 00"), u16(len(payload)), []byte{byte(next), 64}, s[:], d[:], payload)
+}
+
+// tcp is a segment with the flags.
+func tcp(src, dst int, flags flow.TCPFlags, carried ...[]byte) []byte {
+	return slices.Concat(u16(src), u16(dst), zeros(8), []byte{0x50, byte(flags)}, zeros(6), slices.Concat(carried...))
+}
+
+// udp is a datagram; UDP-Lite's header has the same shape.
+func udp(src, dst int, carried ...[]byte) []byte {
+	payload := slices.Concat(carried...)
+	return slices.Concat(u16(src), u16(dst), u16(8+len(payload)), zeros(2), payload)
+}
+
+// sctp is a packet of chunks.
+func sctp(src, dst int, chunks ...[]byte) []byte {
+	return slices.Concat(u16(src), u16(dst), zeros(8), slices.Concat(chunks...))
+}
+
+// dccp is a packet of the type, with a header of twelve octets.
+func dccp(src, dst, kind int, carried ...[]byte) []byte {
+	return slices.Concat(u16(src), u16(dst), octets("03 00 00 00"), []byte{byte(kind << 1)}, zeros(3), slices.Concat(carried...))
+}
+
+// The packets that most frames below carry: 28 octets of IPv4, 48 of IPv6.
+var (
+	plain4 = ip4(17, "10.0.0.1", "10.0.0.2", udp(1000, 53))
+	plain6 = ip6(17, "fd00::1", "fd00::2", udp(1000, 53))
+)
+
+const (
+	is4 = "with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 28"
+	is6 = "with_ports | udp [fd00::1]:1000 > [fd00::2]:53 48"
+)
+
+// describe puts a frame's class and levels into a line: endpoints in the
+// direction of the packet, octets, then what else there is to say.
+func describe(class Class, b *flow.Batch) string {
+	var s strings.Builder
+	s.WriteString(class.String())
+	for _, p := range b.Packets {
+		from, to := p.Key.Endpoints()
+		if p.Marks&flow.Reverse != 0 {
+			from, to = to, from
+		}
+		fmt.Fprintf(&s, " | %s %s > %s %d", p.Key.Transport(), from, to, p.Octets)
+		if p.Flags != 0 {
+			fmt.Fprintf(&s, " flags %#02x", uint8(p.Flags))
+		}
+		for _, m := range markNames {
+			if p.Marks&m.mark != 0 {
+				s.WriteString(" " + m.name)
+			}
+		}
+		if n, outer, inner := p.Key.VLANs(); n > 0 {
+			fmt.Fprintf(&s, " vlans %d: %d %d", n, outer, inner)
+		}
+	}
+	return s.String()
+}
+
+var markNames = []struct {
+	mark flow.Marks
+	name string
+}{
+	{flow.Request, "request"},
+	{flow.Response, "response"},
+	{flow.Group, "group"},
+	{flow.LaterFragment, "later-fragment"},
+	{flow.Data, "data"},
+	{flow.Unreachable, "unreachable"},
+	{flow.Timeless, "timeless"},
+}
+
+// decodeOne decodes a frame that was captured whole.
+func decodeOne(d *Decoder, link LinkType, data []byte) string {
+	var b flow.Batch
+	data = slices.Clip(data)
+	class := d.Decode(&Frame{Data: data, Length: uint32(len(data)), Link: link}, &b)
+	return describe(class, &b)
+}
+
+// A frameTest is a frame and its description.
+type frameTest struct {
+	name  string
+	link  LinkType
+	frame []byte
+	want  string
+}
+
+func runFrameTests(t *testing.T, tests []frameTest) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := NewDecoder(DecoderOptions{})
+			if got := decodeOne(d, test.link, test.frame); got != test.want {
+				t.Errorf("got  %s\nwant %s\nframe %x", got, test.want, test.frame)
+			}
+			if c := d.Counters(); c.Read() != 1 || c.Panics != 0 {
+				t.Errorf("counted %d times, %d panics", c.Read(), c.Panics)
+			}
+		})
+	}
+}
+
+func TestLinkLayers(t *testing.T)      { runFrameTests(t, linkTests()) }
+func TestNetworkLayers(t *testing.T)   { runFrameTests(t, networkTests()) }
+func TestTransportLayers(t *testing.T) { runFrameTests(t, transportTests()) }
+func TestUnreachable(t *testing.T)     { runFrameTests(t, unreachableTests()) }
+
+// allFrames are the frames of all tables.
+func allFrames() []frameTest {
+	return slices.Concat(linkTests(), networkTests(), transportTests(), unreachableTests())
+}
+
+func linkTests() []frameTest {
+	const e = LinkEthernet
+	return []frameTest{
+		{"ethernet ipv4", e, ethernet(0x0800, plain4), is4},
+		{"ethernet ipv6", e, ethernet(0x86dd, plain6), is6},
+		{"ethernet padding", e, ethernet(0x0800, plain4, zeros(18)), is4},
+		{"ethernet arp", e, ethernet(0x0806, zeros(28)), "non_ip"},
+		{"ethernet cut", e, zeros(13), "non_ip"},
+		{"ethernet empty", e, nil, "non_ip"},
+		{"ethernet without payload", e, ethernet(0x0800), "bad_ip"},
+		{"neither length nor type", e, ethernet(1501, plain4), "non_ip"},
+		{"802.3 llc ip", e, ethernet(31, header("06 06 03", plain4)), is4},
+		{"802.3 snap", e, ethernet(36, header("aa aa 03 00 00 00 08 00", plain4)), is4},
+		{"802.3 snap 802.1H", e, ethernet(36, header("aa aa 03 00 00 f8 08 00", plain4)), is4},
+		{"802.3 snap cisco", e, ethernet(36, header("aa aa 03 00 00 0c 20 00", plain4)), "non_ip"},
+		{"802.3 spanning tree", e, ethernet(38, header("42 42 03", zeros(35))), "non_ip"},
+		{"802.3 length ends the packet", e, ethernet(8+20, header("aa aa 03 00 00 00 08 00", plain4)), "bad_transport"},
+		{"802.3 llc with sequence numbers", e, ethernet(32, header("06 06 00 00", plain4)), "non_ip"},
+		{"802.3 llc cut", e, ethernet(2, octets("aa aa")), "non_ip"},
+		{"802.3 snap cut", e, ethernet(7, octets("aa aa 03 00 00 00 08")), "non_ip"},
+		{"jumbo llc", e, ethernet(0x8870, header("aa aa 03 00 00 00 86 dd", plain6)), is6},
+
+		{"vlan", e, ethernet(0x8100, vlan(5, 0x0800, plain4)), is4 + " vlans 1: 5 0"},
+		{"vlan priority only", e, ethernet(0x8100, vlan(0x6000, 0x0800, plain4)), is4},
+		{"qinq", e, ethernet(0x88a8, vlan(5, 0x8100, vlan(0x2007, 0x86dd, plain6))), is6 + " vlans 2: 5 7"},
+		{"old qinq", e, ethernet(0x9100, vlan(5, 0x9200, vlan(6, 0x8100, vlan(7, 0x0800, plain4)))), is4 + " vlans 3: 5 6"},
+		{"vlan llc", e, ethernet(0x8100, vlan(5, 31, header("06 06 03", plain4))), is4 + " vlans 1: 5 0"},
+		{"vlan cut", e, ethernet(0x8100, zeros(3)), "non_ip"},
+
+		{"mpls", e, ethernet(0x8847, mpls(16, false, mpls(17, true, plain4))), is4},
+		{"mpls multicast ipv6", e, ethernet(0x8848, mpls(2, true, plain6)), is6},
+		{"mpls without bottom", e, ethernet(0x8847, mpls(16, false)), "non_ip"},
+		{"mpls something else", e, ethernet(0x8847, mpls(16, true, zeros(40))), "non_ip"},
+		{"mpls of ip broken", e, ethernet(0x8847, mpls(16, true, octets("45 00"))), "bad_ip"},
+
+		{"pppoe", e, ethernet(0x8864, pppoe(header("00 21", plain4))), is4},
+		{"pppoe padding", e, ethernet(0x8864, pppoe(header("00 57", plain6)), zeros(6)), is6},
+		{"pppoe discovery", e, ethernet(0x8864, header("11 09 00 00 00 04", zeros(4))), "non_ip"},
+		{"pppoe version", e, ethernet(0x8864, header("21 00 00 00 00 04", zeros(4))), "non_ip"},
+		{"pppoe cut", e, ethernet(0x8864, octets("11 00 00 00 00")), "non_ip"},
+		{"pppoe lcp", e, ethernet(0x8864, pppoe(octets("c0 21 01 01 00 04"))), "non_ip"},
+		{"pppoe as link", LinkPPPEther, pppoe(header("00 21", plain4)), is4},
+		{"ppp", LinkPPP, header("00 21", plain4), is4},
+		{"ppp framed", LinkPPP, header("ff 03 00 57", plain6), is6},
+		{"ppp short protocol", LinkPPP, header("ff 03 21", plain4), is4},
+		{"ppp mpls", LinkPPP, header("02 81", mpls(16, true, plain4)), is4},
+		{"ppp cut", LinkPPP, octets("ff 03 00"), "non_ip"},
+
+		{"sll", LinkLinuxSLL, header("0004 0001 0006 020000000001 0000 0800", plain4), is4},
+		{"sll vlan", LinkLinuxSLL, header("0004 0001 0006 020000000001 0000 8100", vlan(9, 0x86dd, plain6)), is6 + " vlans 1: 9 0"},
+		{"sll llc", LinkLinuxSLL, header("0004 0001 0006 020000000001 0000 0004 0606 03", plain4), is4},
+		{"sll ethernet", LinkLinuxSLL, header("0004 0001 0006 020000000001 0000 0003", ethernet(0x0800, plain4)), is4},
+		{"sll ppp", LinkLinuxSLL, header("0004 0200 0000 000000000000 0000 0007 0021", plain4), is4},
+		{"sll cut", LinkLinuxSLL, zeros(15), "non_ip"},
+		{"sll2", LinkLinuxSLL2, header("86dd 0000 00000002 0001 00 06 0200000000010000", plain6), is6},
+		{"sll2 cut", LinkLinuxSLL2, zeros(19), "non_ip"},
+
+		{"null little endian", LinkNull, header("02 00 00 00", plain4), is4},
+		{"null big endian", LinkNull, header("00 00 00 02", plain4), is4},
+		{"null ipv6 macOS", LinkNull, header("1e 00 00 00", plain6), is6},
+		{"null ipv6 FreeBSD", LinkNull, header("00 00 00 1c", plain6), is6},
+		{"null other family", LinkNull, header("07 00 00 00", plain4), "non_ip"},
+		{"null cut", LinkNull, octets("02 00 00"), "non_ip"},
+		{"loop ipv6 OpenBSD", LinkLoop, header("00 00 00 18", plain6), is6},
+		{"loop little endian", LinkLoop, header("02 00 00 00", plain4), is4},
+
+		{"raw 12", LinkRaw12, plain4, is4},
+		{"raw 14", LinkRaw14, plain6, is6},
+		{"raw 101", LinkRaw, plain6, is6},
+		{"raw 228", LinkIPv4, plain4, is4},
+		{"raw 229", LinkIPv6, plain6, is6},
+		{"raw of no version", LinkRaw, zeros(40), "bad_ip"},
+		{"raw empty", LinkRaw, nil, "bad_ip"},
+		{"mpls as link", LinkMPLS, mpls(16, true, plain4), is4},
+		{"unknown", LinkType(189), plain4, "unknown_link"},
+		{"beyond all numbers", LinkType(65535), plain4, "unknown_link"},
+	}
+}
+
+func networkTests() []frameTest {
+	const l4, l6 = LinkIPv4, LinkIPv6
+	options := slices.Concat(octets("46 00 00 20"), plain4[4:20], octets("01 01 01 01"), udp(1000, 53))
+	long := slices.Concat(octets("45 00 ff ff"), plain4[4:])
+	sized := func(b []byte, length int) []byte { // with another length field
+		b = slices.Clone(b)
+		at := 2
+		if b[0]>>4 == 6 {
+			at = 4
+		}
+		copy(b[at:], u16(length))
+		return b
+	}
+	x6 := func(next int, carried ...[]byte) []byte { return ip6(next, "fd00::1", "fd00::2", carried...) }
+	const x6udp = "with_ports | udp [fd00::1]:1000 > [fd00::2]:53 "
+	return []frameTest{
+		{"ipv4 options", l4, options, "with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 32"},
+		{"ipv4 options cut", l4, options[:22], "bad_transport"},
+		{"ipv4 length beyond the frame", l4, long, "with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 65535 data"},
+		{"ipv4 length below the header", l4, sized(plain4, 19), "bad_ip"},
+		{"ipv4 length left to the card", l4, sized(plain4, 0), is4},
+		{"ipv4 cut", l4, plain4[:19], "bad_ip"},
+		{"ipv4 header too short", l4, header("44", plain4[1:]), "bad_ip"},
+		{"ipv4 of version 6", l4, header("65", plain4[1:]), "bad_ip"},
+		{"ipv4 icmp", l4, ip4(1, "10.0.0.1", "10.0.0.2", zeros(8)), "icmp"},
+		{"ipv4 icmp without header", l4, ip4(1, "10.0.0.1", "10.0.0.2"), "icmp"},
+		{"ipv4 icmp cut", l4, ip4(1, "10.0.0.1", "10.0.0.2", zeros(7)), "icmp"},
+		{"ipv4 ospf", l4, ip4(89, "10.0.0.1", "224.0.0.5", zeros(24)), "other_ip"},
+		{"ipv4 esp", l4, ip4(50, "10.0.0.1", "10.0.0.2", zeros(24)), "other_ip"},
+		{"ipv4 ah", l4, ip4(51, "10.0.0.1", "10.0.0.2", header("11 04", zeros(22)), udp(1000, 53)),
+			"with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 52"},
+		{"ipv4 first fragment", l4, ip4fragment(7, 0x2000, 17, "10.0.0.1", "10.0.0.2", udp(1000, 53)), is4},
+		{"ipv4 later fragment", l4, ip4fragment(7, 1, 17, "10.0.0.1", "10.0.0.2", zeros(8)), "later_fragments"},
+		{"ipv4 later fragment of icmp", l4, ip4fragment(7, 1, 1, "10.0.0.1", "10.0.0.2", zeros(8)), "later_fragments"},
+		{"ipv4 has no extension headers", l4, ip4(60, "10.0.0.1", "10.0.0.2", octets("11 00 0000 00000000"), udp(1000, 53)), "other_ip"},
+		{"ipv4 multicast", l4, ip4(17, "10.0.0.1", "239.1.1.1", udp(1000, 53)),
+			"with_ports | udp 10.0.0.1:1000 > 239.1.1.1:53 28 group"},
+		{"ipv4 broadcast", l4, ip4(17, "10.0.0.1", "255.255.255.255", udp(68, 67)),
+			"with_ports | udp 10.0.0.1:68 > 255.255.255.255:67 28 group"},
+		{"ipv4 directed broadcast", LinkEthernet, broadcast(0x0800, ip4(17, "10.0.0.1", "10.0.0.255", udp(137, 137))),
+			"with_ports | udp 10.0.0.1:137 > 10.0.0.255:137 28 group"},
+		{"ipv4 of that address alone", LinkEthernet, ethernet(0x0800, ip4(17, "10.0.0.1", "10.0.0.255", udp(137, 137))),
+			"with_ports | udp 10.0.0.1:137 > 10.0.0.255:137 28"},
+		{"ipv4 unicast in a broadcast frame", LinkEthernet, broadcast(0x0800, plain4), is4},
+		{"sll directed broadcast", LinkLinuxSLL, header("0001 0001 0006 020000000001 0000 0800", ip4(17, "10.0.0.1", "10.0.0.255", udp(137, 137))),
+			"with_ports | udp 10.0.0.1:137 > 10.0.0.255:137 28 group"},
+
+		{"ipv6 cut", l6, plain6[:39], "bad_ip"},
+		{"ipv6 of version 4", l6, header("45", plain6[1:]), "bad_ip"},
+		{"ipv6 length left to the card", l6, sized(plain6, 0), is6},
+		{"ipv6 no next header", l6, x6(59, zeros(8)), "other_ip"},
+		{"ipv6 icmp", l6, x6(58, zeros(8)), "icmp"},
+		{"ipv6 multicast", l6, ip6(17, "fd00::1", "ff02::fb", udp(5353, 5353)),
+			"with_ports | udp [fd00::1]:5353 > [ff02::fb]:5353 48 group"},
+		{"ipv6 all extension headers", l6, x6(0,
+			octets("2b 00 0000 00000000"),                  // hop-by-hop, then routing
+			octets("3c 01 0000 00000000 0000000000000000"), // routing of 16 octets, then options
+			octets("33 00 0000 00000000"),                  // options, then authentication
+			header("2c 04", zeros(22)),                     // authentication, then fragment
+			octets("87 00 0001 00000007"),                  // first fragment, then mobility
+			octets("8b 00 0000 00000000"),                  // mobility, then HIP
+			octets("8c 00 0000 00000000"),                  // HIP, then Shim6
+			octets("11 00 0000 00000000"), udp(1000, 53)), x6udp + "136"},
+		{"ipv6 extension headers against the usual order", l6, x6(60,
+			octets("2b 00 0000 00000000"), octets("00 00 0000 00000000"), octets("11 00 0000 00000000"), udp(1000, 53)), x6udp + "72"},
+		{"ipv6 options, transport cut off", l6, x6(60, octets("11 01 0000 00000000")), "bad_transport"},
+		{"ipv6 options cut", l6, x6(60, octets("11")), "other_ip"},
+		{"ipv6 authentication cut", l6, x6(51, octets("11")), "other_ip"},
+		{"ipv6 fragment cut", l6, x6(44, octets("11 00 0001 000000")), "other_ip"},
+		{"ipv6 later fragment", l6, x6(44, octets("11 00 0009 00000007"), zeros(8)), "later_fragments"},
+		{"ipv6 atomic fragment", l6, x6(44, octets("11 00 0000 00000007"), udp(1000, 53)), x6udp + "56"},
+		{"ipv6 too many extension headers", l6, x6(60, slices.Repeat(octets("3c 00 0000 00000000"), maxHeaders)), "other_ip"},
+		{"ipv6 jumbo", l6, sized(x6(0, octets("11 00 c2 04 00 01 00 00"), udp(1000, 53)), 0), x6udp + "65576 data"},
+		{"ipv6 jumbo beyond 32 bits", l6, sized(x6(0, octets("11 00 c2 04 ff ff ff ff"), udp(1000, 53)), 0), x6udp + "4294967295 data"},
+	}
+}
+
+func transportTests() []frameTest {
+	x4 := func(protocol int, carried ...[]byte) []byte { return ip4(protocol, "10.0.0.2", "10.0.0.1", carried...) }
+	const from, to = " 10.0.0.2:9 > ", "10.0.0.1:7 "
+	tests := []frameTest{
+		{"tcp syn", LinkIPv4, x4(6, tcp(9, 7, flow.SYN)), "with_ports | tcp" + from + to + "40 flags 0x02"},
+		{"tcp data", LinkIPv4, x4(6, tcp(9, 7, flow.ACK, zeros(1))), "with_ports | tcp" + from + to + "41 flags 0x10 data"},
+		{"tcp options are no data", LinkIPv4, x4(6, header("0009 0007 00000000 00000000 6010 000000000000 01010101")),
+			"with_ports | tcp" + from + to + "44 flags 0x10"},
+		{"tcp offset too small", LinkIPv4, x4(6, header("0009 0007 00000000 00000000 1010 000000000000")),
+			"with_ports | tcp" + from + to + "40 flags 0x10"},
+		{"tcp cut behind the ports", LinkIPv4, x4(6, octets("0009 0007")), "with_ports | tcp" + from + to + "24"},
+		{"udp", LinkIPv4, x4(17, udp(9, 7, zeros(2))), "with_ports | udp" + from + to + "30 data"},
+		{"udp-lite", LinkIPv4, x4(136, udp(9, 7, zeros(2))), "with_ports | udplite" + from + to + "30 data"},
+		{"udp to itself", LinkIPv4, ip4(17, "10.0.0.1", "10.0.0.1", udp(7, 7)), "with_ports | udp 10.0.0.1:7 > 10.0.0.1:7 28"},
+		{"sctp init", LinkIPv4, x4(132, sctp(9, 7, octets("01 00 0014"), zeros(16))), "with_ports | sctp" + from + to + "52 request"},
+		{"sctp init ack", LinkIPv4, x4(132, sctp(9, 7, octets("02 00 0014"), zeros(16))), "with_ports | sctp" + from + to + "52 response"},
+		{"sctp sack and data", LinkIPv4, x4(132, sctp(9, 7, octets("03 00 0006 0000 0000"), octets("00 03 0011"), zeros(16))),
+			"with_ports | sctp" + from + to + "60 data"},
+		{"sctp interleaved data", LinkIPv4, x4(132, sctp(9, 7, octets("40 03 0014"), zeros(16))), "with_ports | sctp" + from + to + "52 data"},
+		{"sctp chunk of no length", LinkIPv4, x4(132, sctp(9, 7, slices.Repeat(octets("03 00 0000"), 40))), "with_ports | sctp" + from + to + "192"},
+		{"dccp request", LinkIPv4, x4(33, dccp(9, 7, 0)), "with_ports | dccp" + from + to + "32 request"},
+		{"dccp response", LinkIPv4, x4(33, dccp(9, 7, 1)), "with_ports | dccp" + from + to + "32 response"},
+		{"dccp data", LinkIPv4, x4(33, dccp(9, 7, 2, zeros(1))), "with_ports | dccp" + from + to + "33 data"},
+		{"dccp ack", LinkIPv4, x4(33, dccp(9, 7, 3, zeros(1))), "with_ports | dccp" + from + to + "33"},
+		{"dccp cut", LinkIPv4, x4(33, octets("0009 0007")), "with_ports | dccp" + from + to + "24"},
+	}
+	for _, protocol := range []int{6, 17, 33, 132, 136} {
+		name := flow.Transport(protocol).String()
+		tests = append(tests,
+			frameTest{name + " cut in its ports", LinkIPv4, x4(protocol, octets("0009 00")), "bad_transport"},
+			frameTest{name + " missing", LinkIPv4, x4(protocol), "bad_transport"},
+			frameTest{name + " cut in its ports, ipv6", LinkIPv6, ip6(protocol, "::1", "::2", octets("0009 00")), "bad_transport"})
+	}
+	return tests
+}
+
+func unreachableTests() []frameTest {
+	tcp4 := ip4(6, "10.0.0.1", "10.0.0.2", tcp(1000, 42000, flow.SYN))
+	tcp6 := ip6(6, "fd00::1", "fd00::2", tcp(1000, 42000, flow.SYN))
+	from4 := func(carried ...[]byte) []byte { return ip4(1, "10.0.0.254", "10.0.0.1", carried...) }
+	from6 := func(carried ...[]byte) []byte { return ip6(58, "fd00::fe", "fd00::1", carried...) }
+	const signal4 = "icmp | tcp 10.0.0.1:1000 > 10.0.0.2:42000 0 unreachable"
+	const signal6 = "icmp | tcp [fd00::1]:1000 > [fd00::2]:42000 0 unreachable"
+	return []frameTest{
+		{"port", LinkIPv4, from4(header("03 03 0000 00000000", tcp4)), signal4},
+		{"quote of eight octets", LinkIPv4, from4(header("03 03 0000 00000000", tcp4[:28])), signal4},
+		{"by a filter, with vlan", LinkEthernet, ethernet(0x8100, vlan(5, 0x0800, from4(header("03 0d 0000 00000000", tcp4)))),
+			signal4 + " vlans 1: 5 0"},
+		{"fragmentation needed", LinkIPv4, from4(header("03 04 0000 00000000", tcp4)), "icmp"},
+		{"time exceeded", LinkIPv4, from4(header("0b 00 0000 00000000", tcp4)), "icmp"},
+		{"quote cut in its ports", LinkIPv4, from4(header("03 03 0000 00000000", tcp4[:23])), "icmp"},
+		{"quote cut in its header", LinkIPv4, from4(header("03 03 0000 00000000", tcp4[:19])), "icmp"},
+		{"quote with a broken header", LinkIPv4, from4(header("03 03 0000 00000000 44", tcp4[1:])), "icmp"},
+		{"quote of a later fragment", LinkIPv4, from4(header("03 03 0000 00000000", ip4fragment(7, 1, 6, "10.0.0.1", "10.0.0.2", zeros(8)))), "icmp"},
+		{"quote of icmp", LinkIPv4, from4(header("03 01 0000 00000000", ip4(1, "10.0.0.1", "10.0.0.2", zeros(8)))), "icmp"},
+		{"port, ipv6", LinkIPv6, from6(header("01 04 0000 00000000", tcp6)), signal6},
+		{"too big, ipv6", LinkIPv6, from6(header("02 00 0000 00000500", tcp6)), "icmp"},
+		{"cut, ipv6", LinkIPv6, from6(octets("01 04 0000 000000")), "icmp"},
+		{"quote cut, ipv6", LinkIPv6, from6(header("01 04 0000 00000000", tcp6[:39])), "icmp"},
+	}
+}
+
+func TestTimeless(t *testing.T) {
+	var b flow.Batch
+	class := NewDecoder(DecoderOptions{}).Decode(&Frame{Data: plain4, Length: 28, Link: LinkIPv4, Timeless: true}, &b)
+	if got := describe(class, &b); got != is4+" timeless" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestOffloaded has frames longer on the wire than what was captured.
+func TestOffloaded(t *testing.T) {
+	for _, frame := range [][]byte{
+		ethernet(0x0800, slices.Concat(octets("45 00 00 00"), plain4[4:])),
+		ethernet(0x86dd, slices.Concat(octets("60 00 00 00 00 00"), plain6[6:])),
+	} {
+		var b flow.Batch
+		NewDecoder(DecoderOptions{}).Decode(&Frame{Data: frame, Length: 70014, Link: LinkEthernet}, &b)
+		if got := b.Packets[0].Octets; got != 70000 {
+			t.Errorf("frame %x: %d octets, want 70000", frame, got)
+		}
+	}
+}
+
+// TestNoAllocs: once the batch has its size, a frame costs no memory, whatever it is.
+func TestNoAllocs(t *testing.T) {
+	d := NewDecoder(DecoderOptions{})
+	var b flow.Batch
+	var f Frame
+	frames := allFrames()
+	decodeAll := func() {
+		for i := range frames {
+			b.Reset()
+			f = Frame{Data: frames[i].frame, Length: uint32(len(frames[i].frame)), Link: frames[i].link}
+			d.Decode(&f, &b)
+		}
+	}
+	if n := testing.AllocsPerRun(10, decodeAll); n != 0 {
+		t.Errorf("%v allocations for %d frames, want none", n, len(frames))
+	}
+}
+
+func TestCounters(t *testing.T) {
+	d := NewDecoder(DecoderOptions{})
+	decodeOne(d, LinkIPv4, plain4)
+	decodeOne(d, LinkIPv6, plain6)
+	decodeOne(d, LinkIPv6, plain6[:20])
+	decodeOne(d, LinkIPv6, ip6(60, "::1", "::2", slices.Repeat(octets("3c 00 0000 00000000"), maxHeaders)))
+	c := d.Counters()
+	if c.Read() != 4 || c.Packets[WithPorts] != 2 || c.Packets[BadIP] != 1 || c.Packets[OtherIP] != 1 {
+		t.Errorf("classes %v", c.Packets)
+	}
+	if c.Links[LinkIPv4] != 1 || c.Links[LinkIPv6] != 3 || len(c.Links) != 2 {
+		t.Errorf("link types %v", c.Links)
+	}
+	if c.Faults["IPv6 header"] != 1 || len(c.Faults) != 1 {
+		t.Errorf("faults %v", c.Faults)
+	}
+	if c.Limits["headers"] != 1 || len(c.Limits) != 1 {
+		t.Errorf("limits %v", c.Limits)
+	}
+	if want := uint64(28 + 48 + 20 + 40 + 8*maxHeaders); c.Octets != want {
+		t.Errorf("octets %d, want %d", c.Octets, want)
+	}
+}
+
+// TestPanic breaks a layer on purpose: the frame stays in exactly one class, and
+// what was read before stays.
+func TestPanic(t *testing.T) {
+	d := NewDecoder(DecoderOptions{})
+	d.parser.AddDecodingLayer(&layer{&d.digest, layerUDP, func(*digest, []byte) error { panic("as planned") }})
+	if got, want := decodeOne(d, LinkIPv4, plain4), "bad_transport"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if c := d.Counters(); c.Panics != 1 || c.Read() != 1 || len(c.Faults) != 0 {
+		t.Errorf("panics %d, read %d, faults %v", c.Panics, c.Read(), c.Faults)
+	}
+}
+
+func TestNames(t *testing.T) {
+	seen := make(map[string]bool)
+	for i := range int(classes) {
+		seen[Class(i).String()] = true
+	}
+	if len(seen) != int(classes) || seen["invalid"] || Class(classes).String() != "invalid" {
+		t.Errorf("classes %v", seen)
+	}
+	clear(seen)
+	for i := range int(faults) {
+		seen[fault(i).Error()] = true
+	}
+	if len(seen) != int(faults) || seen["invalid"] || fault(faults).Error() != "invalid" {
+		t.Errorf("faults %v", seen)
+	}
+}

@@ -1,0 +1,132 @@
+package capture
+
+import "github.com/portwatch/portwatch/flow"
+
+// append adds the current level to the batch. data begins with its transport
+// header, whose first four octets are the ports.
+func (d *digest) append(t flow.Transport, data []byte, flags flow.TCPFlags, marks flow.Marks) {
+	if d.ip.group {
+		marks |= flow.Group
+	}
+	key, reverse := d.key(&d.ip, t, be.Uint16(data), be.Uint16(data[2:]))
+	d.batch.Packets = append(d.batch.Packets, flow.Packet{
+		Key:    key,
+		Time:   d.in.Time,
+		Octets: d.ip.octets,
+		Flags:  flags,
+		Marks:  marks | reverse | d.timeless,
+	})
+	d.appended = d.depth
+	if d.depth == 1 {
+		d.class = WithPorts
+	}
+}
+
+// key builds the Flow Key of a packet in the current level, and says which
+// of the Key's endpoints sent it.
+func (d *digest) key(ip *network, t flow.Transport, src, dst uint16) (k flow.Key, reverse flow.Marks) {
+	k.SetNetwork(ip.version, t)
+	k.SetVLANs(d.tags, d.vlans[0], d.vlans[1])
+	if k.SetEndpoints(ip.src, ip.dst, src, dst) {
+		return k, flow.Reverse
+	}
+	return k, 0
+}
+
+// carries marks a transport that has payload behind a header of so many octets.
+func (d *digest) carries(header uint32) flow.Marks {
+	if d.segment > header {
+		return flow.Data
+	}
+	return 0
+}
+
+// tcp reads as much of a TCP header as there is (RFC 9293 section 3.1).
+func (d *digest) tcp(data []byte) error {
+	if len(data) < 4 {
+		return errPorts
+	}
+	const header = 20
+	if len(data) < 14 {
+		d.append(flow.TCP, data, 0, d.carries(header))
+		return nil
+	}
+	offset := uint32(data[12]>>4) * 4
+	d.append(flow.TCP, data, flow.TCPFlags(data[13]), d.carries(max(offset, header)))
+	return nil
+}
+
+// udp reads a UDP header (RFC 768).
+func (d *digest) udp(data []byte) error {
+	if len(data) < 4 {
+		return errPorts
+	}
+	d.append(flow.UDP, data, 0, d.carries(8))
+	return nil
+}
+
+// udpLite reads a UDP-Lite header (RFC 3828 section 3.1).
+func (d *digest) udpLite(data []byte) error {
+	if len(data) < 4 {
+		return errPorts
+	}
+	d.append(flow.UDPLite, data, 0, d.carries(8))
+	return nil
+}
+
+// sctp reads the common header and the types of the chunks (RFC 9260 section 3).
+func (d *digest) sctp(data []byte) error {
+	if len(data) < 4 {
+		return errPorts
+	}
+	d.append(flow.SCTP, data, 0, sctpMarks(data[min(len(data), 12):]))
+	return nil
+}
+
+// sctpMarks says what the chunks do: an INIT or an INIT ACK stands alone, DATA
+// comes after any control chunks.
+func sctpMarks(chunks []byte) (marks flow.Marks) {
+	const data, initiate, initiateAck, interleaved = 0, 1, 2, 64
+	const most = 16 // control chunks that are looked behind
+	for i := 0; i < most && len(chunks) >= 4; i++ {
+		switch chunks[0] {
+		case data, interleaved:
+			return marks | flow.Data
+		case initiate:
+			marks |= flow.Request
+		case initiateAck:
+			marks |= flow.Response
+		}
+		length := max(4, int(be.Uint16(chunks[2:])))
+		chunks = chunks[min(len(chunks), (length+3)&^3):]
+	}
+	return marks
+}
+
+// dccp reads a generic header (RFC 4340 section 5.1).
+func (d *digest) dccp(data []byte) error {
+	if len(data) < 4 {
+		return errPorts
+	}
+	var marks flow.Marks
+	if len(data) >= 9 {
+		marks = d.dccpMarks(data[8]>>1&15, uint32(data[4])*4)
+	}
+	d.append(flow.DCCP, data, 0, marks)
+	return nil
+}
+
+// dccpMarks says what a packet of the type does; a Request and a Response may
+// carry payload too.
+func (d *digest) dccpMarks(kind uint8, offset uint32) flow.Marks {
+	const request, response, data, dataAck = 0, 1, 2, 4
+	switch kind {
+	case request:
+		return flow.Request | d.carries(offset)
+	case response:
+		return flow.Response | d.carries(offset)
+	case data, dataAck:
+		return d.carries(offset)
+	}
+	return 0
+}
