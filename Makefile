@@ -1,0 +1,57 @@
+# The two that a newcomer needs: make run, make test.
+
+CAPTURE  ?= testdata/office.pcap# run: the savefile to show
+XML      ?=#                      generate: IANA's service-names-port-numbers.xml
+FUZZTIME ?= 1m#                   fuzz: time for each target
+BENCH    ?= .#                    bench: which benchmarks, a regular expression
+COUNT    ?= 6#                    bench: how often, for benchstat
+PREFIX   ?= /usr/local#           install: portwatch goes to PREFIX/bin
+TESTFLAGS ?=#                     test, race: more for go test, for instance -v
+
+.PHONY: run build test race lint check fuzz bench cover generate golden install clean help libpcap
+
+run: build ## show the flows of a shipped capture, with what the registry says of their ports
+	bin/portwatch -o text -r $(CAPTURE)
+
+build: libpcap ## build bin/portwatch
+	go build -trimpath -o bin/portwatch ./cmd/portwatch
+
+test: libpcap ## run all tests
+	go test $(TESTFLAGS) ./...
+
+race: libpcap ## run all tests under the race detector
+	go test -race -short $(TESTFLAGS) ./...
+
+lint: libpcap ## gofmt, go vet, staticcheck, shellcheck
+	scripts/lint.sh
+
+check: lint test race fuzz ## what CI runs, without its installations
+
+fuzz: libpcap ## fuzz each target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: libpcap ## run the benchmarks, in benchstat's format
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+cover: libpcap ## test coverage by function
+	go test -coverprofile cover.out ./... && go tool cover -func cover.out
+
+generate: ## renew the embedded registry from XML
+	go run registry/gen.go $(XML)
+
+golden: libpcap ## write the golden files anew; then read git diff
+	go test ./export ./cmd/portwatch -update
+
+install: build ## install portwatch into PREFIX/bin
+	install -d $(DESTDIR)$(PREFIX)/bin && install -m 755 bin/portwatch $(DESTDIR)$(PREFIX)/bin/
+
+clean: ## remove what make made
+	rm -rf bin cover.out
+
+libpcap: ## install libpcap's headers where they are missing
+	@scripts/libpcap.sh
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'variables (make run CAPTURE=x.pcap):'
+	@awk -F ' *\\?= *|# *' '/^[A-Z]+ *\?=/ { printf "  %-10s %-22s %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
