@@ -37,7 +37,7 @@ cover: libpcap ## test coverage by function
 	go test -coverprofile cover.out ./... && go tool cover -func cover.out
 
 generate: ## renew the embedded registry from XML
-	go run registry/gen.go $(XML)
+	go run registry/gen.go -xml "$(XML)"
 
 golden: libpcap ## write the golden files anew; then read git diff
 	go test ./export ./cmd/portwatch -update
