@@ -275,7 +275,7 @@ var linkNames = map[LinkType]string{
 	284: "DSA_TAG_DSA",
 	285: "DSA_TAG_EDSA",
 	286: "ELEE",
-	287: "Z_WAVE_SERIAL",
+	287: "ZWAVE_SERIAL",
 	288: "USB_2_0",
 	289: "ATSC_ALP",
 	290: "ETW",

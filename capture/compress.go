@@ -1,0 +1,159 @@
+package capture
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// The magic numbers of compressed streams as little-endian numbers: RFC 1952
+// section 2.3.1, RFC 8878 sections 3.1.1 and 3.1.2, and the LZ4 frame format.
+const (
+	magicGzip      = 0x8b1f
+	magicZstd      = 0xfd2fb528
+	magicSkippable = 0x184d2a50 // and the 15 that follow; zstd and LZ4 share them
+	magicLZ4       = 0x184d2204
+	magicLZ4Legacy = 0x184c2102
+)
+
+// maxZstdWindow is how far back a zstd stream may refer: what zstd itself
+// accepts without being asked to. Its decoder reserves as much as the stream
+// claims, and touches what it needs.
+const maxZstdWindow = 128 << 20
+
+// decompress looks at the first octets of a savefile and returns the octets
+// within: in itself if it is not compressed, and then an empty name.
+//
+// This is the one joint between compressed octets and the readers of blocks.
+func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
+	head, err := in.Peek(4)
+	if len(head) < 4 {
+		return in, "", nil // too short for all formats; the reader after us says so
+	}
+	switch magic := binary.LittleEndian.Uint32(head); {
+	case magic&0xffff == magicGzip:
+		return &gzipReader{in: in}, "gzip", nil
+	case magic == magicZstd || magic&^0xf == magicSkippable:
+		tail := &tailReader{in: in}
+		// One goroutine less than the default: its blocks come in order.
+		dec, err := zstd.NewReader(tail, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		return &frameReader{"zstd", dec, tail, zstd.ErrMagicMismatch}, "zstd", err
+	case magic == magicLZ4 || magic == magicLZ4Legacy:
+		tail := &tailReader{in: in}
+		return &frameReader{"lz4", lz4.NewReader(tail), tail, lz4.ErrInvalidFrame}, "lz4", nil
+	}
+	return in, "", nil
+}
+
+// gzipReader reads gzip members one after the other. Zero padding after the
+// last one is no error, as for gzip itself; anything else is.
+type gzipReader struct {
+	in *bufio.Reader
+	z  *gzip.Reader
+}
+
+func (g *gzipReader) Read(p []byte) (n int, err error) {
+	if g.z == nil {
+		if g.z, err = gzip.NewReader(g.in); err != nil {
+			return 0, streamError("gzip", err)
+		}
+		g.z.Multistream(false)
+	}
+	n, err = g.z.Read(p)
+	if err == io.EOF {
+		return n, g.member()
+	}
+	return n, streamError("gzip", err)
+}
+
+// member begins the next member, or says io.EOF.
+func (g *gzipReader) member() error {
+	if err := skipZeros(g.in); err != nil {
+		return err
+	}
+	if head, _ := g.in.Peek(2); !strings.HasPrefix("\x1f\x8b", string(head)) {
+		return rubbish("gzip")
+	}
+	if err := g.z.Reset(g.in); err != nil {
+		return streamError("gzip", err)
+	}
+	g.z.Multistream(false)
+	return nil
+}
+
+// frameReader reads the frames of a zstd or LZ4 stream, which their decoders
+// join by themselves. It is there for what comes after the last frame.
+type frameReader struct {
+	name     string
+	dec      io.Reader
+	tail     *tailReader
+	badMagic error // dec's error when what follows a frame is no frame
+}
+
+func (f *frameReader) Read(p []byte) (int, error) {
+	n, err := f.dec.Read(p)
+	if errors.Is(err, f.badMagic) {
+		if f.tail.last != [4]byte{} {
+			return n, rubbish(f.name)
+		}
+		if err = skipZeros(f.tail.in); err == nil {
+			err = rubbish(f.name)
+		}
+		return n, err
+	}
+	return n, streamError(f.name, err)
+}
+
+// tailReader remembers the last four octets that a decoder took: those that
+// it complained of, if it found no magic number.
+type tailReader struct {
+	in   *bufio.Reader
+	last [4]byte
+}
+
+func (t *tailReader) Read(p []byte) (int, error) {
+	n, err := t.in.Read(p)
+	if n >= 4 {
+		copy(t.last[:], p[n-4:n])
+	} else {
+		copy(t.last[:], t.last[n:])
+		copy(t.last[4-n:], p[:n])
+	}
+	return n, err
+}
+
+// skipZeros takes octets of value 0, up to the first other one.
+func skipZeros(in *bufio.Reader) error {
+	for {
+		b, err := in.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != 0 {
+			return in.UnreadByte()
+		}
+	}
+}
+
+func rubbish(name string) error {
+	return fmt.Errorf("rubbish after the end of the %s stream", name)
+}
+
+// streamError says in our words what a decoder found. A stream that just
+// stops is a file cut short.
+func streamError(name string, err error) error {
+	switch {
+	case err == nil || err == io.EOF:
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: its %s stream has no end", ErrTruncated, name)
+	}
+	return fmt.Errorf("broken %s stream: %w", name, err)
+}

@@ -1,0 +1,227 @@
+package capture
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync/atomic"
+)
+
+// File reads the packets of a savefile: pcap or pcapng, as it is or
+// compressed with gzip, zstd or LZ4. The format is found by the first octets,
+// never by the name, and nothing is read twice, so a pipe will do.
+type File struct {
+	name        string
+	compression string
+	close       func() error
+	raw         *counter // octets as they are in the file
+	size        int64
+	in          *stream
+	from        packetReader
+	stats       Stats
+	err         error // what Next says from now on
+}
+
+// packetReader is a reader of one of the two formats.
+type packetReader interface {
+	// next reads a packet: io.EOF at a proper end, else what is wrong.
+	next(*Frame) error
+}
+
+// FormatError says what is wrong with a savefile, and where.
+type FormatError struct {
+	File        string
+	Compression string // "gzip", "zstd", "lz4" or ""
+	Offset      int64  // where the broken packet or block begins, in decompressed octets
+	Packet      uint64 // the number of the packet that could not be read, from 1; 0: the beginning of the file
+	Err         error
+}
+
+func (e *FormatError) Error() string {
+	var b strings.Builder
+	b.WriteString("read " + e.File)
+	if e.Compression != "" {
+		b.WriteString(" (" + e.Compression + ")")
+	}
+	if e.Packet > 0 {
+		fmt.Fprintf(&b, ": offset %d: packet %d", e.Offset, e.Packet)
+	}
+	return b.String() + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause, for instance one that wraps [ErrTruncated].
+func (e *FormatError) Unwrap() error { return e.Err }
+
+// OpenFile opens a savefile and reads its header; "-" is standard input. The
+// error is a [*FormatError], unless the file could not be opened at all.
+func OpenFile(name string) (*File, error) {
+	if name == "-" {
+		return newFile(os.Stdin, "standard input", nil, sizeOf(os.Stdin))
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFile(file, name, file.Close, sizeOf(file))
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// sizeOf is the size of a regular file, and -1 of anything else.
+func sizeOf(file *os.File) int64 {
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return -1
+	}
+	return info.Size()
+}
+
+// newFile reads the header from r, which is at its start.
+func newFile(r io.Reader, name string, close func() error, size int64) (*File, error) {
+	f := &File{name: name, close: close, size: size, raw: &counter{in: r}}
+	// The buffered reader gives back the octets of the magic number. After
+	// that, reads as large as the stream's pass it by.
+	src, compression, err := decompress(bufio.NewReaderSize(f.raw, 64<<10))
+	f.compression = compression
+	if err == nil {
+		f.in = newStream(src)
+		f.from, err = newPacketReader(f.in)
+	}
+	if err != nil {
+		return nil, &FormatError{File: name, Compression: compression, Err: err}
+	}
+	return f, nil
+}
+
+// newPacketReader finds the format by its magic number.
+func newPacketReader(in *stream) (packetReader, error) {
+	if !in.need(4) {
+		return nil, tooShort(in)
+	}
+	switch {
+	case isPcap(in.data):
+		return newPcapReader(in)
+	case isPcapng(in.data):
+		return newPcapngReader(in)
+	}
+	in.need(16)
+	return nil, fmt.Errorf("%w (it starts %s)", ErrNotCapture, describeStart(in.data))
+}
+
+// tooShort is the error for a file that has no magic number.
+func tooShort(in *stream) error {
+	switch {
+	case in.err != io.EOF:
+		return in.err
+	case len(in.data) == 0:
+		return fmt.Errorf("%w: it is empty", ErrTruncated)
+	}
+	return in.cut("a magic number", 4)
+}
+
+// describeStart says what the first octets of a file look like.
+func describeStart(head []byte) string {
+	for _, known := range [...]struct{ magic, what string }{
+		{"snoop\x00\x00\x00", "like a snoop capture"},
+		{"RTSS", "like a Network Monitor capture"},
+		{"GMBU", "like a Network Monitor capture"},
+		{"XCP\x00", "like a NetXRay capture"},
+		{"TRSNIFF data", "like a Sniffer capture"},
+		{"\xfd7zXZ\x00", "like an xz file"},
+		{"BZh", "like a bzip2 file"},
+		{"PK\x03\x04", "like a zip file"},
+		{"\x7fELF", "like a program"},
+	} {
+		if strings.HasPrefix(string(head), known.magic) {
+			return known.what
+		}
+	}
+	head = head[:min(len(head), 16)]
+	for _, c := range head {
+		if (c < ' ' || c > '~') && c != '\n' && c != '\r' && c != '\t' {
+			return fmt.Sprintf("with the octets % x", head[:4])
+		}
+	}
+	return fmt.Sprintf("with the text %q", head)
+}
+
+// Next reads the next packet. At the end of the file the error is io.EOF;
+// where the file is cut or broken it is a [*FormatError], and every packet
+// before has been delivered.
+func (f *File) Next(frame *Frame) error {
+	if f.err != nil {
+		return f.err
+	}
+	if err := f.from.next(frame); err != nil {
+		return f.fail(err)
+	}
+	f.stats.Packets++
+	f.stats.Bytes += uint64(len(frame.Data))
+	return nil
+}
+
+// fail ends the reading with an error.
+func (f *File) fail(err error) error {
+	if err != io.EOF {
+		err = &FormatError{
+			File:        f.name,
+			Compression: f.compression,
+			Offset:      f.in.start,
+			Packet:      f.stats.Packets + 1,
+			Err:         err,
+		}
+	}
+	f.err = err
+	return err
+}
+
+// Name is what the file was opened as; standard input says so.
+func (f *File) Name() string { return f.name }
+
+// Stats returns the counters so far.
+func (f *File) Stats() Stats {
+	s := f.stats
+	if ng, ok := f.from.(*pcapngReader); ok {
+		d := ng.drops()
+		s.KernelDrops, s.InterfaceDrops, s.SkippedBlocks = d.kernel, d.device, ng.skipped
+	}
+	return s
+}
+
+// Progress returns how many octets of the file itself, compressed or not,
+// were read, and how many it has, which is -1 where that is not known. It may
+// be called while Next runs.
+func (f *File) Progress() (read, size int64) { return f.raw.read.Load(), f.size }
+
+// Close closes the file; standard input stays open.
+func (f *File) Close() error {
+	if f.err != ErrClosed && f.close != nil {
+		f.err = ErrClosed
+		return f.close()
+	}
+	f.err = ErrClosed
+	return nil
+}
+
+// counter counts octets, and takes the file's name off its errors, which get
+// it again further up.
+type counter struct {
+	in   io.Reader
+	read atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.read.Add(int64(n))
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
+	return n, err
+}
