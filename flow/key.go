@@ -9,35 +9,41 @@ import (
 // transport, the outer VLANs and the tunnel. Both directions of a conversation
 // have the same Key; Packet.Marks tells them apart.
 //
-// It is packed into seven words without padding, so that == compares words and a
-// table of Keys holds no pointer; the benchmark BenchmarkTable asked for it.
+// It is seven words without padding, so that it is hashed and compared word by
+// word and a table of Keys holds no pointer; BenchmarkTable asked for it.
 type Key struct {
-	addr      [4]uint64 // first endpoint, second endpoint; IPv4 in the last four octets
-	ports     uint32    // first endpoint's port in the upper half
-	vlan      [2]uint16 // outermost first; zero where there is none
-	transport Transport
-	version   uint8 // 4 or 6
-	vlans     uint8 // how many tags the frame had
-	_         uint8
-	tunnel    uint64 // identity of the tunnel; 0 outside of one
+	// addr is the first endpoint's address, then the second's, as big-endian
+	// words; an IPv4 address is the last four octets of its two.
+	addr [4]uint64
+	// ports is, 16 bits each from the top: first endpoint's port, second
+	// endpoint's port, outer VLAN id, inner VLAN id.
+	ports uint64
+	// network is, 8 bits each from the top of its low half: unused, number of
+	// VLAN tags, IP version, transport.
+	network uint64
+	// tunnel is the identity of the tunnel around; 0 outside of one.
+	tunnel uint64
 }
 
 // KeyOf builds the Key of a packet from src to dst, and reports whether the
 // sender is the Key's second endpoint. Both addresses are of one version.
 func KeyOf(t Transport, src, dst Endpoint) (k Key, reverse bool) {
-	k.transport, k.version = t, 6
+	version := uint8(6)
 	if src.Addr().Is4() {
-		k.version = 4
+		version = 4
 	}
-	s, d := src.Addr().As16(), dst.Addr().As16()
-	if k.version == 4 {
-		s[10], s[11], d[10], d[11] = 0, 0, 0, 0
-	}
-	reverse = k.SetEndpoints(
-		[2]uint64{binary.BigEndian.Uint64(s[:]), binary.BigEndian.Uint64(s[8:])},
-		[2]uint64{binary.BigEndian.Uint64(d[:]), binary.BigEndian.Uint64(d[8:])},
-		src.Port(), dst.Port())
+	k.SetNetwork(version, t)
+	reverse = k.SetEndpoints(addressWords(src.Addr()), addressWords(dst.Addr()), src.Port(), dst.Port())
 	return k, reverse
+}
+
+func addressWords(a netip.Addr) [2]uint64 {
+	if a.Is4() {
+		b := a.As4()
+		return [2]uint64{0, uint64(binary.BigEndian.Uint32(b[:]))}
+	}
+	b := a.As16()
+	return [2]uint64{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
 }
 
 // SetEndpoints sets both endpoints of a packet, addresses as big-endian words,
@@ -49,42 +55,53 @@ func (k *Key) SetEndpoints(src, dst [2]uint64, srcPort, dstPort uint16) (reverse
 		src, dst, srcPort, dstPort = dst, src, dstPort, srcPort
 	}
 	k.addr = [4]uint64{src[0], src[1], dst[0], dst[1]}
-	k.ports = uint32(srcPort)<<16 | uint32(dstPort)
+	k.ports = uint64(srcPort)<<48 | uint64(dstPort)<<32 | k.ports&0xffff_ffff
 	return reverse
 }
 
 // SetNetwork sets the IP version (4 or 6) and the transport.
-func (k *Key) SetNetwork(version uint8, t Transport) { k.version, k.transport = version, t }
+func (k *Key) SetNetwork(version uint8, t Transport) {
+	k.network = k.network&^0xffff | uint64(version)<<8 | uint64(t)
+}
 
 // SetVLANs sets how many tags the frame had and the ids of the outer two.
-func (k *Key) SetVLANs(n uint8, outer, inner uint16) { k.vlans, k.vlan = n, [2]uint16{outer, inner} }
+func (k *Key) SetVLANs(n uint8, outer, inner uint16) {
+	k.network = k.network&0xffff | uint64(n)<<16
+	k.ports = k.ports&^0xffff_ffff | uint64(outer)<<16 | uint64(inner)
+}
 
 // SetTunnel sets the identity of the tunnel around, any number but 0.
 func (k *Key) SetTunnel(id uint64) { k.tunnel = id }
 
 // Transport returns the transport protocol.
-func (k *Key) Transport() Transport { return k.transport }
+func (k *Key) Transport() Transport { return Transport(k.network) }
 
 // Version returns the IP version, 4 or 6.
-func (k *Key) Version() uint8 { return k.version }
+func (k *Key) Version() uint8 { return uint8(k.network >> 8) }
 
 // VLANs returns how many tags the frame had and the ids of the outer two.
-func (k *Key) VLANs() (n uint8, outer, inner uint16) { return k.vlans, k.vlan[0], k.vlan[1] }
-
-// Endpoints returns both endpoints in the Key's own order: by address, then port.
-func (k *Key) Endpoints() (first, second Endpoint) {
-	return netip.AddrPortFrom(k.address(0), uint16(k.ports>>16)),
-		netip.AddrPortFrom(k.address(2), uint16(k.ports))
+func (k *Key) VLANs() (n uint8, outer, inner uint16) {
+	return uint8(k.network >> 16), uint16(k.ports >> 16), uint16(k.ports)
 }
 
-func (k *Key) address(i int) netip.Addr {
-	if k.version == 4 {
+// Endpoints returns both endpoints in the Key's own order: by address, then port.
+func (k *Key) Endpoints() (first, second Endpoint) { return k.endpoint(0), k.endpoint(1) }
+
+// endpoint returns the first (0) or the second (1) endpoint.
+func (k *Key) endpoint(side int) Endpoint {
+	return netip.AddrPortFrom(k.address(side), k.port(side))
+}
+
+func (k *Key) port(side int) uint16 { return uint16(k.ports >> (48 - 16*side)) }
+
+func (k *Key) address(side int) netip.Addr {
+	if k.Version() == 4 {
 		var b [4]byte
-		binary.BigEndian.PutUint32(b[:], uint32(k.addr[i+1]))
+		binary.BigEndian.PutUint32(b[:], uint32(k.addr[2*side+1]))
 		return netip.AddrFrom4(b)
 	}
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], k.addr[i])
-	binary.BigEndian.PutUint64(b[8:], k.addr[i+1])
+	binary.BigEndian.PutUint64(b[:], k.addr[2*side])
+	binary.BigEndian.PutUint64(b[8:], k.addr[2*side+1])
 	return netip.AddrFrom16(b)
 }

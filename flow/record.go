@@ -1,6 +1,9 @@
 package flow
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Record is a Flow Record (RFC 7011 section 2): what was metered of one
 // bidirectional Flow (RFC 5103) since its last record, and since its beginning.
@@ -23,8 +26,11 @@ type Record struct {
 
 	Source, Destination Side
 
-	// Start and End are the times of this record's first and last packet, in
-	// nanoseconds since the Unix epoch; FlowStart that of the Flow's first.
+	// Start and End are the smallest and the largest time of this record's
+	// packets, in nanoseconds since the Unix epoch; FlowStart is the smallest
+	// Start of the Flow's records so far. In a record without packets, which an active timeout can
+	// leave behind it, Start and End are the End before. Where no packet had a
+	// time (Timeless), all three are the clock's at the Flow's first packet.
 	Start, End, FlowStart int64
 
 	EndReason EndReason
@@ -63,10 +69,11 @@ type Count struct {
 // Duration is the time from this record's first packet to its last.
 func (r *Record) Duration() time.Duration { return time.Duration(r.End - r.Start) }
 
-// EndReason says why a record was written: IPFIX flowEndReason (RFC 5102, information element 136).
+// EndReason says why a record was written: IPFIX flowEndReason (information element 136).
 type EndReason uint8
 
-// The values of flowEndReason.
+// The values of flowEndReason. A Flow has any number of records with
+// ActiveTimeout, and one, its last, with another.
 const (
 	IdleTimeout     EndReason = 1
 	ActiveTimeout   EndReason = 2
@@ -74,6 +81,11 @@ const (
 	ForcedEnd       EndReason = 4 // end of input, a signal
 	LackOfResources EndReason = 5 // --max-flows
 )
+
+// String returns IPFIX's words, lower case with hyphens.
+func (r EndReason) String() string { return word(endReasons[:], int(r)) }
+
+var endReasons = [...]string{"", "idle-timeout", "active-timeout", "end-of-flow", "forced-end", "lack-of-resources"}
 
 // State is what became of a Flow, in one word; doc.go has the transitions.
 type State uint8
@@ -87,6 +99,11 @@ const (
 	Closed                   // FIN both ways
 	Reset                    // RST after an answer
 )
+
+// String returns the state's one word.
+func (s State) String() string { return word(states[:], int(s)) }
+
+var states = [...]string{"attempt", "one-way", "rejected", "established", "closed", "reset"}
 
 // Direction is the verdict on which side is the service, and how it was reached.
 type Direction struct {
@@ -110,6 +127,13 @@ const (
 	Symmetric // the same port on both sides
 )
 
+// String returns the method's word: handshake, group, announced, learned,
+// registry, range, first-packet, lower-port or symmetric.
+func (m Method) String() string { return word(methods[:], int(m)) }
+
+var methods = [...]string{"", "handshake", "group", "announced", "learned", "registry", "range",
+	"first-packet", "lower-port", "symmetric"}
+
 // Confidence grades a verdict.
 type Confidence uint8
 
@@ -119,3 +143,16 @@ const (
 	Medium
 	High
 )
+
+// String returns low, medium or high.
+func (c Confidence) String() string { return word(confidences[:], int(c)) }
+
+var confidences = [...]string{"", "low", "medium", "high"}
+
+// word names a value, those without a name included.
+func word(words []string, value int) string {
+	if value < len(words) && words[value] != "" {
+		return words[value]
+	}
+	return "unknown(" + strconv.Itoa(value) + ")"
+}

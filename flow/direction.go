@@ -1,0 +1,85 @@
+package flow
+
+import "math/bits"
+
+// nobody stands for a side that is not known.
+const nobody = -1
+
+// evidence is what a Flow's direction is told from. Sides are the Key's.
+type evidence struct {
+	transport Transport
+	port      [2]uint16
+	opener    int          // who opened it, by a handshake; or nobody
+	group     int          // who is a multicast or broadcast address; or nobody
+	known     [2]knowledge // what other Flows showed of the endpoint
+	assigned  [2]bool      // the registry assigns the port
+	beginner  int          // who sent the first packet
+	settled   bool         // the first packet is the Flow's, not only the capture's
+}
+
+// verdict says which side is the service, and by which of the methods, the
+// strongest first.
+func (e *evidence) verdict() (service int, d Direction) {
+	if e.opener != nobody {
+		return 1 - e.opener, Direction{Handshake, High}
+	}
+	if e.group != nobody {
+		return e.group, Direction{Multicast, High}
+	}
+	if s := either(e.known[0].served, e.known[1].served); s != nobody {
+		return s, Direction{Learned, High}
+	}
+	if s := e.popular(); s != nobody {
+		return s, Direction{Learned, Medium}
+	}
+	if e.port[0] == e.port[1] {
+		// Which side serves is open, but not on which port: both have it.
+		return 1 - e.beginner, Direction{Symmetric, Medium}
+	}
+	if s := either(e.assigned[0], e.assigned[1]); s != nobody {
+		return s, Direction{Registered, Medium}
+	}
+	if s := either(!ephemeral(e.port[0]), !ephemeral(e.port[1])); s != nobody {
+		return s, Direction{Range, Medium}
+	}
+	if e.transport == UDP {
+		return 1 - e.beginner, Direction{FirstPacket, e.trust()}
+	}
+	return lower(e.port), Direction{LowerPort, Low}
+}
+
+// popular is the side that at least three peers used, and more than used the
+// other.
+func (e *evidence) popular() int {
+	const enough = 3
+	first, second := bits.OnesCount64(e.known[0].peers), bits.OnesCount64(e.known[1].peers)
+	if first == second || max(first, second) < enough {
+		return nobody
+	}
+	return either(first > second, second > first)
+}
+
+// trust grades the first packet as evidence.
+func (e *evidence) trust() Confidence {
+	if e.settled {
+		return Medium
+	}
+	return Low
+}
+
+// either is the side for which alone a condition holds, or nobody.
+func either(first, second bool) int {
+	switch {
+	case first == second:
+		return nobody
+	case first:
+		return 0
+	}
+	return 1
+}
+
+func lower(port [2]uint16) int { return either(port[0] < port[1], port[1] < port[0]) }
+
+// ephemeral reports whether clients draw the port: it is a Dynamic Port
+// (49152-65535, RFC 6335 section 6) or in Linux's usual range (32768-60999).
+func ephemeral(port uint16) bool { return port >= 32768 }

@@ -1,0 +1,82 @@
+// Package flow meters packets into bidirectional Flows (RFC 7011, RFC 5103) by
+// their headers and times alone, and writes a Flow Record for each.
+//
+// A [Packet] is the digest of one packet's headers; its [Key] is the same for
+// both directions of a conversation. A [Table] takes packets in a [Batch],
+// keeps the Flows that live, and gives a [Record] for each that has ended or has
+// gone on for long. A record's [Direction] says which side is the service, and
+// what that rests on.
+//
+//	t := flow.NewTable(flow.Options{})
+//	t.Add(&batch)
+//	for t.Next(&record) {
+//		...
+//	}
+//
+// # Time
+//
+// The clock is the largest packet time so far; it never runs back. A Flow's
+// silence and its age are counted by the clock as it was when the Flow's packets
+// came, so that a packet whose own time runs backwards lands in its Flow like
+// any other. A packet without time (Timeless) comes at the clock's. The Start
+// and End of a record are the packets' own times.
+//
+// # The life of a Flow
+//
+// A Flow's state, and how long it may be without packets in it:
+//
+//	state        entered                                    idle timeout
+//	attempt      with the first packet                      30 s
+//	one-way      from attempt: payload without an answer    60 s
+//	             (UDP, UDP-Lite: a third packet)
+//	rejected     from attempt, one-way: RST from the other  5 s after RST,
+//	             side, a lone RST, or ICMP unreachable      else 30 s
+//	established  from attempt, one-way: an answer; from     5 min with TCP,
+//	             rejected too, if ICMP rejected it          else 60 s
+//	closed       from established: FIN from both sides      5 s
+//	reset        from established: RST                      5 s
+//
+// closed, reset and rejected by RST are final: the seconds after them are for
+// packets still under way. An RST from the only side that ever sent anything
+// leaves attempt and one-way as they are, with 5 s to live. A payload in a SYN
+// or an SCTP or DCCP opening is no payload yet. Options.IdleTimeout replaces the
+// 5 min, and those of the other timeouts that are longer than it.
+//
+// A Flow ends, and its last record gives the reason:
+//
+//	idle-timeout      at its last packet plus the idle timeout
+//	end-of-flow       at its last packet plus 5 s, after FIN both ways or RST;
+//	                  or at the clock, by a packet that opens another Flow: a SYN
+//	                  (SCTP INIT, DCCP Request) behind one that opens nothing, or
+//	                  behind the end
+//	forced-end        at the clock, by Flush
+//	lack-of-resources at the clock, by a new Flow in a full partition
+//
+// After active-timeout (30 min from the first packet of a record) the Flow goes
+// on, and its next record begins with its next packet: Count is what came since,
+// Total what came in all. If no packet comes, the last record has none.
+//
+// # The order of records
+//
+// Records leave in the order of the packet time at which they were decided on,
+// the times above; those of one time in the order of their Flows' first packets.
+// They become ready when the clock comes to another tick of 2^27 ns, and after
+// every 16,384 packets: more packets than that within one time may therefore
+// have their records in several such orders, one after the other. All this, and
+// a record's every octet, follows from packet times and packet order. It does not
+// depend on how batches were cut, on when Next was called, or on the hash, which
+// has another seed in each process.
+//
+// # Bounds
+//
+// Whatever the input is, memory is bounded. What was hit stands in [Stats].Limits:
+//
+//	live Flows           Options.MaxFlows, in 64 partitions by endpoints and     MaxFlows
+//	                     transport; a full one gives up the Flow whose last
+//	                     packet is the furthest back
+//	learned endpoints    two generations of 32,768; the older one is forgotten   LearnedEndpoints
+//	waiting records      what two ticks or 16,384 packets decide on, until Next  none: nothing is lost
+//
+// A Flow takes 168 octets and its share of the index, less than 200 in all; 300
+// more with a tunnel, later fragments, or a record before.
+package flow

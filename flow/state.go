@@ -1,0 +1,254 @@
+package flow
+
+import "math/bits"
+
+// progress is how far a conversation has come: what its packets so far said,
+// beside their counts. Sides are the Key's: 0 is the first endpoint.
+type progress struct {
+	// history holds the letters' codes, four bits each from the bottom, in the
+	// order of their first appearance; letters has the bit of each that is there.
+	history uint64
+	letters uint16
+	facts   facts
+	flags   [2]TCPFlags
+	state   State
+	life    life
+}
+
+// facts are what is known of a Flow for good.
+type facts uint16
+
+const (
+	// secondBegan: the Key's second endpoint sent the first packet.
+	secondBegan facts = 1 << iota
+	// opened: a handshake told the initiator; secondOpened: it is the second.
+	opened
+	secondOpened
+	// groupFirst, groupSecond: the endpoint is a multicast or broadcast address.
+	groupFirst
+	groupSecond
+	// begun: a packet that opens nothing was seen. A further SYN is another Flow's.
+	begun
+	// over: FIN both ways, or RST.
+	over
+	// midstream: the beginning was not seen.
+	midstream
+	// settled: when the Flow began, the capture had run for so long that an
+	// earlier packet of the Flow would have been seen.
+	settled
+	// secondInitiated: the verdict is that the second endpoint is the initiator.
+	secondInitiated
+	// live: the entry is a Flow's that has not ended.
+	live
+)
+
+// life is how long a Flow lives without packets: an index into Table.lives.
+type life uint8
+
+const (
+	unanswered life = iota // Attempt, Rejected
+	connected              // Established, with TCP
+	exchanging             // the rest
+	lingering              // over
+	lives
+)
+
+// begin notes what the first packet alone tells.
+func (g *progress) begin(p *Packet) {
+	if p.Marks&Reverse != 0 {
+		g.facts |= secondBegan
+	}
+	switch p.Key.Transport() {
+	case TCP:
+		if p.Flags&(SYN|ACK|RST) != SYN {
+			g.facts |= midstream
+		}
+	case SCTP, DCCP:
+		if p.Marks&Request == 0 {
+			g.facts |= midstream
+		}
+	}
+}
+
+// reopens reports whether p opens another Flow than the one that came so far.
+// A SYN that repeats an unanswered or half answered one does not: it follows
+// SYNs only.
+func (g *progress) reopens(p *Packet) bool {
+	opening := p.Marks&Request != 0
+	if p.Key.Transport() == TCP {
+		opening = p.Flags&(SYN|ACK|RST) == SYN
+	}
+	return opening && g.facts&(begun|over) != 0
+}
+
+// step takes in a packet that side from sent; sent counts each side's packets,
+// with this one.
+func (g *progress) step(p *Packet, from int, sent [2]uint64) {
+	g.flags[from] |= p.Flags
+	if p.Marks&Group != 0 {
+		g.facts |= groupSecond >> from
+	}
+	t := p.Key.Transport()
+	if t == TCP {
+		g.tcp(p, from, sent)
+	} else {
+		g.datagram(t, p, from, sent)
+	}
+	g.note(p, from)
+	g.life = g.lifeOf(t)
+}
+
+// tcp follows a connection (RFC 9293 section 3.5, seen from outside).
+func (g *progress) tcp(p *Packet, from int, sent [2]uint64) {
+	switch p.Flags & (SYN | ACK | RST) {
+	case SYN:
+		g.open(from)
+		g.facts &^= midstream // the SYN-ACK was captured before its SYN
+	case SYN | ACK:
+		g.open(1 - from)
+	default:
+		g.facts |= begun
+	}
+	if p.Flags&RST != 0 {
+		g.reset(from, sent)
+		return
+	}
+	if g.facts&over != 0 {
+		return
+	}
+	g.answer(sent, p.Marks&Data != 0 && p.Flags&SYN == 0)
+	if g.flags[0]&g.flags[1]&FIN != 0 {
+		g.state = Closed
+		g.facts |= over
+	}
+}
+
+// reset is what an RST means: an end, and before any answer a refusal, unless
+// the only side that sent anything so far gives up.
+func (g *progress) reset(from int, sent [2]uint64) {
+	switch g.state {
+	case Established:
+		g.state = Reset
+	case Attempt, OneWay:
+		if sent[1-from] > 0 || sent[from] == 1 {
+			g.state = Rejected
+		}
+	}
+	g.facts |= over
+}
+
+// datagram follows the transports that have no flags.
+func (g *progress) datagram(t Transport, p *Packet, from int, sent [2]uint64) {
+	goesOn := p.Marks&Data != 0
+	switch {
+	case t == UDP || t == UDPLite:
+		goesOn = sent[from] > 2
+	case p.Marks&Request != 0:
+		g.open(from)
+		g.facts &^= midstream
+		goesOn = false
+	case p.Marks&Response != 0:
+		g.open(1 - from)
+		goesOn = false
+	default:
+		g.facts |= begun
+	}
+	g.answer(sent, goesOn)
+}
+
+// answer tells the states of a Flow that is not over from who sent, and from
+// whether an unanswered side goes on with more than its opening.
+func (g *progress) answer(sent [2]uint64, goesOn bool) {
+	switch {
+	case g.state == Established:
+	case sent[0] > 0 && sent[1] > 0:
+		g.state = Established
+	case goesOn && g.state == Attempt:
+		g.state = OneWay
+	}
+}
+
+// unreachable takes in an ICMP error about a packet of side from.
+func (g *progress) unreachable(t Transport, from int, sent [2]uint64) {
+	if sent[from] > 0 && sent[1-from] == 0 && g.facts&over == 0 {
+		g.state = Rejected
+		g.life = g.lifeOf(t)
+	}
+}
+
+// open notes the initiator, once: with a simultaneous open it is the first.
+func (g *progress) open(initiator int) {
+	if g.facts&opened == 0 {
+		g.facts |= opened | secondOpened*facts(initiator)
+	}
+}
+
+func (g *progress) lifeOf(t Transport) life {
+	switch {
+	case g.facts&over != 0:
+		return lingering
+	case g.state == Attempt || g.state == Rejected:
+		return unanswered
+	case g.state == Established && t == TCP:
+		return connected
+	}
+	return exchanging
+}
+
+// The letters of a history, as Zeek's conn.log has them: SYN, SYN-ACK, ACK
+// alone, data, FIN, RST. One packet's letters come in this order.
+const zeekLetters = "SHADFR"
+
+const (
+	letterS = 1 << iota
+	letterH
+	letterA
+	letterD
+	letterF
+	letterR
+)
+
+// note adds the letters that p brings for the first time.
+func (g *progress) note(p *Packet, from int) {
+	seen := lettersOf(p.Flags)
+	if p.Marks&Data != 0 {
+		seen = seen&^letterA | letterD
+	}
+	fresh := seen << (from * len(zeekLetters)) &^ g.letters
+	for ; fresh != 0; fresh &= fresh - 1 {
+		code := uint64(bits.TrailingZeros16(fresh))
+		g.history |= (code + 1) << (4 * bits.OnesCount16(g.letters))
+		g.letters |= fresh & -fresh
+	}
+}
+
+func lettersOf(f TCPFlags) (seen uint16) {
+	switch {
+	case f&(SYN|ACK) == SYN|ACK:
+		seen = letterH
+	case f&SYN != 0:
+		seen = letterS
+	case f&(FIN|RST|ACK) == ACK:
+		seen = letterA
+	}
+	if f&FIN != 0 {
+		seen |= letterF
+	}
+	if f&RST != 0 {
+		seen |= letterR
+	}
+	return seen
+}
+
+// spell writes the history, source's letters in upper case.
+func (g *progress) spell(text *[16]byte, source int) (n uint8) {
+	for h := g.history; h != 0; h >>= 4 {
+		code := int(h&15) - 1
+		text[n] = zeekLetters[code%len(zeekLetters)]
+		if code/len(zeekLetters) != source {
+			text[n] |= 'a' - 'A'
+		}
+		n++
+	}
+	return n
+}
