@@ -1,10 +1,6 @@
 package flow
 
-import (
-	"cmp"
-	"slices"
-	"time"
-)
+import "time"
 
 // Options say how a Table meters. The zero value has the documented defaults.
 type Options struct {
@@ -111,7 +107,7 @@ func NewTable(o Options) *Table {
 	t := &Table{
 		seed:       newSeed(),
 		active:     int64(positive(o.ActiveTimeout, DefaultActiveTimeout)),
-		most:       (most + partitions - 1) / partitions,
+		most:       (most-1)/partitions + 1,
 		ignoreVLAN: o.IgnoreVLAN,
 		assigned:   o.Assigned,
 		identity:   append(make([]byte, identityLength), o.ObserverID...),
@@ -285,6 +281,7 @@ func (t *Table) count(i uint32, p *Packet) {
 
 // time widens the times of the record to come.
 func (e *entry) time(now int64) {
+	now = min(now, never-1)
 	if e.start == never {
 		e.start, e.end = now, now
 	}
@@ -318,220 +315,4 @@ func (t *Table) learn(e *entry) {
 	case e.state == Established:
 		t.known.served(e.key.service(1 - e.initiator()))
 	}
-}
-
-// Advance tells the time of a live capture when no packet does: nanoseconds
-// since the Unix epoch. A time before the clock's changes nothing.
-func (t *Table) Advance(now int64) { t.turn(now) }
-
-// turn sets the clock, and sweeps when it comes to another tick.
-func (t *Table) turn(now int64) {
-	if !t.timed {
-		t.start(now)
-	}
-	if now <= t.clock {
-		return
-	}
-	old := t.clock
-	t.clock = now
-	if tick := tickOf(now); tick != tickOf(old) {
-		t.sweep(tick << tickBits)
-	}
-}
-
-// start sets the clock for the first time. Packets without time that came
-// before count as packets of now.
-func (t *Table) start(now int64) {
-	t.timed, t.clock, t.began = true, now, now
-	t.wheel = wheel{tick: tickOf(now)}
-	for i := range t.each() {
-		e := t.entries.at(i)
-		e.seen, e.opened, e.end = now, now, now
-		t.wheel.add(&t.entries, i, t.due(e))
-	}
-}
-
-// each yields the entries of all live Flows.
-func (t *Table) each() func(yield func(uint32) bool) {
-	return func(yield func(uint32) bool) {
-		for i := range t.parts {
-			for _, slot := range t.parts[i].index.slots {
-				if slot != 0 && !yield(uint32(slot)) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// run is how many packets are metered between two sweeps at most, whatever
-// their times: it bounds the records that wait for one.
-const run = 1 << 14
-
-// sweep ends what was due before limit, and makes all that is decided ready.
-// limit is at most the clock: what is decided later has no smaller a time.
-func (t *Table) sweep(limit int64) {
-	t.expireAll(limit)
-	t.release()
-}
-
-func (t *Table) expireAll(limit int64) {
-	t.wheel.advance(&t.entries, limit, func(i uint32) {
-		if !t.expire(i, limit) {
-			t.wheel.add(&t.entries, i, t.due(t.entries.at(i)))
-		}
-	})
-}
-
-// due returns when the next of the Flow's timeouts is, if no packet comes.
-func (t *Table) due(e *entry) int64 {
-	return min(after(e.seen, t.lives[e.life]), after(e.opened, t.active))
-}
-
-// expire does what the Flow's timeouts that are due before limit ask for, and
-// reports whether the Flow ended. The wheel still has it then.
-func (t *Table) expire(i uint32, limit int64) (ended bool) {
-	e := t.entries.at(i)
-	for {
-		idle, active := after(e.seen, t.lives[e.life]), after(e.opened, t.active)
-		switch {
-		case active < idle && active < limit:
-			t.split(i, active)
-		case idle >= limit:
-			return false
-		case e.life == lingering:
-			t.end(i, idle, EndOfFlow)
-			return true
-		default:
-			t.end(i, idle, IdleTimeout)
-			return true
-		}
-	}
-}
-
-// split decides on a record of a Flow that goes on: what came so far becomes an
-// entry of its own.
-func (t *Table) split(i uint32, decided int64) {
-	e := t.entries.at(i)
-	j := t.entries.take()
-	part := t.entries.at(j)
-	*part = *e
-	part.facts &^= live
-	part.rare = t.rares.take()
-	if e.rare == 0 {
-		e.rare = t.rares.take()
-	}
-	x, px := t.rares.at(e.rare), t.rares.at(part.rare)
-	*px = *x
-	px.heir = i
-
-	x.id, x.start = t.flowID(part), t.flowStart(part)
-	x.sequence++
-	x.reported = e.sent
-	x.fragments = [2]Count{}
-	e.opened, e.start = never, never
-	t.pending = append(t.pending, ending{decided, part.first, j, ActiveTimeout})
-}
-
-// end decides on a Flow's last record.
-func (t *Table) end(i uint32, decided int64, reason EndReason) {
-	k := &t.entries.at(i).key
-	t.parts[partitionOf(k)].index.remove(tagOf(t.seed.hash(k)), i)
-	t.conclude(i, decided, reason)
-}
-
-func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
-	e := t.entries.at(i)
-	e.facts &^= live
-	t.pending = append(t.pending, ending{decided, e.first, i, reason})
-}
-
-// Flush ends all Flows. The table can be used further.
-func (t *Table) Flush() {
-	t.expireAll(t.clock)
-	for i := range t.each() {
-		t.conclude(i, t.clock, ForcedEnd)
-	}
-	for i := range t.parts {
-		clear(t.parts[i].index.slots)
-		t.parts[i].index.used = 0
-	}
-	t.wheel.buckets = [wheelTicks]uint32{}
-	t.release()
-}
-
-// release makes ready, in their order, the records decided since the last time,
-// and gives each Flow's first one its direction.
-func (t *Table) release() {
-	slices.SortFunc(t.pending, func(a, b ending) int {
-		return cmp.Or(cmp.Compare(a.decided, b.decided), cmp.Compare(a.first, b.first))
-	})
-	for i := range t.pending {
-		t.judge(t.entries.at(t.pending[i].entry))
-	}
-	t.ready = append(t.ready, t.pending...)
-	t.pending = t.pending[:0]
-}
-
-// judge settles the direction of an entry, and of the one that goes on after it.
-func (t *Table) judge(e *entry) {
-	if e.direction.Method != 0 {
-		return
-	}
-	heir := e
-	if e.rare != 0 {
-		if i := t.rares.at(e.rare).heir; i != 0 && t.entries.at(i).first == e.first {
-			heir = t.entries.at(i)
-		}
-	}
-	if heir.direction.Method == 0 {
-		v := t.evidence(e)
-		service, d := v.verdict()
-		heir.direction = d
-		heir.facts |= secondInitiated * facts(1-service)
-	}
-	e.direction = heir.direction
-	e.facts |= heir.facts & secondInitiated
-}
-
-// evidence collects what tells a Flow's direction.
-func (t *Table) evidence(e *entry) evidence {
-	v := evidence{
-		transport: e.key.Transport(),
-		port:      [2]uint16{e.key.port(0), e.key.port(1)},
-		opener:    nobody,
-		group:     either(e.facts&groupFirst != 0, e.facts&groupSecond != 0),
-		beginner:  int(e.facts & secondBegan),
-		settled:   e.facts&settled != 0,
-	}
-	if e.facts&opened != 0 {
-		v.opener = e.initiator()
-		return v
-	}
-	for side := range 2 {
-		v.known[side] = t.known.of(e.key.service(side))
-		v.assigned[side] = t.assigned != nil && t.assigned(v.transport, v.port[side])
-	}
-	return v
-}
-
-// Next takes the next record that is ready, in the order that doc.go describes,
-// and fills r with it. It returns false when none is ready: call it until then
-// after each Add, Advance and Flush.
-func (t *Table) Next(r *Record) bool {
-	if t.taken == len(t.ready) {
-		t.ready, t.taken = t.ready[:0], 0
-		return false
-	}
-	end := &t.ready[t.taken]
-	t.taken++
-	e := t.entries.at(end.entry)
-	t.fill(r, e, end.reason)
-	if e.rare != 0 {
-		t.rares.give(e.rare)
-	}
-	t.entries.give(end.entry)
-	t.stats.Exported++
-	t.stats.ByEndReason[end.reason]++
-	return true
 }

@@ -1,0 +1,173 @@
+package flow
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestVerdict(t *testing.T) {
+	served := knowledge{served: true}
+	peers := func(n int) knowledge { return knowledge{peers: 1<<n - 1} }
+	tests := []struct {
+		name    string
+		e       evidence
+		service int
+		want    Direction
+	}{
+		{"handshake", evidence{port: [2]uint16{80, 40000}, opener: 0, group: nobody}, 1, Direction{Handshake, High}},
+		{"handshake before group", evidence{port: [2]uint16{80, 40000}, opener: 1, group: 1}, 0, Direction{Handshake, High}},
+		{"group", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: 1}, 1, Direction{Multicast, High}},
+		{"group before learned", evidence{opener: nobody, group: 0, known: [2]knowledge{{}, served}}, 0, Direction{Multicast, High}},
+		{"served", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{{}, served}}, 1, Direction{Learned, High}},
+		{"both served", evidence{port: [2]uint16{8080, 80}, opener: nobody, group: nobody, known: [2]knowledge{served, served}}, 1, Direction{LowerPort, Low}},
+		{"popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{peers(1), peers(3)}}, 1, Direction{Learned, Medium}},
+		{"two peers are few", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{peers(1), peers(2)}}, 0, Direction{Range, Medium}},
+		{"both popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{peers(4), peers(4)}}, 0, Direction{Range, Medium}},
+		{"symmetric", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, beginner: 1}, 0, Direction{Symmetric, Medium}},
+		{"symmetric, learned", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, known: [2]knowledge{peers(1), peers(5)}}, 1, Direction{Learned, Medium}},
+		{"registry", evidence{port: [2]uint16{1000, 8080}, opener: nobody, group: nobody, assigned: [2]bool{false, true}}, 1, Direction{Registered, Medium}},
+		{"both assigned", evidence{port: [2]uint16{50000, 8080}, opener: nobody, group: nobody, assigned: [2]bool{true, true}}, 1, Direction{Range, Medium}},
+		{"range, edge", evidence{port: [2]uint16{32767, 32768}, opener: nobody, group: nobody}, 0, Direction{Range, Medium}},
+		{"both ephemeral", evidence{transport: TCP, port: [2]uint16{50000, 49152}, opener: nobody, group: nobody}, 1, Direction{LowerPort, Low}},
+		{"first packet", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, beginner: 0, settled: true}, 1, Direction{FirstPacket, Medium}},
+		{"first packet of the capture", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, beginner: 1}, 0, Direction{FirstPacket, Low}},
+		{"first packet of TCP says nothing", evidence{transport: TCP, port: [2]uint16{1000, 2000}, opener: nobody, group: nobody, beginner: 1, settled: true}, 0, Direction{LowerPort, Low}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			service, d := test.e.verdict()
+			if service != test.service || d != test.want {
+				t.Errorf("service %d by %v (%v); want %d by %v (%v)", service, d.Method, d.Confidence,
+					test.service, test.want.Method, test.want.Confidence)
+			}
+		})
+	}
+}
+
+// Verdicts through the table: what one Flow teaches of another.
+func TestDirection(t *testing.T) {
+	assigned := func(_ Transport, port uint16) bool { return port < 1024 }
+	visitors := func(n int) (all []Packet) {
+		for i := range n {
+			path := fmt.Sprintf("10.0.1.%d:1500 > 10.0.0.9:30000", i)
+			back := fmt.Sprintf("10.0.0.9:30000 > 10.0.1.%d:1500", i)
+			all = append(all, tcp(path, ACK, data), tcp(back, ACK, data))
+		}
+		return all
+	}
+	tests := []struct {
+		name        string
+		packets     []Packet
+		destination string // of the last packet's Flow
+		want        Direction
+	}{
+		{"SYN-ACK alone", []Packet{tcp("10.0.0.1:30000 > 10.0.0.2:80", SYN|ACK)}, "10.0.0.1:30000", Direction{Handshake, High}},
+		{"multicast", []Packet{udp("10.0.0.1:5353 > 224.0.0.251:5353", group)}, "224.0.0.251:5353", Direction{Multicast, High}},
+		{"a service that answered a handshake", []Packet{
+			tcp("10.0.0.1:1 > 10.0.0.9:30000", SYN), tcp("10.0.0.9:30000 > 10.0.0.1:1", SYN|ACK),
+			tcp("10.0.0.9:30000 > 10.0.0.2:80", ACK, data)}, "10.0.0.9:30000", Direction{Learned, High}},
+		{"a SYN without an answer teaches nothing", []Packet{
+			tcp("10.0.0.1:1 > 10.0.0.9:30000", SYN),
+			tcp("10.0.0.9:30000 > 10.0.0.2:80", ACK, data)}, "10.0.0.2:80", Direction{Registered, Medium}},
+		{"three peers", append(visitors(3), tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)), "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"a SYN scan from one port teaches nothing", []Packet{
+			tcp("10.0.0.9:30000 > 10.0.1.1:1500", SYN), tcp("10.0.0.9:30000 > 10.0.1.2:1500", SYN), tcp("10.0.0.9:30000 > 10.0.1.3:1500", SYN),
+			tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)}, "10.0.1.1:80", Direction{Registered, Medium}},
+		{"another transport's service", []Packet{
+			tcp("10.0.0.1:1 > 10.0.0.9:30000", SYN), tcp("10.0.0.9:30000 > 10.0.0.1:1", SYN|ACK),
+			udp("10.0.0.9:30000 > 10.0.0.2:80", data)}, "10.0.0.2:80", Direction{Registered, Medium}},
+		{"the capture's first UDP packet", []Packet{udp("10.0.0.1:40000 > 10.0.0.2:50000")}, "10.0.0.2:50000", Direction{FirstPacket, Low}},
+		{"a UDP packet when all earlier Flows are known", []Packet{
+			udp("10.0.0.1:40000 > 10.0.0.2:50000"), udp("10.0.0.1:50001 > 10.0.0.2:40001", at(60.1))}, "10.0.0.2:40001", Direction{FirstPacket, Medium}},
+		{"a UDP packet when they are not", []Packet{
+			udp("10.0.0.1:40000 > 10.0.0.2:50000"), udp("10.0.0.1:50001 > 10.0.0.2:40001", at(60))}, "10.0.0.2:40001", Direction{FirstPacket, Low}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			last := test.packets[len(test.packets)-1].Key
+			for _, r := range meter(Options{Assigned: assigned}, test.packets...) {
+				k, _ := KeyOf(r.Transport, r.Source.Endpoint, r.Destination.Endpoint)
+				if k != last {
+					continue
+				}
+				if r.Destination.Endpoint.String() != test.destination || r.Direction != test.want {
+					t.Errorf("destination %v by %v (%v); want %s by %v (%v)", r.Destination.Endpoint,
+						r.Direction.Method, r.Direction.Confidence, test.destination, test.want.Method, test.want.Confidence)
+				}
+				return
+			}
+			t.Error("no record")
+		})
+	}
+}
+
+// The verdict of a Flow's first record stays, whatever comes behind.
+func TestDirectionIsKept(t *testing.T) {
+	all := meter(Options{ActiveTimeout: time.Second},
+		tcp("10.0.0.1:30000 > 10.0.0.2:80", ACK, data, at(0)),
+		tcp("10.0.0.1:30000 > 10.0.0.2:80", ACK, data, at(1.5)),
+		tcp("10.0.0.3:1 > 10.0.0.1:30000", SYN, at(2)),
+		tcp("10.0.0.1:30000 > 10.0.0.3:1", SYN|ACK, at(2)),
+		tcp("10.0.0.1:30000 > 10.0.0.2:80", ACK, data, at(3)),
+	)
+	n := 0
+	for _, r := range all {
+		if r.Destination.Port() == 80 && r.Direction == (Direction{LowerPort, Low}) && r.Sequence == uint32(n) {
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d of 3 records have the first verdict: %+v", n, all)
+	}
+}
+
+// Swapping the endpoints swaps all that belongs to them.
+func TestSidesSwap(t *testing.T) {
+	for _, flip := range []bool{false, true} {
+		client, server := "10.0.0.1:40000", "10.0.0.2:80"
+		if flip {
+			client, server = "10.0.0.2:40000", "10.0.0.1:80"
+		}
+		all := meter(Options{},
+			tcp(client+" > "+server, SYN, octets(60)),
+			tcp(server+" > "+client, SYN|ACK, octets(52)),
+			tcp(client+" > "+server, ACK|PSH, data, octets(500)),
+			tcp(server+" > "+client, ACK, octets(9000), marked(LaterFragment|Data)))
+		r := all[0]
+		source := Side{Endpoint: r.Source.Endpoint, Count: Count{2, 560}, Total: Count{2, 560}, Flags: SYN | ACK | PSH}
+		destination := Side{Endpoint: r.Destination.Endpoint, Count: Count{2, 9052}, Total: Count{2, 9052},
+			LaterFragments: Count{1, 9000}, Flags: SYN | ACK}
+		if r.Source != source || r.Destination != destination || source.Port() != 40000 {
+			t.Errorf("flip %v: %+v", flip, r)
+		}
+	}
+}
+
+func TestLearnedForgets(t *testing.T) {
+	var l learned
+	end := func(i int) service { return service{addr: [2]uint64{0, uint64(i)}, port: 80} }
+	l.served(end(0))
+	for i := range learnedEndpoints {
+		l.served(end(i))
+	}
+	if !l.of(end(0)).served || l.forgot != 0 {
+		t.Fatal("forgot before the bound")
+	}
+	l.served(end(0))
+	for i := range learnedEndpoints + 9 {
+		l.served(end(learnedEndpoints + i))
+		if i == learnedEndpoints/2 {
+			l.met(end(0), end(1)) // end 0 is used, and lives on
+		}
+	}
+	if k := l.of(end(0)); !k.served || k.peers == 0 {
+		t.Errorf("a used endpoint was forgotten: %+v", k)
+	}
+	if l.of(end(2)).served {
+		t.Error("an unused endpoint was not forgotten")
+	}
+	if l.forgot != 1 || len(l.young) > learnedEndpoints || len(l.old) > learnedEndpoints {
+		t.Errorf("forgot %d times; %d young, %d old", l.forgot, len(l.young), len(l.old))
+	}
+}

@@ -1,0 +1,127 @@
+package flow
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"testing"
+)
+
+// The expected values are those of the specification's baseline, see
+// github.com/corelight/community-id-spec, baseline/baseline_deflt.json.
+func TestCommunityID(t *testing.T) {
+	tests := []struct {
+		transport Transport
+		src, dst  string
+		want      string
+	}{
+		{TCP, "128.232.110.120:34855", "66.35.250.204:80", "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
+		{TCP, "66.35.250.204:80", "128.232.110.120:34855", "1:LQU9qZlK+B5F3KDmev6m5PMibrg="},
+		{TCP, "[2001:470:e5bf:dead:4957:2174:e82c:4887]:63943", "[2607:f8b0:400c:c03::1a]:25", "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="},
+		{UDP, "192.168.1.52:54585", "8.8.8.8:53", "1:d/FP5EW3wiY1vCndhwleRRKHowQ="},
+		{UDP, "8.8.8.8:53", "192.168.1.52:54585", "1:d/FP5EW3wiY1vCndhwleRRKHowQ="},
+		{SCTP, "192.168.170.8:7", "192.168.170.56:7", "1:MP2EtRCAUIZvTw6MxJHLV7N7JDs="},
+		{SCTP, "192.168.170.56:7", "192.168.170.8:7", "1:MP2EtRCAUIZvTw6MxJHLV7N7JDs="},
+		{46, "10.1.12.1:0", "10.1.12.2:0", "1:KHlLkgoJW7ifUTyTSgyVfkFHzKw="}, // RSVP has no ports
+	}
+	for _, test := range tests {
+		k, _ := KeyOf(test.transport, netip.MustParseAddrPort(test.src), netip.MustParseAddrPort(test.dst))
+		sum := communityID(&k, uint8(test.transport), hasCommunityPorts(test.transport))
+		if got := string(AppendCommunityID(nil, sum)); got != test.want {
+			t.Errorf("%v %s > %s: got %s, want %s", test.transport, test.src, test.dst, got, test.want)
+		}
+		all := meter(Options{}, packet(test.transport, test.src+" > "+test.dst))
+		if all[0].CommunityID != sum {
+			t.Errorf("%v %s > %s: the record's is %x", test.transport, test.src, test.dst, all[0].CommunityID)
+		}
+	}
+}
+
+// DCCP and UDP-Lite have ports that version 1 does not know: with others the ID
+// is the same.
+func TestCommunityIDWithoutPorts(t *testing.T) {
+	for _, transport := range []Transport{DCCP, UDPLite} {
+		a := meter(Options{}, packet(transport, "10.0.0.1:1 > 10.0.0.2:2"))[0]
+		b := meter(Options{}, packet(transport, "10.0.0.1:3 > 10.0.0.2:4"))[0]
+		if a.CommunityID != b.CommunityID {
+			t.Errorf("%v: %x and %x", transport, a.CommunityID, b.CommunityID)
+		}
+	}
+}
+
+func TestOuterCommunityID(t *testing.T) {
+	outer := udp("192.168.1.52:54585 > 8.8.8.8:53").Key
+	portless := packet(46, "10.1.12.1:0 > 10.1.12.2:0").Key
+	tests := []struct {
+		tunnel Tunnel
+		want   string
+	}{
+		{Tunnel{Type: VXLAN, ID: 7, Outer: outer, OuterProtocol: 17}, "1:d/FP5EW3wiY1vCndhwleRRKHowQ="},
+		{Tunnel{Type: GRE, ID: 8, Outer: portless, OuterProtocol: 46}, "1:KHlLkgoJW7ifUTyTSgyVfkFHzKw="},
+	}
+	for _, test := range tests {
+		p := tcp("10.0.0.1:1 > 10.0.0.2:2", SYN)
+		p.Tunnel = 1
+		p.Key.SetTunnel(99)
+		table := NewTable(Options{})
+		table.Add(&Batch{Packets: []Packet{p}, Tunnels: []Tunnel{test.tunnel}})
+		table.Flush()
+		r := drain(table)[0]
+		if got := string(AppendCommunityID(nil, r.OuterCommunityID)); got != test.want ||
+			r.TunnelType != test.tunnel.Type || r.TunnelID != test.tunnel.ID {
+			t.Errorf("%v %d %s, want %s", r.TunnelType, r.TunnelID, got, test.want)
+		}
+	}
+}
+
+// What an ID rests on; and that it stays what it is: two releases that see the
+// same capture must agree.
+func TestFlowID(t *testing.T) {
+	id := func(o Options, tunnels []Tunnel, packets ...Packet) string {
+		table := NewTable(o)
+		table.Add(&Batch{Packets: packets, Tunnels: tunnels})
+		table.Flush()
+		all := drain(table)
+		return hex.EncodeToString(all[len(all)-1].ID[:])
+	}
+	in := func(identity uint64) Packet {
+		p := tcp(to, SYN, at(1))
+		p.Tunnel = 1
+		p.Key.SetTunnel(identity)
+		return p
+	}
+	outer := udp("192.0.2.1:1 > 192.0.2.2:4789").Key
+	other := udp("192.0.2.1:2 > 192.0.2.2:4789").Key
+	base := id(Options{}, nil, tcp(to, SYN, at(1)))
+	tunnelled := id(Options{}, []Tunnel{{Type: VXLAN, ID: 1, Outer: outer}}, in(5))
+	if want := "c2a9fc52c8393f964b5c04641cb4a426"; base != want {
+		t.Errorf("ID %s, want %s", base, want)
+	}
+	same := []struct{ name, a, b string }{
+		{"what comes behind the first packet", base, id(Options{}, nil, tcp(to, SYN, at(1)), tcp(from, SYN|ACK, at(2)))},
+		{"the sender", base, id(Options{}, nil, tcp(from, SYN, at(1)))},
+		{"the identity of a tunnel, which has a seed", tunnelled, id(Options{}, []Tunnel{{Type: VXLAN, ID: 1, Outer: outer}}, in(6))},
+		{"outer ports, which differ by inner Flow", tunnelled, id(Options{}, []Tunnel{{Type: VXLAN, ID: 1, Outer: other}}, in(5))},
+	}
+	for _, test := range same {
+		if test.a != test.b {
+			t.Errorf("%s changed the ID", test.name)
+		}
+	}
+	differ := []struct{ name, id string }{
+		{"observer", id(Options{ObserverID: "east"}, nil, tcp(to, SYN, at(1)))},
+		{"time", id(Options{}, nil, tcp(to, SYN, at(1.5)))},
+		{"ordinal", id(Options{}, nil, udp(to, at(1)), tcp(to, SYN, at(1)))},
+		{"transport", id(Options{}, nil, udp(to, at(1)))},
+		{"VLAN", id(Options{}, nil, tcp(to, SYN, at(1), vlan(5)))},
+		{"tunnel", tunnelled},
+		{"tunnel id", id(Options{}, []Tunnel{{Type: VXLAN, ID: 2, Outer: outer}}, in(5))},
+		{"tunnel type", id(Options{}, []Tunnel{{Type: Geneve, ID: 1, Outer: outer}}, in(5))},
+	}
+	seen := map[string]string{base: "nothing"}
+	for _, test := range differ {
+		if with, ok := seen[test.id]; ok {
+			t.Errorf("%s made the same ID as %s", test.name, with)
+		}
+		seen[test.id] = test.name
+	}
+}

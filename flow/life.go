@@ -1,0 +1,196 @@
+package flow
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Advance tells the time of a live capture when no packet does: nanoseconds
+// since the Unix epoch. A time before the clock's changes nothing.
+func (t *Table) Advance(now int64) { t.turn(now) }
+
+// turn sets the clock, and sweeps when it comes to another tick.
+func (t *Table) turn(now int64) {
+	now = min(now, never-1)
+	if !t.timed {
+		t.start(now)
+	}
+	if now <= t.clock {
+		return
+	}
+	old := t.clock
+	t.clock = now
+	if tick := tickOf(now); tick != tickOf(old) {
+		t.sweep(tick << tickBits)
+	}
+}
+
+// start sets the clock for the first time. Packets without time that came
+// before count as packets of now.
+func (t *Table) start(now int64) {
+	t.timed, t.clock, t.began = true, now, now
+	t.wheel = wheel{tick: tickOf(now)}
+	for i := range t.each() {
+		e := t.entries.at(i)
+		e.seen, e.opened, e.end = now, now, now
+		t.wheel.add(&t.entries, i, t.due(e))
+	}
+}
+
+// each yields the entries of all live Flows.
+func (t *Table) each() func(yield func(uint32) bool) {
+	return func(yield func(uint32) bool) {
+		for i := range t.parts {
+			for _, slot := range t.parts[i].index.slots {
+				if slot != 0 && !yield(uint32(slot)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// run is how many packets are metered between two sweeps at most, whatever
+// their times: it bounds the records that wait for one.
+const run = 1 << 14
+
+// sweep ends what was due before limit, and makes all that is decided ready.
+// limit is at most the clock: what is decided later has no smaller a time.
+func (t *Table) sweep(limit int64) {
+	t.expireAll(limit)
+	t.release()
+}
+
+func (t *Table) expireAll(limit int64) {
+	t.wheel.advance(&t.entries, limit, func(i uint32) {
+		if !t.expire(i, limit) {
+			t.wheel.add(&t.entries, i, t.due(t.entries.at(i)))
+		}
+	})
+}
+
+// due returns when the next of the Flow's timeouts is, if no packet comes.
+func (t *Table) due(e *entry) int64 {
+	return min(after(e.seen, t.lives[e.life]), after(e.opened, t.active))
+}
+
+// expire does what the Flow's timeouts that are due before limit ask for, and
+// reports whether the Flow ended. The wheel still has it then.
+func (t *Table) expire(i uint32, limit int64) (ended bool) {
+	e := t.entries.at(i)
+	for {
+		idle, active := after(e.seen, t.lives[e.life]), after(e.opened, t.active)
+		switch {
+		case active < idle && active < limit:
+			t.split(i, active)
+		case idle >= limit:
+			return false
+		case e.life == lingering:
+			t.end(i, idle, EndOfFlow)
+			return true
+		default:
+			t.end(i, idle, IdleTimeout)
+			return true
+		}
+	}
+}
+
+// split decides on a record of a Flow that goes on: what came so far becomes an
+// entry of its own.
+func (t *Table) split(i uint32, decided int64) {
+	e := t.entries.at(i)
+	j := t.entries.take()
+	part := t.entries.at(j)
+	*part = *e
+	part.facts &^= live
+	part.rare = t.rares.take()
+	if e.rare == 0 {
+		e.rare = t.rares.take()
+	}
+	x, px := t.rares.at(e.rare), t.rares.at(part.rare)
+	*px = *x
+	px.heir = i
+
+	x.id, x.start = t.flowID(part), t.flowStart(part)
+	x.sequence++
+	x.reported = e.sent
+	x.fragments = [2]Count{}
+	e.opened, e.start = never, never
+	t.pending = append(t.pending, ending{decided, part.first, j, ActiveTimeout})
+}
+
+// end decides on a Flow's last record.
+func (t *Table) end(i uint32, decided int64, reason EndReason) {
+	k := &t.entries.at(i).key
+	t.parts[partitionOf(k)].index.remove(tagOf(t.seed.hash(k)), i)
+	t.conclude(i, decided, reason)
+}
+
+func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
+	e := t.entries.at(i)
+	e.facts &^= live
+	t.pending = append(t.pending, ending{decided, e.first, i, reason})
+}
+
+// Flush ends all Flows. The table can be used further.
+func (t *Table) Flush() {
+	t.expireAll(t.clock)
+	for i := range t.each() {
+		t.conclude(i, t.clock, ForcedEnd)
+	}
+	for i := range t.parts {
+		clear(t.parts[i].index.slots)
+		t.parts[i].index.used = 0
+	}
+	t.wheel.buckets = [wheelTicks]uint32{}
+	t.release()
+}
+
+// aged is an entry with the ordinal of its last packet.
+type aged struct {
+	last  uint64
+	entry uint32
+}
+
+// evict ends the Flow of a partition whose last packet is the furthest back.
+//
+// A list in that order would cost every packet two cache misses. Instead the
+// partition is scanned into a queue; an entry that has seen packets since is
+// passed over, and before all that have not, there is none that is older. Each
+// scan pays for as many packets as the partition holds Flows.
+func (t *Table) evict(part *partition) {
+	for {
+		for part.passed < len(part.queue) {
+			i := part.queue[part.passed]
+			part.passed++
+			e := t.entries.at(i)
+			if e.facts&live == 0 || e.last >= part.scanned {
+				continue
+			}
+			if !t.expire(i, t.clock) {
+				t.end(i, t.clock, LackOfResources)
+				t.stats.Limits.MaxFlows++
+			}
+			t.wheel.remove(&t.entries, i)
+			return
+		}
+		t.scan(part)
+	}
+}
+
+// scan fills the queue with all entries, the one idle for longest first.
+func (t *Table) scan(part *partition) {
+	t.aged = t.aged[:0]
+	for _, slot := range part.index.slots {
+		if slot != 0 {
+			i := uint32(slot)
+			t.aged = append(t.aged, aged{t.entries.at(i).last, i})
+		}
+	}
+	slices.SortFunc(t.aged, func(a, b aged) int { return cmp.Compare(a.last, b.last) })
+	part.queue, part.passed = part.queue[:0], 0
+	for _, a := range t.aged {
+		part.queue = append(part.queue, a.entry)
+	}
+	part.scanned = t.ordinal
+}
