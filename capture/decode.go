@@ -272,13 +272,64 @@ const (
 	layerEthernet
 	layerVLAN
 	layerLLC
+	layerMPLS
+	layerPBB
+	layerFabricPath
+	layerNSH
+	layerTRILL
+	layerVNTag
+	layerETag
+	layerCiscoMetaData
+	layerHSR
+	layerRTag
+	layerMPacket
+	layerNetAnalyzer
+	layerDOCSIS
+	layerTokenRing
+	layerFDDI
+	layerARCNETBSD
+	layerARCNETLinux
+	layerIPoIB
+	layerIPOver1394
+	layerIPOverFC
+
+	layerIEEE80211
+	layerIEEE80211Padded
+	layerRadiotap
+	layerPPI
+	layerPrism
+	layerAVS
+
+	layerPPPoE
+	layerPPP
+	layerPPPD
+	layerPPPWithDir
+	layerBridgedPPP
+	layerMultilinkPPP
+	layerHDLC
+	layerCHDLC
+	layerCHDLCWithDir
+	layerFrameRelay
+	layerFRelayWithDir
+	layerATMCLIP
+
 	layerSLL
 	layerSLL2
 	layerNull
 	layerLoop
-	layerPPPoE
-	layerPPP
-	layerMPLS
+	layerENC
+	layerPFLog
+	layerIPNET
+	layerNFLog
+	layerPKTAP
+	layerUser2
+	layerJuniperEther
+	layerJuniperPPP
+	layerJuniperFRelay
+	layerJuniperCHDLC
+	layerERF
+	layerNoIP
+
 	layerRaw
 	layerIPv4
 	layerIPv6
@@ -298,17 +349,68 @@ const (
 
 // decoders has the method that reads each layer.
 var decoders = [layerEnd]func(*digest, []byte) error{
-	layerFrame:          (*digest).frame,
-	layerEthernet:       (*digest).ethernet,
-	layerVLAN:           (*digest).vlan,
-	layerLLC:            (*digest).llc,
-	layerSLL:            (*digest).sll,
-	layerSLL2:           (*digest).sll2,
-	layerNull:           (*digest).null,
-	layerLoop:           (*digest).loop,
-	layerPPPoE:          (*digest).pppoe,
-	layerPPP:            (*digest).ppp,
-	layerMPLS:           (*digest).mpls,
+	layerFrame:         (*digest).frame,
+	layerEthernet:      (*digest).ethernet,
+	layerVLAN:          (*digest).vlan,
+	layerLLC:           (*digest).llc,
+	layerMPLS:          (*digest).mpls,
+	layerPBB:           skip(4, layerEthernet),
+	layerFabricPath:    skip(2, layerEthernet),
+	layerNSH:           (*digest).nsh,
+	layerTRILL:         (*digest).trill,
+	layerVNTag:         typeAtEnd(6),
+	layerETag:          typeAtEnd(8),
+	layerCiscoMetaData: typeAtEnd(8),
+	layerHSR:           typeAtEnd(6),
+	layerRTag:          typeAtEnd(6),
+	layerMPacket:       skip(8, layerEthernet),
+	layerNetAnalyzer:   skip(4, layerEthernet),
+	layerDOCSIS:        (*digest).docsis,
+	layerTokenRing:     (*digest).tokenRing,
+	layerFDDI:          (*digest).fddi,
+	layerARCNETBSD:     (*digest).arcnetBSD,
+	layerARCNETLinux:   (*digest).arcnetLinux,
+	layerIPoIB:         (*digest).ipoib,
+	layerIPOver1394:    typeAtEnd(18),
+	layerIPOverFC:      skip(16, layerLLC),
+
+	layerIEEE80211:       (*digest).ieee80211,
+	layerIEEE80211Padded: (*digest).ieee80211Padded,
+	layerRadiotap:        (*digest).radiotap,
+	layerPPI:             (*digest).ppi,
+	layerPrism:           (*digest).prism,
+	layerAVS:             (*digest).avs,
+
+	layerPPPoE:         (*digest).pppoe,
+	layerPPP:           (*digest).ppp,
+	layerPPPD:          skip(2, layerPPP),
+	layerPPPWithDir:    skip(1, layerPPP),
+	layerBridgedPPP:    (*digest).bridgedPPP,
+	layerMultilinkPPP:  (*digest).multilinkPPP,
+	layerHDLC:          (*digest).hdlc,
+	layerCHDLC:         (*digest).chdlc,
+	layerCHDLCWithDir:  skip(1, layerCHDLC),
+	layerFrameRelay:    (*digest).frameRelay,
+	layerFRelayWithDir: skip(1, layerFrameRelay),
+	layerATMCLIP:       (*digest).atmCLIP,
+
+	layerSLL:           (*digest).sll,
+	layerSLL2:          (*digest).sll2,
+	layerNull:          (*digest).null,
+	layerLoop:          (*digest).loop,
+	layerENC:           (*digest).enc,
+	layerPFLog:         (*digest).pflog,
+	layerIPNET:         (*digest).ipnet,
+	layerNFLog:         (*digest).nflog,
+	layerPKTAP:         (*digest).pktap,
+	layerUser2:         (*digest).user2,
+	layerJuniperEther:  (*digest).juniperEther,
+	layerJuniperPPP:    (*digest).juniperPPP,
+	layerJuniperFRelay: (*digest).juniperFRelay,
+	layerJuniperCHDLC:  (*digest).juniperCHDLC,
+	layerERF:           (*digest).erf,
+	layerNoIP:          (*digest).noIP,
+
 	layerRaw:            (*digest).raw,
 	layerIPv4:           (*digest).ipv4,
 	layerIPv6:           (*digest).ipv6,
@@ -391,10 +493,11 @@ func (d *digest) reset(f *Frame, b *flow.Batch) {
 
 // frame begins every walk: it chooses the link layer.
 func (d *digest) frame(data []byte) error {
-	if int(d.in.Link) >= len(linkLayers) || linkLayers[d.in.Link] == gopacket.LayerTypeZero {
+	next := linkLayer(d.in.Link)
+	if next == gopacket.LayerTypeZero {
 		return nil
 	}
-	return d.link(linkLayers[d.in.Link], data)
+	return d.link(next, data)
 }
 
 // link goes on to a layer that is no part of an IP header, or to an IP header.
@@ -415,7 +518,7 @@ func (d *digest) link(next gopacket.LayerType, payload []byte) error {
 // protocol goes on to what an IP header or an extension header announces.
 func (d *digest) protocol(number uint8, payload []byte) error {
 	d.ip.protocol = number
-	d.next, d.payload = protocolLayer(number, d.ip.version), payload
+	d.next, d.payload = protocolLayer(number), payload
 	if d.depth > 1 {
 		return nil
 	}

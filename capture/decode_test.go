@@ -30,8 +30,8 @@ func header(h string, carried ...[]byte) []byte {
 
 func u16(n int) []byte { return []byte{byte(n >> 8), byte(n)} }
 
-// zeros is payload that means nothing.
-func zeros(n int) []byte { return make([]byte, n) }
+// blank is payload that means nothing.
+func blank(n int) []byte { return make([]byte, n) }
 
 // ethernet is a frame between two stations.
 func ethernet(etherType int, carried ...[]byte) []byte {
@@ -85,23 +85,23 @@ func ip6(next int, src, dst string, carried ...[]byte) []byte {
 
 // tcp is a segment with the flags.
 func tcp(src, dst int, flags flow.TCPFlags, carried ...[]byte) []byte {
-	return slices.Concat(u16(src), u16(dst), zeros(8), []byte{0x50, byte(flags)}, zeros(6), slices.Concat(carried...))
+	return slices.Concat(u16(src), u16(dst), blank(8), []byte{0x50, byte(flags)}, blank(6), slices.Concat(carried...))
 }
 
 // udp is a datagram; UDP-Lite's header has the same shape.
 func udp(src, dst int, carried ...[]byte) []byte {
 	payload := slices.Concat(carried...)
-	return slices.Concat(u16(src), u16(dst), u16(8+len(payload)), zeros(2), payload)
+	return slices.Concat(u16(src), u16(dst), u16(8+len(payload)), blank(2), payload)
 }
 
 // sctp is a packet of chunks.
 func sctp(src, dst int, chunks ...[]byte) []byte {
-	return slices.Concat(u16(src), u16(dst), zeros(8), slices.Concat(chunks...))
+	return slices.Concat(u16(src), u16(dst), blank(8), slices.Concat(chunks...))
 }
 
 // dccp is a packet of the type, with a header of twelve octets.
 func dccp(src, dst, kind int, carried ...[]byte) []byte {
-	return slices.Concat(u16(src), u16(dst), octets("03 00 00 00"), []byte{byte(kind << 1)}, zeros(3), slices.Concat(carried...))
+	return slices.Concat(u16(src), u16(dst), octets("03 00 00 00"), []byte{byte(kind << 1)}, blank(3), slices.Concat(carried...))
 }
 
 // The packets that most frames below carry: 28 octets of IPv4, 48 of IPv6.
@@ -186,13 +186,14 @@ func runFrameTests(t *testing.T, tests []frameTest) {
 }
 
 func TestLinkLayers(t *testing.T)      { runFrameTests(t, linkTests()) }
+func TestOddLinkLayers(t *testing.T)   { runFrameTests(t, oddLinkTests()) }
 func TestNetworkLayers(t *testing.T)   { runFrameTests(t, networkTests()) }
 func TestTransportLayers(t *testing.T) { runFrameTests(t, transportTests()) }
 func TestUnreachable(t *testing.T)     { runFrameTests(t, unreachableTests()) }
 
 // allFrames are the frames of all tables.
 func allFrames() []frameTest {
-	return slices.Concat(linkTests(), networkTests(), transportTests(), unreachableTests())
+	return slices.Concat(linkTests(), oddLinkTests(), networkTests(), transportTests(), unreachableTests())
 }
 
 func linkTests() []frameTest {
@@ -200,9 +201,9 @@ func linkTests() []frameTest {
 	return []frameTest{
 		{"ethernet ipv4", e, ethernet(0x0800, plain4), is4},
 		{"ethernet ipv6", e, ethernet(0x86dd, plain6), is6},
-		{"ethernet padding", e, ethernet(0x0800, plain4, zeros(18)), is4},
-		{"ethernet arp", e, ethernet(0x0806, zeros(28)), "non_ip"},
-		{"ethernet cut", e, zeros(13), "non_ip"},
+		{"ethernet padding", e, ethernet(0x0800, plain4, blank(18)), is4},
+		{"ethernet arp", e, ethernet(0x0806, blank(28)), "non_ip"},
+		{"ethernet cut", e, blank(13), "non_ip"},
 		{"ethernet empty", e, nil, "non_ip"},
 		{"ethernet without payload", e, ethernet(0x0800), "bad_ip"},
 		{"neither length nor type", e, ethernet(1501, plain4), "non_ip"},
@@ -210,9 +211,10 @@ func linkTests() []frameTest {
 		{"802.3 snap", e, ethernet(36, header("aa aa 03 00 00 00 08 00", plain4)), is4},
 		{"802.3 snap 802.1H", e, ethernet(36, header("aa aa 03 00 00 f8 08 00", plain4)), is4},
 		{"802.3 snap cisco", e, ethernet(36, header("aa aa 03 00 00 0c 20 00", plain4)), "non_ip"},
-		{"802.3 spanning tree", e, ethernet(38, header("42 42 03", zeros(35))), "non_ip"},
+		{"802.3 spanning tree", e, ethernet(38, header("42 42 03", blank(35))), "non_ip"},
 		{"802.3 length ends the packet", e, ethernet(8+20, header("aa aa 03 00 00 00 08 00", plain4)), "bad_transport"},
-		{"802.3 llc with sequence numbers", e, ethernet(32, header("06 06 00 00", plain4)), "non_ip"},
+		{"802.3 llc with sequence numbers", e, ethernet(32, header("06 06 00 00", plain4)), is4},
+		{"802.3 snap with sequence numbers", e, ethernet(37, header("aa aa 00 00 00 00 00 08 00", plain4)), is4},
 		{"802.3 llc cut", e, ethernet(2, octets("aa aa")), "non_ip"},
 		{"802.3 snap cut", e, ethernet(7, octets("aa aa 03 00 00 00 08")), "non_ip"},
 		{"jumbo llc", e, ethernet(0x8870, header("aa aa 03 00 00 00 86 dd", plain6)), is6},
@@ -222,18 +224,18 @@ func linkTests() []frameTest {
 		{"qinq", e, ethernet(0x88a8, vlan(5, 0x8100, vlan(0x2007, 0x86dd, plain6))), is6 + " vlans 2: 5 7"},
 		{"old qinq", e, ethernet(0x9100, vlan(5, 0x9200, vlan(6, 0x8100, vlan(7, 0x0800, plain4)))), is4 + " vlans 3: 5 6"},
 		{"vlan llc", e, ethernet(0x8100, vlan(5, 31, header("06 06 03", plain4))), is4 + " vlans 1: 5 0"},
-		{"vlan cut", e, ethernet(0x8100, zeros(3)), "non_ip"},
+		{"vlan cut", e, ethernet(0x8100, blank(3)), "non_ip"},
 
 		{"mpls", e, ethernet(0x8847, mpls(16, false, mpls(17, true, plain4))), is4},
 		{"mpls multicast ipv6", e, ethernet(0x8848, mpls(2, true, plain6)), is6},
 		{"mpls without bottom", e, ethernet(0x8847, mpls(16, false)), "non_ip"},
-		{"mpls something else", e, ethernet(0x8847, mpls(16, true, zeros(40))), "non_ip"},
+		{"mpls something else", e, ethernet(0x8847, mpls(16, true, blank(40))), "non_ip"},
 		{"mpls of ip broken", e, ethernet(0x8847, mpls(16, true, octets("45 00"))), "bad_ip"},
 
 		{"pppoe", e, ethernet(0x8864, pppoe(header("00 21", plain4))), is4},
-		{"pppoe padding", e, ethernet(0x8864, pppoe(header("00 57", plain6)), zeros(6)), is6},
-		{"pppoe discovery", e, ethernet(0x8864, header("11 09 00 00 00 04", zeros(4))), "non_ip"},
-		{"pppoe version", e, ethernet(0x8864, header("21 00 00 00 00 04", zeros(4))), "non_ip"},
+		{"pppoe padding", e, ethernet(0x8864, pppoe(header("00 57", plain6)), blank(6)), is6},
+		{"pppoe discovery", e, ethernet(0x8864, header("11 09 00 00 00 04", blank(4))), "non_ip"},
+		{"pppoe version", e, ethernet(0x8864, header("21 00 00 00 00 04", blank(4))), "non_ip"},
 		{"pppoe cut", e, ethernet(0x8864, octets("11 00 00 00 00")), "non_ip"},
 		{"pppoe lcp", e, ethernet(0x8864, pppoe(octets("c0 21 01 01 00 04"))), "non_ip"},
 		{"pppoe as link", LinkPPPEther, pppoe(header("00 21", plain4)), is4},
@@ -248,9 +250,9 @@ func linkTests() []frameTest {
 		{"sll llc", LinkLinuxSLL, header("0004 0001 0006 020000000001 0000 0004 0606 03", plain4), is4},
 		{"sll ethernet", LinkLinuxSLL, header("0004 0001 0006 020000000001 0000 0003", ethernet(0x0800, plain4)), is4},
 		{"sll ppp", LinkLinuxSLL, header("0004 0200 0000 000000000000 0000 0007 0021", plain4), is4},
-		{"sll cut", LinkLinuxSLL, zeros(15), "non_ip"},
+		{"sll cut", LinkLinuxSLL, blank(15), "non_ip"},
 		{"sll2", LinkLinuxSLL2, header("86dd 0000 00000002 0001 00 06 0200000000010000", plain6), is6},
-		{"sll2 cut", LinkLinuxSLL2, zeros(19), "non_ip"},
+		{"sll2 cut", LinkLinuxSLL2, blank(19), "non_ip"},
 
 		{"null little endian", LinkNull, header("02 00 00 00", plain4), is4},
 		{"null big endian", LinkNull, header("00 00 00 02", plain4), is4},
@@ -266,11 +268,205 @@ func linkTests() []frameTest {
 		{"raw 101", LinkRaw, plain6, is6},
 		{"raw 228", LinkIPv4, plain4, is4},
 		{"raw 229", LinkIPv6, plain6, is6},
-		{"raw of no version", LinkRaw, zeros(40), "bad_ip"},
+		{"raw of no version", LinkRaw, blank(40), "bad_ip"},
 		{"raw empty", LinkRaw, nil, "bad_ip"},
 		{"mpls as link", LinkMPLS, mpls(16, true, plain4), is4},
 		{"unknown", LinkType(189), plain4, "unknown_link"},
 		{"beyond all numbers", LinkType(65535), plain4, "unknown_link"},
+	}
+}
+
+// llc is SNAP with an EtherType.
+func llc(etherType int, carried ...[]byte) []byte {
+	return slices.Concat(octets("aa aa 03 00 00 00"), u16(etherType), slices.Concat(carried...))
+}
+
+// wlan is an 802.11 header of three addresses with the first two octets given, and what else
+// the header has behind the sequence number.
+func wlan(control, more string, carried ...[]byte) []byte {
+	return slices.Concat(octets(control), octets("0000 020000000001 020000000002 020000000003 0000"),
+		octets(more), slices.Concat(carried...))
+}
+
+func oddLinkTests() []frameTest {
+	const e = LinkEthernet
+	snap := llc(0x0800, plain4)
+	frame := ethernet(0x0800, plain4)
+	return []frameTest{
+		{"bridging in ethernet", e, ethernet(0x6558, frame), is4},
+		{"backbone bridge", e, ethernet(0x88a8, vlan(5, 0x88e7, blank(4), frame)), is4 + " vlans 1: 5 0"},
+		{"backbone bridge cut", e, ethernet(0x88e7, blank(3)), "non_ip"},
+		{"fabricpath", e, ethernet(0x8903, octets("0001"), ethernet(0x8100, vlan(7, 0x86dd, plain6))), is6 + " vlans 1: 7 0"},
+		{"nsh", e, ethernet(0x894f, header("0fc6 01 01 000001 ff 00000000 00000000 00000000 00000000", plain4)), is4},
+		{"nsh ethernet", e, ethernet(0x894f, header("0fc2 02 03 000001 ff", frame)), is4},
+		{"nsh of nsh of mpls", e, ethernet(0x894f, header("0fc2 02 04 000001 ff 0fc2 02 05 000001 ff", mpls(16, true, plain4))), is4},
+		{"nsh ipv6", e, ethernet(0x894f, header("0fc2 02 02 000001 ff", plain6)), is6},
+		{"nsh of something else", e, ethernet(0x894f, header("0fc2 02 09 000001 ff", plain4)), "non_ip"},
+		{"nsh too short", e, ethernet(0x894f, header("0fc1 02 01 000001 ff", plain4)), "non_ip"},
+		{"nsh cut", e, ethernet(0x894f, octets("0fc2 02 01 0000")), "non_ip"},
+		{"trill", e, ethernet(0x22f3, header("0040 0001 0002 00000000", frame)), is4},
+		{"trill cut", e, ethernet(0x22f3, octets("0040 0001 0002")), "non_ip"},
+		{"vn-tag", e, ethernet(0x8926, header("00010002 0800", plain4)), is4},
+		{"e-tag", e, ethernet(0x893f, header("000000000000 86dd", plain6)), is6},
+		{"cisco metadata", e, ethernet(0x8909, header("01 01 0001 0005 0800", plain4)), is4},
+		{"hsr", e, ethernet(0x892f, header("0034 0001 0800", plain4)), is4},
+		{"802.1CB", e, ethernet(0xf1c1, header("0000 0001 0800", plain4)), is4},
+		{"macsec", e, ethernet(0x88e5, header("2c00 00000001 0000000000000001", blank(40))), "non_ip"},
+		{"mpls ethernet with control word", e, ethernet(0x8847, mpls(16, true, blank(4), frame)), is4},
+		{"mpls ethernet", e, ethernet(0x8847, mpls(16, true, frame)), is4},
+		{"mpls of some other frame", e, ethernet(0x8847, mpls(16, true, blank(4), ethernet(0x0806, blank(28)))), "non_ip"},
+		{"bridged snap", e, ethernet(52, header("aa aa 03 00 80 c2 00 07 00 00", frame)), is4},
+		{"bridged snap of another LAN", e, ethernet(52, header("aa aa 03 00 80 c2 00 04 00 00", frame)), "non_ip"},
+		{"mpacket", linkMPacket, header("55555555555555d5", frame), is4},
+		{"netanalyzer", LinkNetAnalyzer, header("00000000", frame), is4},
+
+		{"token ring", LinkIEEE8025, header("10 40 020000000002 020000000001", snap), is4},
+		{"token ring routed", LinkIEEE8025, header("10 40 020000000002 820000000001 0630 0011 0020", snap), is4},
+		{"token ring management", LinkIEEE8025, header("10 00 020000000002 020000000001", snap), "non_ip"},
+		{"token ring cut", LinkIEEE8025, blank(13), "non_ip"},
+		{"fddi", LinkFDDI, header("50 020000000002 020000000001", snap), is4},
+		{"fddi management", LinkFDDI, header("41 020000000002 020000000001", snap), "non_ip"},
+		{"fddi cut", LinkFDDI, blank(12), "non_ip"},
+		{"arcnet old ip", LinkARCNETBSD, header("01 02 f0", plain4), is4},
+		{"arcnet ip", LinkARCNETBSD, header("01 02 d4 00 0001", plain4), is4},
+		{"arcnet exception", LinkARCNETBSD, header("01 02 d4 ff ffff d4 00 0001", plain4), is4},
+		{"arcnet ipv6", LinkARCNETLinux, header("01 02 0000 c4 00 0001", plain6), is6},
+		{"arcnet first part", LinkARCNETLinux, header("01 02 0000 d4 03 0001", plain4), is4},
+		{"arcnet second part", LinkARCNETLinux, header("01 02 0000 d4 02 0001", plain4), "non_ip"},
+		{"arcnet arp", LinkARCNETLinux, header("01 02 0000 d5 00 0001", plain4), "non_ip"},
+		{"arcnet cut", LinkARCNETLinux, octets("01 02 0000"), "non_ip"},
+		{"arcnet cut in its sequence", LinkARCNETBSD, octets("01 02 d4 00"), "non_ip"},
+		{"arcnet cut in its addresses", LinkARCNETBSD, octets("01 02"), "non_ip"},
+		{"infiniband", LinkIPoIB, slices.Concat(blank(40), octets("0800 0000"), plain4), is4},
+		{"infiniband cut", LinkIPoIB, blank(43), "non_ip"},
+		{"ieee 1394", LinkAppleIPOver1394, slices.Concat(blank(16), octets("0800"), plain4), is4},
+		{"fibre channel", LinkIPOverFC, slices.Concat(blank(16), snap), is4},
+		{"docsis", LinkDOCSIS, header("00 00 002e 0000", frame), is4},
+		{"docsis extended", LinkDOCSIS, header("01 02 0030 0000 0000", frame), is4},
+		{"docsis management", LinkDOCSIS, header("c2 00 002e 0000", frame), "non_ip"},
+		{"docsis cut", LinkDOCSIS, blank(5), "non_ip"},
+
+		{"wlan from access point", LinkIEEE80211, wlan("08 02", "", snap), is4},
+		{"wlan to access point", LinkIEEE80211, wlan("08 01", "", snap), is4},
+		{"wlan qos", LinkIEEE80211, wlan("88 01", "0000", snap), is4},
+		{"wlan qos with high throughput", LinkIEEE80211, wlan("88 81", "0000 00000000", snap), is4},
+		{"wlan four addresses", LinkIEEE80211, wlan("08 03", "020000000004", snap), is4},
+		{"wlan mesh", LinkIEEE80211, wlan("88 03", "020000000004 0001 00 1f 00000001", snap), is4},
+		{"wlan mesh cut", LinkIEEE80211, wlan("88 03", "020000000004 0001"), "non_ip"},
+		{"wlan aggregate", LinkIEEE80211, wlan("88 01", "8000 020000000005 020000000006 0024", snap, blank(40)), is4},
+		{"wlan aggregate cut", LinkIEEE80211, wlan("88 01", "8000", blank(13)), "non_ip"},
+		{"wlan broadcast", LinkIEEE80211, header("08 02 0000 ffffffffffff 020000000002 020000000003 0000",
+			llc(0x0800, ip4(17, "10.0.0.1", "10.0.0.255", udp(137, 137)))), "with_ports | udp 10.0.0.1:137 > 10.0.0.255:137 28 group"},
+		{"wlan broadcast to access point", LinkIEEE80211, header("08 01 0000 020000000002 020000000003 ffffffffffff 0000",
+			llc(0x0800, ip4(17, "10.0.0.1", "10.0.0.255", udp(137, 137)))), "with_ports | udp 10.0.0.1:137 > 10.0.0.255:137 28 group"},
+		{"wlan encrypted", LinkIEEE80211, wlan("08 41", "", snap), "non_ip"},
+		{"wlan null", LinkIEEE80211, wlan("48 01", "", snap), "non_ip"},
+		{"wlan beacon", LinkIEEE80211, wlan("80 00", "", snap), "non_ip"},
+		{"wlan second fragment", LinkIEEE80211, header("08 01 0000 020000000001 020000000002 020000000003 0100", snap), "non_ip"},
+		{"wlan cut", LinkIEEE80211, blank(1), "non_ip"},
+		{"wlan cut in its addresses", LinkIEEE80211, header("08 01", blank(20)), "non_ip"},
+		{"wlan cut in its qos", LinkIEEE80211, wlan("88 01", "00"), "non_ip"},
+		{"radiotap", LinkRadiotap, header("00 00 0800 00000000", wlan("08 02", "", snap)), is4},
+		{"radiotap flags", LinkRadiotap, header("00 00 0900 02000000 10", wlan("08 02", "", snap)), is4},
+		{"radiotap padding", LinkRadiotap, header("00 00 0900 02000000 20", wlan("88 02", "0000 0000", snap)), is4},
+		{"radiotap padding behind a time", LinkRadiotap,
+			header("00 00 1900 030000a0 00000000 00000000 0000000000000000 20", wlan("88 02", "0000 0000", snap)), is4},
+		{"radiotap endless bitmap", LinkRadiotap, header("00 00 0c00 020000a0 000000a0", wlan("08 02", "", snap)), is4},
+		{"radiotap beyond the frame", LinkRadiotap, header("00 00 ff00 00000000", blank(8)), "non_ip"},
+		{"radiotap too short", LinkRadiotap, header("00 00 0700 00000000", blank(8)), "non_ip"},
+		{"radiotap cut", LinkRadiotap, blank(7), "non_ip"},
+		{"wlan padded, cut", LinkRadiotap, header("00 00 0900 02000000 20 08"), "non_ip"},
+		{"ppi", LinkPPI, header("00 00 0800 69000000", wlan("08 02", "", snap)), is4},
+		{"ppi ethernet", LinkPPI, header("00 00 0c00 01000000 00000000", frame), is4},
+		{"ppi of unknown", LinkPPI, header("00 00 0800 bd000000", frame), "non_ip"},
+		{"ppi beyond link types", LinkPPI, header("00 00 0800 01000100", frame), "non_ip"},
+		{"ppi cut", LinkPPI, blank(7), "non_ip"},
+		{"prism", LinkPrism, slices.Concat(octets("44000000 90000000"), blank(136), wlan("08 02", "", snap)), is4},
+		{"prism of a big-endian machine", LinkPrism, slices.Concat(octets("00000044 00000090"), blank(136), wlan("08 02", "", snap)), is4},
+		{"prism that is avs", LinkPrism, slices.Concat(octets("80211001 00000040"), blank(56), wlan("08 02", "", snap)), is4},
+		{"prism cut", LinkPrism, blank(7), "non_ip"},
+		{"avs", LinkAVS, slices.Concat(octets("80211002 00000040"), blank(56), wlan("08 02", "", snap)), is4},
+		{"avs beyond the frame", LinkAVS, octets("80211002 00000040"), "non_ip"},
+		{"avs cut", LinkAVS, blank(7), "non_ip"},
+
+		{"ppp bridging", LinkPPP, header("0031 00 01", frame), is4},
+		{"ppp bridging token ring", LinkPPP, header("0031 00 03", frame), "non_ip"},
+		{"ppp bridging cut", LinkPPP, octets("0031 00"), "non_ip"},
+		{"ppp multilink", LinkPPP, header("003d c0 000001 0021", plain4), is4},
+		{"ppp multilink, a part", LinkPPP, header("003d 80 000001 0021", plain4), "non_ip"},
+		{"ppp multilink cut", LinkPPP, octets("003d c0 0000"), "non_ip"},
+		{"ppp hdlc", LinkPPPHDLC, header("ff 03 0021", plain4), is4},
+		{"ppp hdlc that is cisco's", LinkPPPHDLC, header("0f 00 0800", plain4), is4},
+		{"ppp of pppd", LinkPPPPPPD, header("01 03 0021", plain4), is4},
+		{"ppp with direction", LinkPPPWithDir, header("01 ff 03 0021", plain4), is4},
+		{"ppp with direction cut", LinkPPPWithDir, nil, "non_ip"},
+		{"cisco hdlc", LinkCHDLC, header("8f 00 86dd", plain6), is6},
+		{"cisco hdlc mpls", LinkCHDLC, header("0f 00 8847", mpls(16, true, plain4)), is4},
+		{"cisco hdlc keepalive", LinkCHDLC, header("8f 00 8035", blank(18)), "non_ip"},
+		{"cisco hdlc cut", LinkCHDLC, octets("8f 00 08"), "non_ip"},
+		{"cisco hdlc with direction", LinkCHDLCWithDir, header("00 0f 00 0800", plain4), is4},
+		{"frame relay", LinkFRelay, header("18 41 03 cc", plain4), is4},
+		{"frame relay aligned", LinkFRelay, header("18 41 03 00 8e", plain6), is6},
+		{"frame relay snap", LinkFRelay, header("18 41 03 00 80 00 00 00 0800", plain4), is4},
+		{"frame relay bridged", LinkFRelay, header("18 41 03 00 80 00 80 c2 0007", frame), is4},
+		{"frame relay ppp", LinkFRelay, header("18 41 03 cf 0021", plain4), is4},
+		{"frame relay cisco", LinkFRelay, header("18 41 0800", plain4), is4},
+		{"frame relay address of four", LinkFRelay, header("18 40 40 41 03 cc", plain4), is4},
+		{"frame relay management", LinkFRelay, header("00 01 03 08", blank(8)), "non_ip"},
+		{"frame relay address without end", LinkFRelay, blank(8), "non_ip"},
+		{"frame relay cut", LinkFRelay, octets("18 41 03"), "non_ip"},
+		{"frame relay with direction", LinkFRelayWithDir, header("00 18 41 03 cc", plain4), is4},
+		{"atm", LinkATMRFC1483, snap, is4},
+		{"atm bridged", LinkATMRFC1483, header("aa aa 03 00 80 c2 00 07 00 00", frame), is4},
+		{"atm classical", LinkATMCLIP, plain4, is4},
+		{"atm classical with llc", LinkATMCLIP, snap, is4},
+
+		{"sll frame relay", LinkLinuxSLL, header("0004 0302 0000 0000000000000000 0000 18 41 03 cc", plain4), is4},
+		{"sll radiotap", LinkLinuxSLL, header("0004 0323 0000 0000000000000000 0000 0000 0800 00000000", wlan("08 02", "", snap)), is4},
+		{"sll netlink", LinkLinuxSLL, header("0004 0338 0000 0000000000000000 0004", snap), "non_ip"},
+		{"enc", LinkENC, header("02000000 00000001 00000000", plain4), is4},
+		{"enc ipv6", LinkENC, header("00000018 00000001 00000000", plain6), is6},
+		{"enc cut", LinkENC, blank(11), "non_ip"},
+		{"pflog", LinkPFLog, slices.Concat(octets("3d 02 00 00"), blank(60), plain4), is4},
+		{"pflog beyond the frame", LinkPFLog, octets("3d 02 00 00"), "non_ip"},
+		{"pflog too short", LinkPFLog, blank(40), "non_ip"},
+		{"pflog cut", LinkPFLog, octets("3d"), "non_ip"},
+		{"ipnet", LinkIPNET, slices.Concat(octets("01 02 0001 0000001c"), blank(16), plain4), is4},
+		{"ipnet ipv6", LinkIPNET, slices.Concat(octets("01 1a 0001 00000030"), blank(16), plain6), is6},
+		{"ipnet of another version", LinkIPNET, slices.Concat(octets("02 02 0001"), blank(20), plain4), "non_ip"},
+		{"nflog", LinkNFLog, header("02 00 0001 0800 0100 08000001 2000 0900", plain4), is4},
+		{"nflog odd attribute", LinkNFLog, header("0a 00 0001 0500 0a00 61000000 3400 0900", plain6), is6},
+		{"nflog of a big-endian machine", LinkNFLog, header("02 00 0001 0008 0001 08000001 0020 0009", plain4), is4},
+		{"nflog without packet", LinkNFLog, header("02 00 0001 0800 0100 08000001"), "non_ip"},
+		{"nflog attribute too short", LinkNFLog, header("02 00 0001 0300 0100", plain4), "non_ip"},
+		{"nflog cut", LinkNFLog, octets("02 00 0001 0800 01"), "non_ip"},
+		{"pktap", LinkPKTAP, slices.Concat(octets("6c000000 01000000 01000000"), blank(96), frame), is4},
+		{"pktap of raw ip", LinkPKTAP, slices.Concat(octets("6c000000 01000000 0c000000"), blank(96), plain4), is4},
+		{"pktap of no packet", LinkPKTAP, slices.Concat(octets("6c000000 00000000 01000000"), blank(96), frame), "non_ip"},
+		{"pktap of unknown", LinkPKTAP, slices.Concat(octets("6c000000 01000000 bd000000"), blank(96), frame), "non_ip"},
+		{"pktap beyond the frame", LinkPKTAP, slices.Concat(octets("ff000000 01000000 01000000"), blank(96), frame), "non_ip"},
+		{"pktap too short", LinkPKTAP, slices.Concat(octets("6b000000 01000000 01000000"), blank(96), frame), "non_ip"},
+		{"pktap cut", LinkPKTAP, blank(107), "non_ip"},
+		{"user2 that is pktap", linkUser2, slices.Concat(octets("6c000000 01000000 01000000"), blank(96), frame), is4},
+		{"user2", linkUser2, frame, "unknown_link"},
+		{"juniper ethernet", LinkJuniperEther, header("4d4743 80 0004 03010106", frame), is4},
+		{"juniper ppp", LinkJuniperPPP, header("4d4743 01 ff03 0021", plain4), is4},
+		{"juniper frame relay", LinkJuniperFRelay, header("4d4743 01 18 41 03 cc", plain4), is4},
+		{"juniper cisco hdlc", LinkJuniperCHDLC, header("4d4743 01 0f 00 0800", plain4), is4},
+		{"juniper without link header", LinkJuniperEther, header("4d4743 82 0000 02000000", plain4), is4},
+		{"juniper of another magic", LinkJuniperEther, header("4d4744 01", frame), "non_ip"},
+		{"juniper cut", LinkJuniperEther, octets("4d4743"), "non_ip"},
+		{"juniper cut in its extensions", LinkJuniperEther, octets("4d4743 80 00"), "non_ip"},
+		{"erf ethernet", LinkERF, header("0000000000000000 02 04 0040 0000 002a 0000", frame), is4},
+		{"erf extended", LinkERF, header("0000000000000000 82 04 0048 0000 002a 8000000000000000 0000000000000000 0000", frame), is4},
+		{"erf hdlc", LinkERF, header("0000000000000000 01 04 0030 0000 0020 ff030021", plain4), is4},
+		{"erf ipv4", LinkERF, header("0000000000000000 16 04 002c 0000 001c", plain4), is4},
+		{"erf ipv6", LinkERF, header("0000000000000000 17 04 0040 0000 0030", plain6), is6},
+		{"erf of another kind", LinkERF, header("0000000000000000 05 04 0040 0000 002a", frame), "non_ip"},
+		{"erf extended without end", LinkERF, header("0000000000000000 82 04 0040 0000 002a 80", blank(6)), "non_ip"},
+		{"erf cut", LinkERF, blank(15), "non_ip"},
+		{"vsock", LinkVSock, plain4, "non_ip"},
+		{"netlink", LinkNetLink, plain4, "non_ip"},
 	}
 }
 
@@ -298,17 +494,18 @@ func networkTests() []frameTest {
 		{"ipv4 cut", l4, plain4[:19], "bad_ip"},
 		{"ipv4 header too short", l4, header("44", plain4[1:]), "bad_ip"},
 		{"ipv4 of version 6", l4, header("65", plain4[1:]), "bad_ip"},
-		{"ipv4 icmp", l4, ip4(1, "10.0.0.1", "10.0.0.2", zeros(8)), "icmp"},
+		{"ipv4 icmp", l4, ip4(1, "10.0.0.1", "10.0.0.2", blank(8)), "icmp"},
 		{"ipv4 icmp without header", l4, ip4(1, "10.0.0.1", "10.0.0.2"), "icmp"},
-		{"ipv4 icmp cut", l4, ip4(1, "10.0.0.1", "10.0.0.2", zeros(7)), "icmp"},
-		{"ipv4 ospf", l4, ip4(89, "10.0.0.1", "224.0.0.5", zeros(24)), "other_ip"},
-		{"ipv4 esp", l4, ip4(50, "10.0.0.1", "10.0.0.2", zeros(24)), "other_ip"},
-		{"ipv4 ah", l4, ip4(51, "10.0.0.1", "10.0.0.2", header("11 04", zeros(22)), udp(1000, 53)),
+		{"ipv4 icmp cut", l4, ip4(1, "10.0.0.1", "10.0.0.2", blank(7)), "icmp"},
+		{"ipv4 ospf", l4, ip4(89, "10.0.0.1", "224.0.0.5", blank(24)), "other_ip"},
+		{"ipv4 esp", l4, ip4(50, "10.0.0.1", "10.0.0.2", blank(24)), "other_ip"},
+		{"ipv4 ah", l4, ip4(51, "10.0.0.1", "10.0.0.2", header("11 04", blank(22)), udp(1000, 53)),
 			"with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 52"},
 		{"ipv4 first fragment", l4, ip4fragment(7, 0x2000, 17, "10.0.0.1", "10.0.0.2", udp(1000, 53)), is4},
-		{"ipv4 later fragment", l4, ip4fragment(7, 1, 17, "10.0.0.1", "10.0.0.2", zeros(8)), "later_fragments"},
-		{"ipv4 later fragment of icmp", l4, ip4fragment(7, 1, 1, "10.0.0.1", "10.0.0.2", zeros(8)), "later_fragments"},
-		{"ipv4 has no extension headers", l4, ip4(60, "10.0.0.1", "10.0.0.2", octets("11 00 0000 00000000"), udp(1000, 53)), "other_ip"},
+		{"ipv4 later fragment", l4, ip4fragment(7, 1, 17, "10.0.0.1", "10.0.0.2", blank(8)), "later_fragments"},
+		{"ipv4 later fragment of icmp", l4, ip4fragment(7, 1, 1, "10.0.0.1", "10.0.0.2", blank(8)), "later_fragments"},
+		{"ipv4 with an extension header", l4, ip4(60, "10.0.0.1", "10.0.0.2", octets("11 00 0000 00000000"), udp(1000, 53)),
+			"with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 36"},
 		{"ipv4 multicast", l4, ip4(17, "10.0.0.1", "239.1.1.1", udp(1000, 53)),
 			"with_ports | udp 10.0.0.1:1000 > 239.1.1.1:53 28 group"},
 		{"ipv4 broadcast", l4, ip4(17, "10.0.0.1", "255.255.255.255", udp(68, 67)),
@@ -324,15 +521,15 @@ func networkTests() []frameTest {
 		{"ipv6 cut", l6, plain6[:39], "bad_ip"},
 		{"ipv6 of version 4", l6, header("45", plain6[1:]), "bad_ip"},
 		{"ipv6 length left to the card", l6, sized(plain6, 0), is6},
-		{"ipv6 no next header", l6, x6(59, zeros(8)), "other_ip"},
-		{"ipv6 icmp", l6, x6(58, zeros(8)), "icmp"},
+		{"ipv6 no next header", l6, x6(59, blank(8)), "other_ip"},
+		{"ipv6 icmp", l6, x6(58, blank(8)), "icmp"},
 		{"ipv6 multicast", l6, ip6(17, "fd00::1", "ff02::fb", udp(5353, 5353)),
 			"with_ports | udp [fd00::1]:5353 > [ff02::fb]:5353 48 group"},
 		{"ipv6 all extension headers", l6, x6(0,
 			octets("2b 00 0000 00000000"),                  // hop-by-hop, then routing
 			octets("3c 01 0000 00000000 0000000000000000"), // routing of 16 octets, then options
 			octets("33 00 0000 00000000"),                  // options, then authentication
-			header("2c 04", zeros(22)),                     // authentication, then fragment
+			header("2c 04", blank(22)),                     // authentication, then fragment
 			octets("87 00 0001 00000007"),                  // first fragment, then mobility
 			octets("8b 00 0000 00000000"),                  // mobility, then HIP
 			octets("8c 00 0000 00000000"),                  // HIP, then Shim6
@@ -343,7 +540,7 @@ func networkTests() []frameTest {
 		{"ipv6 options cut", l6, x6(60, octets("11")), "other_ip"},
 		{"ipv6 authentication cut", l6, x6(51, octets("11")), "other_ip"},
 		{"ipv6 fragment cut", l6, x6(44, octets("11 00 0001 000000")), "other_ip"},
-		{"ipv6 later fragment", l6, x6(44, octets("11 00 0009 00000007"), zeros(8)), "later_fragments"},
+		{"ipv6 later fragment", l6, x6(44, octets("11 00 0009 00000007"), blank(8)), "later_fragments"},
 		{"ipv6 atomic fragment", l6, x6(44, octets("11 00 0000 00000007"), udp(1000, 53)), x6udp + "56"},
 		{"ipv6 too many extension headers", l6, x6(60, slices.Repeat(octets("3c 00 0000 00000000"), maxHeaders)), "other_ip"},
 		{"ipv6 jumbo", l6, sized(x6(0, octets("11 00 c2 04 00 01 00 00"), udp(1000, 53)), 0), x6udp + "65576 data"},
@@ -356,25 +553,25 @@ func transportTests() []frameTest {
 	const from, to = " 10.0.0.2:9 > ", "10.0.0.1:7 "
 	tests := []frameTest{
 		{"tcp syn", LinkIPv4, x4(6, tcp(9, 7, flow.SYN)), "with_ports | tcp" + from + to + "40 flags 0x02"},
-		{"tcp data", LinkIPv4, x4(6, tcp(9, 7, flow.ACK, zeros(1))), "with_ports | tcp" + from + to + "41 flags 0x10 data"},
+		{"tcp data", LinkIPv4, x4(6, tcp(9, 7, flow.ACK, blank(1))), "with_ports | tcp" + from + to + "41 flags 0x10 data"},
 		{"tcp options are no data", LinkIPv4, x4(6, header("0009 0007 00000000 00000000 6010 000000000000 01010101")),
 			"with_ports | tcp" + from + to + "44 flags 0x10"},
 		{"tcp offset too small", LinkIPv4, x4(6, header("0009 0007 00000000 00000000 1010 000000000000")),
 			"with_ports | tcp" + from + to + "40 flags 0x10"},
 		{"tcp cut behind the ports", LinkIPv4, x4(6, octets("0009 0007")), "with_ports | tcp" + from + to + "24"},
-		{"udp", LinkIPv4, x4(17, udp(9, 7, zeros(2))), "with_ports | udp" + from + to + "30 data"},
-		{"udp-lite", LinkIPv4, x4(136, udp(9, 7, zeros(2))), "with_ports | udplite" + from + to + "30 data"},
+		{"udp", LinkIPv4, x4(17, udp(9, 7, blank(2))), "with_ports | udp" + from + to + "30 data"},
+		{"udp-lite", LinkIPv4, x4(136, udp(9, 7, blank(2))), "with_ports | udplite" + from + to + "30 data"},
 		{"udp to itself", LinkIPv4, ip4(17, "10.0.0.1", "10.0.0.1", udp(7, 7)), "with_ports | udp 10.0.0.1:7 > 10.0.0.1:7 28"},
-		{"sctp init", LinkIPv4, x4(132, sctp(9, 7, octets("01 00 0014"), zeros(16))), "with_ports | sctp" + from + to + "52 request"},
-		{"sctp init ack", LinkIPv4, x4(132, sctp(9, 7, octets("02 00 0014"), zeros(16))), "with_ports | sctp" + from + to + "52 response"},
-		{"sctp sack and data", LinkIPv4, x4(132, sctp(9, 7, octets("03 00 0006 0000 0000"), octets("00 03 0011"), zeros(16))),
+		{"sctp init", LinkIPv4, x4(132, sctp(9, 7, octets("01 00 0014"), blank(16))), "with_ports | sctp" + from + to + "52 request"},
+		{"sctp init ack", LinkIPv4, x4(132, sctp(9, 7, octets("02 00 0014"), blank(16))), "with_ports | sctp" + from + to + "52 response"},
+		{"sctp sack and data", LinkIPv4, x4(132, sctp(9, 7, octets("03 00 0006 0000 0000"), octets("00 03 0011"), blank(16))),
 			"with_ports | sctp" + from + to + "60 data"},
-		{"sctp interleaved data", LinkIPv4, x4(132, sctp(9, 7, octets("40 03 0014"), zeros(16))), "with_ports | sctp" + from + to + "52 data"},
+		{"sctp interleaved data", LinkIPv4, x4(132, sctp(9, 7, octets("40 03 0014"), blank(16))), "with_ports | sctp" + from + to + "52 data"},
 		{"sctp chunk of no length", LinkIPv4, x4(132, sctp(9, 7, slices.Repeat(octets("03 00 0000"), 40))), "with_ports | sctp" + from + to + "192"},
 		{"dccp request", LinkIPv4, x4(33, dccp(9, 7, 0)), "with_ports | dccp" + from + to + "32 request"},
 		{"dccp response", LinkIPv4, x4(33, dccp(9, 7, 1)), "with_ports | dccp" + from + to + "32 response"},
-		{"dccp data", LinkIPv4, x4(33, dccp(9, 7, 2, zeros(1))), "with_ports | dccp" + from + to + "33 data"},
-		{"dccp ack", LinkIPv4, x4(33, dccp(9, 7, 3, zeros(1))), "with_ports | dccp" + from + to + "33"},
+		{"dccp data", LinkIPv4, x4(33, dccp(9, 7, 2, blank(1))), "with_ports | dccp" + from + to + "33 data"},
+		{"dccp ack", LinkIPv4, x4(33, dccp(9, 7, 3, blank(1))), "with_ports | dccp" + from + to + "33"},
 		{"dccp cut", LinkIPv4, x4(33, octets("0009 0007")), "with_ports | dccp" + from + to + "24"},
 	}
 	for _, protocol := range []int{6, 17, 33, 132, 136} {
@@ -404,8 +601,8 @@ func unreachableTests() []frameTest {
 		{"quote cut in its ports", LinkIPv4, from4(header("03 03 0000 00000000", tcp4[:23])), "icmp"},
 		{"quote cut in its header", LinkIPv4, from4(header("03 03 0000 00000000", tcp4[:19])), "icmp"},
 		{"quote with a broken header", LinkIPv4, from4(header("03 03 0000 00000000 44", tcp4[1:])), "icmp"},
-		{"quote of a later fragment", LinkIPv4, from4(header("03 03 0000 00000000", ip4fragment(7, 1, 6, "10.0.0.1", "10.0.0.2", zeros(8)))), "icmp"},
-		{"quote of icmp", LinkIPv4, from4(header("03 01 0000 00000000", ip4(1, "10.0.0.1", "10.0.0.2", zeros(8)))), "icmp"},
+		{"quote of a later fragment", LinkIPv4, from4(header("03 03 0000 00000000", ip4fragment(7, 1, 6, "10.0.0.1", "10.0.0.2", blank(8)))), "icmp"},
+		{"quote of icmp", LinkIPv4, from4(header("03 01 0000 00000000", ip4(1, "10.0.0.1", "10.0.0.2", blank(8)))), "icmp"},
 		{"port, ipv6", LinkIPv6, from6(header("01 04 0000 00000000", tcp6)), signal6},
 		{"too big, ipv6", LinkIPv6, from6(header("02 00 0000 00000500", tcp6)), "icmp"},
 		{"cut, ipv6", LinkIPv6, from6(octets("01 04 0000 000000")), "icmp"},

@@ -1,27 +1,69 @@
 package capture
 
-import (
-	"encoding/binary"
-
-	"github.com/google/gopacket"
-)
+import "github.com/google/gopacket"
 
 // linkLayers has the layer that a frame of each link type begins with. A link
 // type without one is counted as UnknownLink.
 var linkLayers = [...]gopacket.LayerType{
-	LinkNull:      layerNull,
-	LinkEthernet:  layerEthernet,
-	LinkPPP:       layerPPP,
-	LinkRaw12:     layerRaw,
-	LinkRaw14:     layerRaw,
-	LinkPPPEther:  layerPPPoE,
-	LinkRaw:       layerRaw,
-	LinkLoop:      layerLoop,
-	LinkLinuxSLL:  layerSLL,
-	LinkMPLS:      layerMPLS,
-	LinkIPv4:      layerIPv4,
-	LinkIPv6:      layerIPv6,
-	LinkLinuxSLL2: layerSLL2,
+	LinkNull:            layerNull,
+	LinkEthernet:        layerEthernet,
+	LinkIEEE8025:        layerTokenRing,
+	LinkARCNETBSD:       layerARCNETBSD,
+	LinkPPP:             layerPPP,
+	LinkFDDI:            layerFDDI,
+	LinkRaw12:           layerRaw,
+	LinkRaw14:           layerRaw,
+	LinkPPPHDLC:         layerHDLC,
+	LinkPPPEther:        layerPPPoE,
+	LinkATMRFC1483:      layerLLC,
+	LinkRaw:             layerRaw,
+	LinkCHDLC:           layerCHDLC,
+	LinkIEEE80211:       layerIEEE80211,
+	LinkATMCLIP:         layerATMCLIP,
+	LinkFRelay:          layerFrameRelay,
+	LinkLoop:            layerLoop,
+	LinkENC:             layerENC,
+	LinkLinuxSLL:        layerSLL,
+	LinkPFLog:           layerPFLog,
+	LinkPrism:           layerPrism,
+	LinkIPOverFC:        layerIPOverFC,
+	LinkRadiotap:        layerRadiotap,
+	LinkARCNETLinux:     layerARCNETLinux,
+	LinkAppleIPOver1394: layerIPOver1394,
+	LinkDOCSIS:          layerDOCSIS,
+	LinkAVS:             layerAVS,
+	LinkPPPPPPD:         layerPPPD,
+	LinkJuniperEther:    layerJuniperEther,
+	LinkJuniperPPP:      layerJuniperPPP,
+	LinkJuniperFRelay:   layerJuniperFRelay,
+	LinkJuniperCHDLC:    layerJuniperCHDLC,
+	LinkPPI:             layerPPI,
+	LinkERF:             layerERF,
+	LinkPPPWithDir:      layerPPPWithDir,
+	LinkCHDLCWithDir:    layerCHDLCWithDir,
+	LinkFRelayWithDir:   layerFRelayWithDir,
+	LinkMPLS:            layerMPLS,
+	LinkIPNET:           layerIPNET,
+	LinkIPv4:            layerIPv4,
+	LinkIPv6:            layerIPv6,
+	LinkNFLog:           layerNFLog,
+	LinkNetAnalyzer:     layerNetAnalyzer,
+	LinkIPoIB:           layerIPoIB,
+	LinkNetLink:         layerNoIP,
+	LinkPKTAP:           layerPKTAP,
+	LinkVSock:           layerNoIP,
+	linkMPacket:         layerMPacket,
+	LinkLinuxSLL2:       layerSLL2,
+
+	linkUser2: layerUser2,
+}
+
+// linkLayer returns the layer of a link type, zero for one that is unknown.
+func linkLayer(l LinkType) gopacket.LayerType {
+	if int(l) < len(linkLayers) {
+		return linkLayers[l]
+	}
+	return gopacket.LayerTypeZero
 }
 
 // etherType returns the layer behind an EtherType (IANA's "IEEE 802 Numbers"),
@@ -40,6 +82,26 @@ func etherType(t uint16) gopacket.LayerType {
 		return layerPPPoE
 	case 0x8870: // 802.3 frames longer than 1500 octets
 		return layerLLC
+	case 0x6558: // transparent bridging
+		return layerEthernet
+	case 0x88e7:
+		return layerPBB
+	case 0x8903:
+		return layerFabricPath
+	case 0x894f:
+		return layerNSH
+	case 0x22f3:
+		return layerTRILL
+	case 0x8926:
+		return layerVNTag
+	case 0x893f:
+		return layerETag
+	case 0x8909:
+		return layerCiscoMetaData
+	case 0x892f:
+		return layerHSR
+	case 0xf1c1:
+		return layerRTag
 	}
 	return gopacket.LayerTypeZero
 }
@@ -56,13 +118,41 @@ func (d *digest) typeOrLength(field uint16, payload []byte) error {
 	return d.link(layerLLC, payload[:min(len(payload), int(field))])
 }
 
+// typeAtEnd reads a header of fixed size whose last field is an EtherType.
+func typeAtEnd(size int) func(*digest, []byte) error {
+	return func(d *digest, data []byte) error {
+		if len(data) < size {
+			return errLink
+		}
+		return d.typeOrLength(be.Uint16(data[size-2:]), data[size:])
+	}
+}
+
+// skip passes over a header of fixed size that is always followed by next.
+func skip(size int, next gopacket.LayerType) func(*digest, []byte) error {
+	return func(d *digest, data []byte) error {
+		if len(data) < size {
+			return errLink
+		}
+		return d.link(next, data[size:])
+	}
+}
+
+// noIP is the header of a link that is known to carry no IP.
+func (d *digest) noIP([]byte) error { return nil }
+
 // ethernet reads an Ethernet II or IEEE 802.3 header.
 func (d *digest) ethernet(data []byte) error {
 	if len(data) < 14 {
 		return errLink
 	}
-	d.broadcast = be.Uint32(data) == 0xffffffff && be.Uint16(data[4:]) == 0xffff
+	d.broadcast = toAll(data)
 	return d.typeOrLength(be.Uint16(data[12:]), data[14:])
+}
+
+// toAll reports whether data begins with the broadcast address of IEEE 802.
+func toAll(data []byte) bool {
+	return be.Uint32(data) == 0xffffffff && be.Uint16(data[4:]) == 0xffff
 }
 
 // vlan reads what follows the type of an IEEE 802.1Q tag.
@@ -95,153 +185,43 @@ func (d *digest) llc(data []byte) error {
 	if len(data) < 3 {
 		return errLLC
 	}
-	if data[2] != unnumbered {
-		return nil
+	header := 4 // control has sequence numbers
+	if data[2]&unnumbered == unnumbered {
+		header = 3
 	}
+	payload := data[min(len(data), header):]
 	switch {
 	case data[0] == ip:
-		return d.link(layerIPv4, data[3:])
+		return d.link(layerIPv4, payload)
 	case data[0] == snap && data[1] == snap:
-		return d.snap(data[3:])
+		const padding = 2 // aligns a bridged frame (RFC 2684 section 5.2)
+		return d.snap(payload, padding)
 	}
 	return nil
 }
 
-// snap reads an organization and the protocol number that it gave.
-func (d *digest) snap(data []byte) error {
+// snap reads an organization and the protocol number that it gave. Some links
+// put padding before a bridged Ethernet frame.
+func (d *digest) snap(data []byte, padding int) error {
 	if len(data) < 5 {
 		return errLLC
 	}
-	organization, protocol := be.Uint32(data)>>8, be.Uint16(data[3:])
+	organization, protocol, payload := be.Uint32(data)>>8, be.Uint16(data[3:]), data[5:]
 	switch organization {
 	case 0x000000, 0x0000f8: // EtherTypes; the second as bridges translate them (802.1H)
-		return d.link(etherType(protocol), data[5:])
+		return d.link(etherType(protocol), payload)
+	case 0x0080c2: // IEEE 802.1
+		const withFCS, withoutFCS = 1, 7
+		if protocol == withFCS || protocol == withoutFCS {
+			return d.link(layerEthernet, payload[min(len(payload), padding):])
+		}
 	}
 	return nil
-}
-
-// sll reads Linux's cooked header, version 1.
-func (d *digest) sll(data []byte) error {
-	if len(data) < 16 {
-		return errLink
-	}
-	d.broadcast = be.Uint16(data) == sllBroadcast
-	return d.cooked(be.Uint16(data[14:]), data[16:])
-}
-
-// sll2 reads Linux's cooked header, version 2.
-func (d *digest) sll2(data []byte) error {
-	if len(data) < 20 {
-		return errLink
-	}
-	d.broadcast = data[10] == sllBroadcast
-	return d.cooked(be.Uint16(data), data[20:])
-}
-
-// sllBroadcast is the packet type of frames to the link's broadcast address.
-const sllBroadcast = 1
-
-// cooked goes on behind a cooked header, whose protocol field is an EtherType or one of
-// Linux's ETH_P_ numbers below.
-func (d *digest) cooked(protocol uint16, payload []byte) error {
-	switch protocol {
-	case 0x0004: // ETH_P_802_2
-		return d.link(layerLLC, payload)
-	case 0x0003: // ETH_P_ALL: seen with an Ethernet header
-		return d.link(layerEthernet, payload)
-	case 0x0007, 0x0008: // ETH_P_WAN_PPP, ETH_P_PPP_MP
-		return d.link(layerPPP, payload)
-	}
-	return d.link(etherType(protocol), payload)
-}
-
-// null reads BSD's loopback header, whose family is in the byte order of the
-// machine that captured.
-func (d *digest) null(data []byte) error {
-	if len(data) < 4 {
-		return errLink
-	}
-	family := be.Uint32(data)
-	if family>>16 != 0 {
-		family = binary.LittleEndian.Uint32(data)
-	}
-	return d.family(family, data[4:])
-}
-
-// loop reads OpenBSD's loopback header, whose family is in network byte order.
-// Files of other systems say LOOP and mean NULL.
-func (d *digest) loop(data []byte) error { return d.null(data) }
-
-// family goes on behind an address family, IPv6's being different on each system.
-func (d *digest) family(family uint32, payload []byte) error {
-	switch family {
-	case 2:
-		return d.link(layerIPv4, payload)
-	case 10, // Linux
-		23, // Windows
-		24, // NetBSD, OpenBSD, BSD/OS, Npcap
-		26, // Solaris
-		28, // FreeBSD, DragonFly
-		30: // macOS
-		return d.link(layerIPv6, payload)
-	}
-	return nil
-}
-
-// raw tells IPv4 from IPv6 by the version in the first octet.
-func (d *digest) raw(data []byte) error {
-	switch {
-	case len(data) > 0 && data[0]>>4 == 4:
-		return d.link(layerIPv4, data)
-	case len(data) > 0 && data[0]>>4 == 6:
-		return d.link(layerIPv6, data)
-	}
-	return errLink
-}
-
-// pppoe reads the header of a PPPoE session (RFC 2516 section 4).
-func (d *digest) pppoe(data []byte) error {
-	const version1type1, session = 0x11, 0
-	if len(data) < 6 || data[0] != version1type1 {
-		return errPPP
-	}
-	if data[1] != session {
-		return nil
-	}
-	length := int(be.Uint16(data[4:]))
-	return d.link(layerPPP, data[6:min(len(data), 6+length)])
-}
-
-// ppp reads PPP with or without the address and control octets of HDLC-like framing (RFC
-// 1662), with a protocol number of one octet or two (RFC 1661 section 6.5).
-func (d *digest) ppp(data []byte) error {
-	if len(data) >= 2 && data[0] == 0xff && data[1] == 0x03 {
-		data = data[2:]
-	}
-	switch {
-	case len(data) >= 1 && data[0]&1 == 1:
-		return d.link(pppProtocol(uint16(data[0])), data[1:])
-	case len(data) >= 2:
-		return d.link(pppProtocol(be.Uint16(data)), data[2:])
-	}
-	return errPPP
-}
-
-// pppProtocol returns the layer behind a number of IANA's "PPP DLL Protocol Numbers".
-func pppProtocol(number uint16) gopacket.LayerType {
-	switch number {
-	case 0x0021:
-		return layerIPv4
-	case 0x0057:
-		return layerIPv6
-	case 0x0281, 0x0283:
-		return layerMPLS
-	}
-	return gopacket.LayerTypeZero
 }
 
 // mpls reads a label stack (RFC 3032). Nothing in it says what is below: IP is
-// told by its version, which no other payload may look like (RFC 4385 section 3).
+// told by its version, and a control word by the zero that stands there instead
+// (RFC 4385 section 3).
 func (d *digest) mpls(data []byte) error {
 	for bottom := false; !bottom; data = data[4:] {
 		if len(data) < 4 {
@@ -249,8 +229,168 @@ func (d *digest) mpls(data []byte) error {
 		}
 		bottom = data[2]&1 == 1
 	}
-	if len(data) > 0 && (data[0]>>4 == 4 || data[0]>>4 == 6) {
+	switch {
+	case len(data) == 0:
+		return nil
+	case data[0]>>4 == 4 || data[0]>>4 == 6:
 		return d.link(layerRaw, data)
+	case bridged(data, 4):
+		return d.link(layerEthernet, data[4:])
+	case bridged(data, 0):
+		return d.link(layerEthernet, data)
 	}
 	return nil
+}
+
+// bridged reports whether a frame of IP or with a tag lies behind a control word of
+// so many octets, which is zero but for a sequence number (RFC 4448 section 4.6).
+func bridged(data []byte, controlWord int) bool {
+	if len(data) < controlWord+14 || controlWord > 0 && be.Uint16(data) != 0 {
+		return false
+	}
+	switch etherType(be.Uint16(data[controlWord+12:])) {
+	case layerIPv4, layerIPv6, layerVLAN:
+		return true
+	}
+	return false
+}
+
+// nsh reads a Network Service Header (RFC 8300 section 2).
+func (d *digest) nsh(data []byte) error {
+	if len(data) < 8 {
+		return errLink
+	}
+	length := int(data[1]&0x3f) * 4
+	if length < 8 || length > len(data) {
+		return errLink
+	}
+	return d.link(nshProtocol(data[3]), data[length:])
+}
+
+// nshProtocol returns the layer behind a next protocol of NSH or VXLAN-GPE.
+func nshProtocol(number uint8) gopacket.LayerType {
+	switch number {
+	case 1:
+		return layerIPv4
+	case 2:
+		return layerIPv6
+	case 3:
+		return layerEthernet
+	case 4:
+		return layerNSH
+	case 5:
+		return layerMPLS
+	}
+	return gopacket.LayerTypeZero
+}
+
+// trill reads a TRILL header with its options (RFC 6325 section 3).
+func (d *digest) trill(data []byte) error {
+	if len(data) < 6 {
+		return errLink
+	}
+	length := 6 + int(be.Uint16(data)>>6&0x1f)*4
+	if length > len(data) {
+		return errLink
+	}
+	return d.link(layerEthernet, data[length:])
+}
+
+// tokenRing reads an IEEE 802.5 header and the route that may follow it.
+func (d *digest) tokenRing(data []byte) error {
+	const header, routed, llcFrame = 14, 0x80, 0x40
+	if len(data) < header {
+		return errLink
+	}
+	if data[1]&0xc0 != llcFrame {
+		return nil
+	}
+	d.broadcast = toAll(data[2:])
+	length := header
+	if data[8]&routed != 0 && len(data) > header {
+		length += int(data[header] & 0x1f)
+	}
+	return d.link(layerLLC, data[min(len(data), length):])
+}
+
+// fddi reads an FDDI header; one of an LLC frame carries more.
+func (d *digest) fddi(data []byte) error {
+	if len(data) < 13 {
+		return errLink
+	}
+	const asynchronous, synchronous = 0x50, 0xd0
+	if kind := data[0] & 0xf0; kind != asynchronous && kind != synchronous {
+		return nil
+	}
+	d.broadcast = toAll(data[1:])
+	return d.link(layerLLC, data[13:])
+}
+
+// arcnetBSD reads an ARCNET header as BSD hands it on: receiver, sender, type.
+func (d *digest) arcnetBSD(data []byte) error {
+	if len(data) < 3 {
+		return errLink
+	}
+	return d.arcnet(data[1], data[2], data[3:])
+}
+
+// arcnetLinux reads an ARCNET header as Linux hands it on, with an offset before the type.
+func (d *digest) arcnetLinux(data []byte) error {
+	if len(data) < 5 {
+		return errLink
+	}
+	return d.arcnet(data[1], data[4], data[5:])
+}
+
+// arcnet goes on behind a protocol id. All but the two old ones (RFC 1051) are
+// followed by a split flag and a sequence number (RFC 1201), in an exception
+// packet twice; only the first part of a split packet has headers.
+func (d *digest) arcnet(receiver, protocol uint8, data []byte) error {
+	const oldIP, ip, ipv6, exception = 240, 212, 196, 0xff
+	d.broadcast = receiver == 0
+	if protocol == oldIP {
+		return d.link(layerIPv4, data)
+	}
+	if len(data) >= 7 && data[0] == exception {
+		data = data[4:]
+	}
+	if len(data) < 3 {
+		return errLink
+	}
+	if part := data[0]; part != 0 && part&1 == 0 {
+		return nil
+	}
+	switch protocol {
+	case ip:
+		return d.link(layerIPv4, data[3:])
+	case ipv6:
+		return d.link(layerIPv6, data[3:])
+	}
+	return nil
+}
+
+// ipoib reads the header of IP over InfiniBand (RFC 4391 section 6) behind a
+// global routing header or, as long, both addresses.
+func (d *digest) ipoib(data []byte) error {
+	const addresses = 40
+	if len(data) < addresses+4 {
+		return errLink
+	}
+	return d.link(etherType(be.Uint16(data[addresses:])), data[addresses+4:])
+}
+
+// docsis reads a DOCSIS MAC header; one of a packet PDU carries an Ethernet frame.
+func (d *digest) docsis(data []byte) error {
+	const header, packetPDU, extended = 6, 0, 1
+	if len(data) < header {
+		return errLink
+	}
+	if data[0]>>6 != packetPDU {
+		return nil
+	}
+	length := header
+	if data[0]&extended != 0 {
+		length += int(data[1])
+	}
+	return d.link(layerEthernet, data[min(len(data), length):])
 }

@@ -2,9 +2,10 @@ package capture
 
 import "github.com/google/gopacket"
 
-// protocolLayer returns the layer behind an IP protocol number in an IP header
-// of the version, zero for one that is counted and not opened.
-func protocolLayer(number, version uint8) gopacket.LayerType {
+// protocolLayer returns the layer behind an IP protocol number, zero for one that
+// is counted and not opened. Extension headers (RFC 7045) are IPv6's; where an
+// IPv4 header announces one it is read as what it says to be.
+func protocolLayer(number uint8) gopacket.LayerType {
 	switch number {
 	case 6:
 		return layerTCP
@@ -20,25 +21,14 @@ func protocolLayer(number, version uint8) gopacket.LayerType {
 		return layerICMPv4
 	case 58:
 		return layerICMPv6
-	case 51:
-		return layerAuthentication
-	}
-	if version == 6 {
-		return extensionLayer(number)
-	}
-	return gopacket.LayerTypeZero
-}
-
-// extensionLayer returns the layer of an IPv6 extension header (RFC 7045), zero
-// for another number.
-func extensionLayer(number uint8) gopacket.LayerType {
-	switch number {
 	case 0:
 		return layerHopByHop
 	case 43, 60, 135, 139, 140: // routing, destination options, mobility, HIP, Shim6
 		return layerExtension
 	case 44:
 		return layerFragment
+	case 51:
+		return layerAuthentication
 	}
 	return gopacket.LayerTypeZero
 }
