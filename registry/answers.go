@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+)
+
+// An answer is what the registry says of a pair. Pairs with the same answer
+// share one Entry.
+type answer struct {
+	status   Status
+	services []string // by Rule P
+	on       TransportSet
+	note     string // unauthorized use; "" where none is reported
+}
+
+func (a *answer) equal(b *answer) bool {
+	return a.status == b.status && a.on == b.on && a.note == b.note && slices.Equal(a.services, b.services)
+}
+
+// pairs has one value for each (transport, port).
+type pairs[T any] [len(Transports)][1 << 16]T
+
+// answersOf applies the rules to all pairs at once.
+func answersOf(rows []Row) *pairs[answer] {
+	answers := new(pairs[answer])
+	covering := coveringRows(rows)
+	for t := range covering {
+		for port, rows := range covering[t] {
+			answers[t][port].status, answers[t][port].services = decide(rows, uint16(port))
+		}
+	}
+	registeredOn(answers)
+	reportUnauthorized(answers, rows)
+	return answers
+}
+
+// coveringRows returns for each pair the rows that cover it, by Rule O.
+func coveringRows(rows []Row) *pairs[[]*Row] {
+	ordered := make([]*Row, len(rows))
+	for i := range rows {
+		ordered[i] = &rows[i]
+	}
+	slices.SortStableFunc(ordered, ruleO)
+
+	covering := new(pairs[[]*Row])
+	for _, r := range ordered {
+		for _, t := range r.Transports.List() {
+			for i := range r.Ports.Count {
+				at := &covering[t][uint32(r.Ports.First)+i]
+				*at = append(*at, r)
+			}
+		}
+	}
+	return covering
+}
+
+// decide returns the status and the names of a pair from the rows that cover it,
+// which are in the order of Rule O. The first row has the status.
+func decide(rows []*Row, port uint16) (Status, []string) {
+	switch {
+	case ClassOf(port) == Dynamic:
+		return DynamicStatus, nil // whatever a row says: RFC 6335 section 8.1.2
+	case len(rows) == 0:
+		return Unassigned, nil
+	case status(rows[0]) != Assigned:
+		return status(rows[0]), nil
+	}
+	return Assigned, serviceNames(rows)
+}
+
+// serviceNames returns the names of the assigned rows, by Rule P, each once.
+func serviceNames(rows []*Row) (names []string) {
+	var assigned []*Row
+	for _, r := range rows {
+		if r.Service != "" && status(r) == Assigned {
+			assigned = append(assigned, r)
+		}
+	}
+	slices.SortStableFunc(assigned, ruleP)
+	for _, r := range assigned {
+		if !slices.Contains(names, r.Service) {
+			names = append(names, r.Service)
+		}
+	}
+	return names
+}
+
+// registeredOn sets the other transports on which the same port is assigned.
+func registeredOn(answers *pairs[answer]) {
+	for port := range answers[0] {
+		var assigned TransportSet
+		for _, t := range Transports {
+			if answers[t][port].status == Assigned {
+				assigned |= setOf(t)
+			}
+		}
+		for _, t := range Transports {
+			answers[t][port].on = assigned &^ setOf(t)
+		}
+	}
+}
+
+// reportUnauthorized sets the notes of the pairs of Rule U. Where rows with
+// different texts speak of one pair, the note has each text once, in the
+// registry's order.
+func reportUnauthorized(answers *pairs[answer], rows []Row) {
+	texts := new(pairs[[]string])
+	for i := range rows {
+		for _, ports := range unauthorizedPorts(&rows[i]) {
+			for _, t := range rows[i].Transports.List() {
+				for n := range ports.Count {
+					port := uint32(ports.First) + n
+					if at := &texts[t][port]; !slices.Contains(*at, rows[i].Unauthorized) {
+						*at = append(*at, rows[i].Unauthorized)
+						answers[t][port].note = strings.Join(*at, "; ")
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package registry
+
+import (
+	"iter"
+	"slices"
+)
+
+// A Registry is one dated state of IANA's registry. It does not change, and is
+// safe for concurrent use.
+type Registry struct {
+	data    string // the compact form
+	date    string
+	sha256  string
+	entries []Entry
+	index   pairs[uint16] // into entries
+
+	rows     decoder // at the first row
+	rowCount int
+}
+
+// An Entry is what the registry says of a (transport, port). All pairs with the
+// same answer share one Entry.
+type Entry struct {
+	// Status is Assigned for a registered pair.
+	Status Status
+	// Index numbers the entries of a Registry from 0 to Entries()-1.
+	Index int
+
+	services []string
+	on       TransportSet
+	note     string
+}
+
+// Lookup returns the answer for a pair; t is one of Transports. It is an array
+// read, and never nil.
+func (r *Registry) Lookup(t Transport, port uint16) *Entry {
+	return &r.entries[r.index[t][port]]
+}
+
+// Service returns the primary service name; "" where the pair is not assigned,
+// and for the few uses that are assigned without a name.
+func (e *Entry) Service() string {
+	if len(e.services) == 0 {
+		return ""
+	}
+	return e.services[0]
+}
+
+// Services returns all service names, the primary one first. The slice is
+// shared and must not be changed.
+func (e *Entry) Services() []string { return e.services }
+
+// RegisteredOn returns the other transports on which the same port is assigned,
+// whatever this pair's own status. The slice is shared and must not be changed.
+func (e *Entry) RegisteredOn() []Transport { return e.on.List() }
+
+// UnauthorizedUse reports whether IANA knows of unauthorized use of exactly this
+// pair, and in what words. Any status can have it.
+func (e *Entry) UnauthorizedUse() (note string, reported bool) { return e.note, e.note != "" }
+
+// Date returns when IANA last changed the registry, YYYY-MM-DD. The CSV does not
+// tell: its date is the newest of its rows.
+func (r *Registry) Date() string { return r.date }
+
+// SHA256 returns the hash of the source that was parsed, in hexadecimal.
+func (r *Registry) SHA256() string { return r.sha256 }
+
+// Entries returns how many different answers there are.
+func (r *Registry) Entries() int { return len(r.entries) }
+
+// Len returns how many rows there are.
+func (r *Registry) Len() int { return r.rowCount }
+
+// Rows returns the rows in the registry's order.
+func (r *Registry) Rows() iter.Seq[Row] {
+	return r.rowsWhere(func(*packedRow) bool { return true })
+}
+
+// RowsOf returns the rows that cover the pair, the one that decides its status
+// first (Rule O). There may be none: IANA does not list all that is unassigned.
+func (r *Registry) RowsOf(t Transport, port uint16) []Row {
+	covers := func(p *packedRow) bool { return p.transports.Has(t) && p.ports.Contains(port) }
+	return slices.SortedStableFunc(r.rowsWhere(covers), func(a, b Row) int { return ruleO(&a, &b) })
+}
+
+// rowsWhere looks for the texts of those rows only that it yields.
+func (r *Registry) rowsWhere(match func(*packedRow) bool) iter.Seq[Row] {
+	return func(yield func(Row) bool) {
+		d, p := r.rows, packedRow{}
+		for range r.rowCount {
+			d.row(&p)
+			if !match(&p) {
+				continue
+			}
+			if row, _ := p.unpack(d.texts); !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// Encoded returns the compact form of the Registry, for Decode. It has all rows
+// and fields.
+func (r *Registry) Encoded() string { return r.data }
