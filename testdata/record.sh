@@ -22,7 +22,6 @@ work=$(mktemp -d)
 server=198.51.100.10
 server6=2001:db8:51::10
 names=198.51.100.53
-started=()
 exec 3>&2 # standard error, wherever a function sends its own
 
 for program in curl dig dnsmasq ethtool iperf3 ip iptables ncat nginx openssl ping ssh tcpdump; do
@@ -32,8 +31,9 @@ done
 cleanup() {
     local status=$?
     [ "$status" = 0 ] || tail -n 3 "$work"/*.log >&3
-    for pid in "${started[@]}"; do kill "$pid" 2>"$work/kill.log" || true; done
     for host in desk laptop router server; do
+        # all that runs there, also what a server forked
+        ip netns pids "pw-$host" 2>"$work/netns.log" | xargs -r kill || true
         ip netns del "pw-$host" 2>"$work/netns.log" || true
         rm -rf "/etc/netns/pw-$host"
     done
@@ -46,7 +46,6 @@ in_() { ip netns exec "pw-$1" "${@:2}"; }
 # service HOST COMMAND... starts a server or a tcpdump that cleanup ends.
 service() {
     ip netns exec "pw-$1" "${@:2}" >>"$work/services.log" 2>&1 &
-    started+=("$!")
 }
 
 # cable HOST DEVICE HOST DEVICE joins two namespaces. Offloads are off: a
@@ -205,7 +204,7 @@ record() {
     local host=$1 file=$2 options=$3
     # shellcheck disable=SC2086 # several options in one word
     service "$host" tcpdump -Z root -U -n -w "$work/$file" $options
-    local tcpdump=${started[-1]}
+    local tcpdump=$!
     sleep 1
     "${@:4}"
     sleep 1
