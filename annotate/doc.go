@@ -1,0 +1,12 @@
+// Package annotate says what IANA's "Service Name and Transport Protocol Port
+// Number Registry" (RFC 6335) has to say of both ports of a Flow, and which of it
+// a person should look at.
+//
+// An [Annotator] takes a [flow.Record] and fills a [Record]: a [Port] for each
+// side, and a [Finding] for each [Rule] that the service side's port met. It is a
+// pure function of the Flow Record and the registry: no clock, no I/O.
+//
+// A finding is a question for a person, not a verdict: the registry itself warns
+// that a port number proves neither which service runs there nor good intent. So
+// the words are "assigned to https", never "is https".
+package annotate

@@ -1,0 +1,200 @@
+package annotate
+
+import (
+	"strconv"
+
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// A Rule is what a Finding was made by. Its name and id are the same in every
+// output format.
+type Rule uint8
+
+// The rules. A port can meet the first two at once.
+const (
+	// UnregisteredPort: the port is a System or User Port, and for this transport
+	// it is unassigned, reserved or deregistered.
+	UnregisteredPort Rule = iota
+	// UnauthorizedUse: the registry reports that the port is used without
+	// authorization, for this transport and this very number.
+	UnauthorizedUse
+	// DynamicPort: the service is on a Dynamic Port, which cannot be registered
+	// (RFC 6335 section 8.1.2).
+	DynamicPort
+
+	// Rules is how many there are.
+	Rules = int(iota)
+)
+
+var rules = [Rules]struct {
+	id, name string
+	// severity by what the traffic shows: answered, one-way, only attempts.
+	severity [3]int
+}{
+	UnregisteredPort: {"PW001", "unregistered-port", [3]int{50, 40, 10}},
+	UnauthorizedUse:  {"PW002", "unauthorized-use-reported", [3]int{60, 50, 20}},
+	DynamicPort:      {"PW003", "dynamic-port-service", [3]int{20, 15, 5}},
+}
+
+// ID returns the rule's number, such as PW001.
+func (r Rule) ID() string { return rules[r].id }
+
+// String returns the rule's name, such as unregistered-port.
+func (r Rule) String() string { return rules[r].name }
+
+// Side is one end of a Flow.
+type Side uint8
+
+// The sides, as [flow.Record] names them.
+const (
+	Source Side = iota
+	Destination
+)
+
+// String returns "source" or "destination".
+func (s Side) String() string {
+	if s == Source {
+		return "source"
+	}
+	return "destination"
+}
+
+// A Finding is one rule met by one side of a Flow.
+type Finding struct {
+	Rule Rule
+	Side Side
+	// Severity is from 0 to 100. A low confidence halves it.
+	Severity int
+	// Confidence is that of the Flow's direction: of the port being the service's.
+	Confidence flow.Confidence
+}
+
+// judge appends a finding for each rule that a service side's port meets.
+func (r *Record) judge() {
+	if r.Flow.Direction.Method == flow.Announced {
+		return // a control Flow named the endpoint: the port is explained
+	}
+	for rule := range Rule(Rules) {
+		for _, side := range [...]Side{Destination, Source} {
+			if p := r.Port(side); p.Role == Service && r.meets(rule, p) {
+				r.Findings = append(r.Findings, r.finding(rule, side))
+			}
+		}
+	}
+}
+
+// Port returns the port of one side.
+func (r *Record) Port(s Side) *Port {
+	if s == Source {
+		return &r.Source
+	}
+	return &r.Destination
+}
+
+func (r *Record) meets(rule Rule, p *Port) bool {
+	switch rule {
+	case UnregisteredPort:
+		return p.Class != registry.Dynamic && p.Entry.Status != registry.Assigned && !r.DirectionUnknown
+	case UnauthorizedUse:
+		_, reported := p.Entry.UnauthorizedUse()
+		return reported
+	case DynamicPort:
+		return p.Class == registry.Dynamic
+	}
+	return false
+}
+
+func (r *Record) finding(rule Rule, side Side) Finding {
+	confidence := r.Flow.Direction.Confidence
+	severity := rules[rule].severity[weight(r.Flow.State)]
+	if confidence == flow.Low {
+		severity /= 2
+	}
+	return Finding{Rule: rule, Side: side, Severity: severity, Confidence: confidence}
+}
+
+// weight is the column of a rule's severities: a service that answers weighs more
+// than one that is only talked to, and a knock on a closed door next to nothing.
+func weight(s flow.State) int {
+	switch s {
+	case flow.OneWay:
+		return 1
+	case flow.Attempt, flow.Rejected:
+		return 2
+	}
+	return 0 // established, closed, reset: answered
+}
+
+// Severity returns the highest severity of the findings, 0 where there are none.
+func (r *Record) Severity() int {
+	highest := 0
+	for i := range r.Findings {
+		highest = max(highest, r.Findings[i].Severity)
+	}
+	return highest
+}
+
+// Reason returns the sentence of [Record.AppendReason].
+func (r *Record) Reason(f Finding) string { return string(r.AppendReason(nil, f)) }
+
+// AppendReason appends why f, one of r's findings, was made: one sentence without
+// a full stop. It quotes the registry's text as it is, whatever characters that
+// has.
+func (r *Record) AppendReason(dst []byte, f Finding) []byte {
+	p := r.Port(f.Side)
+	switch f.Rule {
+	case UnregisteredPort:
+		return r.appendUnregistered(dst, p)
+	case UnauthorizedUse:
+		note, _ := p.Entry.UnauthorizedUse()
+		dst = append(dst, `unauthorized use reported: "`...)
+		dst = append(dst, note...)
+		return append(dst, '"')
+	case DynamicPort:
+		dst = appendPort(dst, p)
+		return append(dst, " is a Dynamic Port, for which no registration is possible"...)
+	}
+	return dst
+}
+
+// appendUnregistered says which status the port has, and where else it is
+// assigned: a Reserved port is nearly always the other half of an assignment.
+func (r *Record) appendUnregistered(dst []byte, p *Port) []byte {
+	if p.Entry.Status == registry.Reserved {
+		dst = strconv.AppendUint(dst, uint64(p.Number), 10)
+		dst = append(dst, " is reserved for "...)
+		dst = append(dst, p.Transport.String()...)
+	} else {
+		dst = appendPort(dst, p)
+		dst = append(dst, " is "...)
+		dst = append(dst, p.Entry.Status.String()...)
+	}
+	separator := "; assigned "
+	previous, first := "", true
+	for _, t := range p.Entry.RegisteredOn() {
+		name := r.Registry.Lookup(t, p.Number).Service()
+		dst = append(dst, separator...)
+		if first || name != previous {
+			dst = appendAssignee(dst, name)
+			dst = append(dst, " on "...)
+		}
+		dst = append(dst, t.String()...)
+		separator, previous, first = ", ", name, false
+	}
+	return dst
+}
+
+func appendAssignee(dst []byte, name string) []byte {
+	if name == "" {
+		return append(dst, "without a name"...)
+	}
+	dst = append(dst, "to "...)
+	return append(dst, name...)
+}
+
+func appendPort(dst []byte, p *Port) []byte {
+	dst = strconv.AppendUint(dst, uint64(p.Number), 10)
+	dst = append(dst, '/')
+	return append(dst, p.Transport.String()...)
+}
