@@ -1,0 +1,12 @@
+// Package export writes annotated Flow Records: [ECS] as JSON lines of the
+// Elastic Common Schema for programs, [Text] as aligned lines for a person.
+//
+// A format has one method that matters, Append(dst, record, sequence): it appends
+// one whole record, its newline included, and returns the longer slice. Formats
+// know nothing of files, sockets or clocks; what they write depends on their
+// options and the records alone. They keep rendered pieces and scratch memory, so
+// one value serves one goroutine.
+//
+// At the end of a run, [Summary] tells a person what was seen, and [Counts] tells
+// a program what was counted.
+package export

@@ -1,0 +1,324 @@
+package export
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// How much a report tells.
+const (
+	toldServices  = 10
+	toldHosts     = 20
+	toldEndpoints = 4 // of one host; the rest of them is one line
+)
+
+// Append appends the closing report of a run: packets and rate, Flows, the
+// services with the most of them, and the flagged endpoints.
+func (s *Summary) Append(dst []byte, c *Counts) []byte {
+	dst = appendPacketLines(dst, c)
+	dst = s.appendFlowLine(dst, c)
+	dst = s.appendServices(dst)
+	return s.appendFlagged(dst, c)
+}
+
+// appendPacketLines appends what was read, how fast, and what became of it.
+func appendPacketLines(dst []byte, c *Counts) []byte {
+	dst = appendCounted(dst, c.Packets.Read, "packet")
+	dst = append(dst, ", "...)
+	dst = appendScaled(dst, c.BytesRead)
+	dst = append(dst, " octets, "...)
+	if c.Seconds.Capture > 0 {
+		dst = append(dst, "seen in "...)
+		dst = appendSpan(dst, c.Seconds.Capture)
+		dst = append(dst, ", "...)
+	}
+	dst = append(dst, "read in "...)
+	dst = appendSpan(dst, c.Seconds.Wall)
+	dst = appendRate(dst, c.Packets.Read, c.Seconds.Wall)
+	dst = append(dst, '\n')
+
+	var classes []Named
+	for _, class := range c.Packets.classes() {
+		classes = append(classes, Named{class.title, class.Count})
+	}
+	dst = appendNamedLine(dst, "  ", classes, false)
+	dst = appendNamedLine(dst, "  not matched by the filter: ", []Named{{"", c.Filtered}}, false)
+	if len(c.LinkTypes) > 1 {
+		dst = appendNamedLine(dst, "  link types: ", c.LinkTypes, false)
+	}
+	dst = appendNamedLine(dst, "  dropped: ", []Named{
+		{"by the kernel", c.Drops.Kernel},
+		{"by the interface", c.Drops.Interface},
+		{"by portwatch", c.Drops.Own}}, c.Live)
+	return appendNamedLine(dst, "  limits reached: ", c.Limits, false)
+}
+
+func appendRate(dst []byte, packets uint64, d time.Duration) []byte {
+	if d <= 0 {
+		return dst
+	}
+	dst = append(dst, " ("...)
+	dst = appendScaled(dst, uint64(float64(packets)/d.Seconds()))
+	return append(dst, " packets/s)"...)
+}
+
+// appendNamedLine appends counters in a line, those that are 0 only where they
+// are wanted; without any there is no line.
+func appendNamedLine(dst []byte, title string, counters []Named, zeros bool) []byte {
+	separator := title
+	for _, n := range counters {
+		if n.Count == 0 && !zeros {
+			continue
+		}
+		dst = append(dst, separator...)
+		dst = appendThousands(dst, n.Count)
+		if n.Name != "" {
+			dst = append(dst, ' ')
+			dst = appendPrintable(dst, n.Name)
+		}
+		separator = " · "
+	}
+	if separator == title {
+		return dst
+	}
+	return append(dst, '\n')
+}
+
+// appendCounted appends a number and its noun: 1 packet, 2,000 packets.
+func appendCounted(dst []byte, n uint64, noun string) []byte {
+	dst = appendThousands(dst, n)
+	dst = append(dst, ' ')
+	dst = append(dst, noun...)
+	if n != 1 {
+		dst = append(dst, 's')
+	}
+	return dst
+}
+
+func (s *Summary) appendFlowLine(dst []byte, c *Counts) []byte {
+	var states []Named
+	for _, state := range [...]flow.State{
+		flow.Established, flow.Closed, flow.Reset, flow.OneWay, flow.Attempt, flow.Rejected} {
+		states = append(states, Named{state.String(), s.states[state]})
+	}
+	dst = appendCounted(dst, c.Flows.Created, "Flow")
+	dst = append(dst, '\n')
+	return appendNamedLine(dst, "  ", states, false)
+}
+
+// appendServices appends the service ports with the most Flows. Flows that were
+// only attempts have no part in it.
+func (s *Summary) appendServices(dst []byte) []byte {
+	if len(s.services) == 0 {
+		return dst
+	}
+	ports := slices.SortedFunc(maps.Keys(s.services), func(a, b servicePort) int {
+		return cmp.Or(cmp.Compare(s.services[b].flows, s.services[a].flows),
+			cmp.Compare(s.services[b].octets, s.services[a].octets),
+			cmp.Compare(a.number, b.number), cmp.Compare(a.transport, b.transport))
+	})
+	rows := table{{"SERVICE PORT", "ASSIGNED TO", "FLOWS", "OCTETS"}}
+	for _, p := range ports[:min(len(ports), toldServices)] {
+		v := s.services[p]
+		rows = append(rows, []string{
+			strconv.Itoa(int(p.number)) + "/" + p.transport.String(),
+			string(appendAssigned(nil, v.entry)), thousands(v.flows), scaled(v.octets),
+		})
+	}
+	dst = append(dst, '\n')
+	dst = rows.append(dst, "  ", 2)
+	if more := len(ports) - toldServices; more > 0 {
+		dst = append(dst, "  and "...)
+		dst = appendCounted(dst, uint64(more), "more port")
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+// flaggedHost is what is told of one host.
+type flaggedHost struct {
+	host
+	endpoints []endpoint // that were used, the most serious first
+	attempts  *attempts  // nil where there are none
+	worst     *usage
+}
+
+func (s *Summary) appendFlagged(dst []byte, c *Counts) []byte {
+	hosts := s.flaggedHosts()
+	if len(hosts) == 0 {
+		return append(dst, "\nNo findings.\n"...)
+	}
+	dst = appendNamedLine(append(dst, '\n'), "! findings: ", c.findings(), true)
+	rows := table{{"FLAGGED ENDPOINT", "TRANSPORT", "THE REGISTRY SAYS", "STATE", "FLOWS", "CLIENTS", "OCTETS"}}
+	for _, h := range hosts[:min(len(hosts), toldHosts)] {
+		rows = s.appendHost(rows, h)
+	}
+	dst = rows.append(dst, "  ", 4)
+	if more := len(hosts) - toldHosts; more > 0 {
+		dst = append(dst, "  and endpoints of "...)
+		dst = appendCounted(dst, uint64(more), "more host")
+		dst = append(dst, '\n')
+	}
+	if s.lost > 0 {
+		dst = append(dst, "  and "...)
+		dst = appendCounted(dst, s.lost, "more flagged Flow")
+		dst = append(dst, " of endpoints beyond what this table can hold\n"...)
+	}
+	return dst
+}
+
+// flaggedHosts gathers both tables by host, the most serious host first.
+func (s *Summary) flaggedHosts() []*flaggedHost {
+	hosts := make(map[host]*flaggedHost)
+	at := func(h host) *flaggedHost {
+		if hosts[h] == nil {
+			hosts[h] = &flaggedHost{host: h}
+		}
+		return hosts[h]
+	}
+	for e := range s.flagged {
+		h := at(e.host)
+		h.endpoints = append(h.endpoints, e)
+	}
+	for key, a := range s.tried {
+		at(key).attempts = a
+	}
+	for _, h := range hosts {
+		slices.SortFunc(h.endpoints, func(a, b endpoint) int {
+			return cmp.Or(compareUsage(s.flagged[a], s.flagged[b]), cmp.Compare(a.port, b.port))
+		})
+		if len(h.endpoints) > 0 {
+			h.worst = s.flagged[h.endpoints[0]]
+		} else {
+			h.worst = &h.attempts.usage
+		}
+	}
+	return slices.SortedFunc(maps.Values(hosts), func(a, b *flaggedHost) int {
+		return cmp.Or(compareUsage(a.worst, b.worst), a.addr.Compare(b.addr), cmp.Compare(a.transport, b.transport))
+	})
+}
+
+// compareUsage puts the more serious first, then the one with more Flows.
+func compareUsage(a, b *usage) int {
+	return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(b.flows, a.flows))
+}
+
+// appendHost appends a row for each of the first endpoints, one for the rest of
+// them, and one for what was only tried.
+func (s *Summary) appendHost(rows table, h *flaggedHost) table {
+	told := min(len(h.endpoints), toldEndpoints)
+	for _, e := range h.endpoints[:told] {
+		rows = append(rows, usageRow(e, s.flagged[e]))
+	}
+	if rest := h.endpoints[told:]; len(rest) > 0 {
+		var sum usage
+		for _, e := range rest {
+			sum.flows += s.flagged[e].flows
+			sum.octets += s.flagged[e].octets
+		}
+		rows = append(rows, []string{morePorts(h.host, len(rest), true), h.transport.String(),
+			"", "", thousands(sum.flows), "", scaled(sum.octets)})
+	}
+	a := h.attempts
+	switch n := s.portsOnlyTried(h); {
+	case n == 0:
+		return rows
+	case a.ports == nil:
+		return append(rows, usageRow(endpoint{h.host, a.first}, &a.usage))
+	default:
+		return append(rows, []string{morePorts(h.host, n, told > 0), h.transport.String(),
+			"", "attempts only", thousands(a.flows), atLeast(&a.usage), scaled(a.octets)})
+	}
+}
+
+// portsOnlyTried counts a host's tried ports without those that were used as well.
+func (s *Summary) portsOnlyTried(h *flaggedHost) int {
+	a := h.attempts
+	if a == nil {
+		return 0
+	}
+	n, has := 1, func(port uint16) bool { return port == a.first }
+	if a.ports != nil {
+		n, has = a.ports.n, a.ports.has
+	}
+	for _, e := range h.endpoints {
+		if has(e.port) {
+			n--
+		}
+	}
+	return n
+}
+
+func usageRow(e endpoint, u *usage) []string {
+	return []string{netip.AddrPortFrom(e.addr, e.port).String(), e.transport.String(), registrySays(u.entry),
+		u.state.String(), thousands(u.flows), atLeast(u), scaled(u.octets)}
+}
+
+// morePorts is the place of an endpoint in a row of several ports.
+func morePorts(h host, n int, more bool) string {
+	noun := "port"
+	if more {
+		noun = "more port"
+	}
+	return h.addr.String() + ": " + string(appendCounted(nil, uint64(n), noun))
+}
+
+// registrySays is the first name or the status, and whether unauthorized use is
+// reported.
+func registrySays(entry *registry.Entry) string {
+	says := entry.Status.String()
+	if name := entry.Service(); name != "" {
+		says = string(appendClipped([]byte("assigned to "), name, maxName))
+	}
+	if _, reported := entry.UnauthorizedUse(); reported {
+		says += ", unauthorized use reported"
+	}
+	return says
+}
+
+func atLeast(u *usage) string {
+	if u.moreClients {
+		return thousands(u.clients) + "+"
+	}
+	return thousands(u.clients)
+}
+
+func thousands(n uint64) string { return string(appendThousands(nil, n)) }
+
+func scaled(n uint64) string { return string(appendScaled(nil, n)) }
+
+// A table is rows of cells, the heading first.
+type table [][]string
+
+// append appends the rows, each behind indent, columns as wide as their widest
+// cell. Columns from numbers on are flush right.
+func (t table) append(dst []byte, indent string, numbers int) []byte {
+	widths := make([]int, len(t[0]))
+	for _, row := range t {
+		for i, text := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(text))
+		}
+	}
+	for _, row := range t {
+		gap := len(indent)
+		for i, text := range row {
+			room := widths[i] - utf8.RuneCountInString(text)
+			if i >= numbers {
+				gap, room = gap+room, 0
+			}
+			dst = appendSpaces(dst, gap)
+			dst = append(dst, text...)
+			gap = room + 2
+		}
+		dst = append(dst, '\n')
+	}
+	return dst
+}

@@ -1,0 +1,160 @@
+package export
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/flow"
+)
+
+// Counts are the counters of a run.
+type Counts struct {
+	Packets PacketCounts
+	// Filtered packets did not match the filter, and are in no other counter.
+	Filtered uint64
+	// LaterFragmentsJoined is how many later fragments found the Flow of their
+	// first one.
+	LaterFragmentsJoined uint64
+	BytesRead            uint64 // of packets as captured, without the file's own headers
+
+	// Drops are packets that were lost on the way: in the kernel's buffer, in the
+	// interface, and in portwatch itself.
+	Drops struct{ Kernel, Interface, Own uint64 }
+
+	Flows struct {
+		Created  uint64
+		Exported uint64                           // records
+		ByReason [flow.LackOfResources + 1]uint64 // records, by flow.EndReason
+	}
+	Findings  [annotate.Rules]uint64 // by annotate.Rule; see Count
+	LinkTypes []Named                // packets
+	Limits    []Named                // what bound was hit: how often
+
+	Seconds struct {
+		Wall    time.Duration // from start to end of the run
+		CPU     time.Duration // user and system time of the process
+		Capture time.Duration // from the first packet to the last
+	}
+
+	// Live tells the summary to show drops even where there are none.
+	Live bool
+}
+
+// PacketCounts have every packet read in exactly one class, by its outermost IP
+// header: Read is the sum of the others.
+type PacketCounts struct {
+	Read, WithPorts, ICMP, OtherIP, LaterFragments, BadTransport, BadIP, NonIP, UnknownLink uint64
+}
+
+// Named is a counter whose name the run gives.
+type Named struct {
+	Name  string
+	Count uint64
+}
+
+// Count adds the record's findings.
+func (c *Counts) Count(r *annotate.Record) {
+	for i := range r.Findings {
+		c.Findings[r.Findings[i].Rule]++
+	}
+}
+
+// classes are the counters of PacketCounts but Read, with their name in JSON and
+// their name for a person.
+func (p *PacketCounts) classes() [8]struct {
+	Named
+	title string
+} {
+	type class = struct {
+		Named
+		title string
+	}
+	return [...]class{
+		{Named{"with_ports", p.WithPorts}, "with ports"},
+		{Named{"icmp", p.ICMP}, "ICMP"},
+		{Named{"other_ip", p.OtherIP}, "other IP"},
+		{Named{"later_fragments", p.LaterFragments}, "later fragments"},
+		{Named{"bad_transport", p.BadTransport}, "bad transport header"},
+		{Named{"bad_ip", p.BadIP}, "bad IP header"},
+		{Named{"non_ip", p.NonIP}, "not IP"},
+		{Named{"unknown_link", p.UnknownLink}, "unknown link type"},
+	}
+}
+
+// AppendJSON appends the counters as one JSON object in one line, the newline
+// included.
+func (c *Counts) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"packets":{"read":`...)
+	dst = strconv.AppendUint(dst, c.Packets.Read, 10)
+	for _, class := range c.Packets.classes() {
+		dst = append(dst, ',')
+		dst = appendMember(dst, class.Named)
+	}
+	dst = append(dst, `},"filtered":`...)
+	dst = strconv.AppendUint(dst, c.Filtered, 10)
+	dst = append(dst, `,"later_fragments_joined":`...)
+	dst = strconv.AppendUint(dst, c.LaterFragmentsJoined, 10)
+	dst = append(dst, `,"bytes":`...)
+	dst = appendObject(dst, []Named{{"read", c.BytesRead}})
+	dst = append(dst, `,"drops":`...)
+	dst = appendObject(dst, []Named{
+		{"kernel", c.Drops.Kernel}, {"interface", c.Drops.Interface}, {"own", c.Drops.Own}})
+	dst = append(dst, `,"flows":{"created":`...)
+	dst = strconv.AppendUint(dst, c.Flows.Created, 10)
+	dst = append(dst, `,"exported":`...)
+	dst = strconv.AppendUint(dst, c.Flows.Exported, 10)
+	dst = append(dst, `,"by_end_reason":`...)
+	dst = appendObject(dst, c.byReason())
+	dst = append(dst, `},"findings":`...)
+	dst = appendObject(dst, c.findings())
+	dst = append(dst, `,"link_types":`...)
+	dst = appendObject(dst, c.LinkTypes)
+	dst = append(dst, `,"limits":`...)
+	dst = appendObject(dst, c.Limits)
+	dst = append(dst, `,"seconds":{"wall":`...)
+	dst = appendSeconds(dst, c.Seconds.Wall)
+	dst = append(dst, `,"cpu":`...)
+	dst = appendSeconds(dst, c.Seconds.CPU)
+	dst = append(dst, `,"capture":`...)
+	dst = appendSeconds(dst, c.Seconds.Capture)
+	return append(dst, "}}\n"...)
+}
+
+// byReason has every reason, those of which there are none too.
+func (c *Counts) byReason() []Named {
+	var all []Named
+	for reason := flow.IdleTimeout; reason <= flow.LackOfResources; reason++ {
+		all = append(all, Named{reason.String(), c.Flows.ByReason[reason]})
+	}
+	return all
+}
+
+func (c *Counts) findings() []Named {
+	var all []Named
+	for rule := range annotate.Rule(annotate.Rules) {
+		all = append(all, Named{rule.String(), c.Findings[rule]})
+	}
+	return all
+}
+
+func appendObject(dst []byte, members []Named) []byte {
+	dst = append(dst, '{')
+	for i, m := range members {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendMember(dst, m)
+	}
+	return append(dst, '}')
+}
+
+func appendMember(dst []byte, m Named) []byte {
+	dst = appendString(dst, m.Name)
+	dst = append(dst, ':')
+	return strconv.AppendUint(dst, m.Count, 10)
+}
+
+func appendSeconds(dst []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(dst, d.Seconds(), 'f', 6, 64)
+}

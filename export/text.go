@@ -1,0 +1,475 @@
+package export
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// TextOptions say what the lines are read on.
+type TextOptions struct {
+	// Width of the terminal in columns; 0: not limited, each Flow is one line.
+	Width int
+	// Color allows ANSI colours. Nothing is told by colour alone.
+	Color bool
+	// Location is the time zone of TIME; nil is UTC.
+	Location *time.Location
+}
+
+// Text writes records as aligned lines for a person.
+//
+// A field starts at its column, or one space behind the field before it where
+// that one is longer. A Flow whose line would be wider than the terminal goes on
+// in a second one at the arrow; a terminal too narrow for nine columns has two
+// lines a Flow, and a heading of two. Addresses are never shortened. Flagged
+// Flows have a line below that begins with an exclamation mark.
+//
+// The arrow has a question mark where the direction is of low confidence, and
+// two heads where both sides have the same port.
+type Text struct {
+	options TextOptions
+	columns [fields]column
+	narrow  bool
+	day     day // of the latest Flow so far; zero: none yet
+
+	// Scratch memory.
+	line           [fields]cell
+	reasons, words []byte
+}
+
+// The fields of a line, from left to right.
+const (
+	timeField = iota
+	transportField
+	clientField
+	arrowField
+	serviceField
+	assignedField
+	classField
+	stateField
+	packetsField
+	octetsField
+	tunnelField // has no heading: only inner Flows have it
+	fields
+)
+
+var headings = [fields]string{
+	"TIME", "TRANSPORT", "CLIENT", "", "SERVICE SIDE", "ASSIGNED TO", "CLASS", "STATE", "PKTS", "OCTETS", "",
+}
+
+// A column is where a field begins or, if width is not 0, the field of that width
+// that is set flush right.
+type column struct{ start, width int }
+
+// A cell is one field's text, printable characters only, and how it looks.
+type cell struct {
+	text  []byte
+	style string // the parameters of an SGR sequence; empty is plain
+}
+
+const (
+	wideWidth = 120 // the least that has room for every column in one line
+	detail    = 14  // where lines below a Flow begin
+	maxName   = 28  // characters of a service name; those of RFC 6335 have up to 15
+)
+
+// The styles, by ECMA-48 SGR. They are of the sixteen colours that every theme has.
+const (
+	heading = "1"    // bold
+	faint   = "2"    // faint
+	doubt   = "33"   // yellow
+	flagged = "1;33" // bold yellow
+	alarm   = "1;31" // bold red
+)
+
+// alarming is the severity from which a flagged Flow is red: answered, or sent to
+// without an answer. Attempts and Dynamic Ports stay yellow.
+const alarming = 40
+
+// NewText returns a format for what o describes.
+func NewText(o TextOptions) *Text {
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	t := &Text{options: o, narrow: o.Width > 0 && o.Width < wideWidth}
+	if t.narrow {
+		t.columns = narrowColumns
+	} else {
+		t.columns = wideColumns(o.Width)
+	}
+	return t
+}
+
+// narrowColumns has two lines, the second from assignedField on.
+var narrowColumns = [fields]column{
+	transportField: {start: 14},
+	clientField:    {start: 25},
+	arrowField:     {start: 46, width: 3},
+	serviceField:   {start: 50},
+
+	assignedField: {start: detail},
+	classField:    {start: 34},
+	stateField:    {start: 43},
+	packetsField:  {start: 55, width: 6},
+	octetsField:   {start: 62, width: 6},
+	tunnelField:   {start: 70},
+}
+
+// wideColumns spreads what the terminal has beyond wideWidth: first for long
+// service names, then for IPv6 endpoints, which have up to 47 characters.
+func wideColumns(width int) [fields]column {
+	extra := max(0, width-wideWidth)
+	name := min(extra, 6)
+	endpoint := min((extra-name)/2, 47-21)
+	c := [fields]column{transportField: {start: 14}, clientField: {start: 25}}
+	c[arrowField] = column{start: 25 + 21 + endpoint, width: 3}
+	c[serviceField] = column{start: c[arrowField].start + 4}
+	c[assignedField] = column{start: c[serviceField].start + 21 + endpoint + 2}
+	c[classField] = column{start: c[assignedField].start + 12 + name + 2}
+	c[stateField] = column{start: c[classField].start + 9}
+	c[packetsField] = column{start: c[stateField].start + 12, width: 5}
+	c[octetsField] = column{start: c[packetsField].start + 6, width: 6}
+	c[tunnelField] = column{start: c[octetsField].start + 8}
+	return c
+}
+
+// Header appends the heading, one line or two.
+func (t *Text) Header(dst []byte) []byte {
+	for i := range t.line {
+		t.line[i] = cell{append(t.line[i].text[:0], headings[i]...), heading}
+	}
+	return t.appendFields(dst)
+}
+
+// Append appends r: its line or lines, and below it the reasons of its findings.
+// The sequence is for programs and not shown.
+func (t *Text) Append(dst []byte, r *annotate.Record, _ uint64) []byte {
+	start := time.Unix(0, r.Flow.Start).In(t.options.Location)
+	dst = t.appendDay(dst, start)
+	t.fill(r, start)
+	dst = t.appendFields(dst)
+	if len(r.Findings) > 0 {
+		dst = t.appendReasons(dst, r)
+	}
+	return dst
+}
+
+// A day of the calendar in the reader's time zone, as its first moment.
+type day = time.Time
+
+func dayOf(t time.Time) day {
+	year, month, date := t.Date()
+	return time.Date(year, month, date, 0, 0, 0, 0, t.Location())
+}
+
+// appendDay appends a line where a new day begins. Records come in the order of
+// their end, so later ones may have begun on a day before: see appendStart.
+func (t *Text) appendDay(dst []byte, start time.Time) []byte {
+	today, before := dayOf(start), t.day
+	if !today.After(before) && !before.IsZero() {
+		return dst
+	}
+	t.day = today
+	if before.IsZero() {
+		return dst
+	}
+	line := before.AppendFormat(t.words[:0], "--- 2006-01-02 above, ")
+	t.words = today.AppendFormat(line, "2006-01-02 below ---")
+	return append(paint(t, dst, heading, t.words), '\n')
+}
+
+// appendStart appends the time of day or, of a Flow that began before the day
+// that the lines have reached, month, day, hour and minute in the same space.
+func (t *Text) appendStart(dst []byte, start time.Time) []byte {
+	if dayOf(start).Before(t.day) {
+		return start.AppendFormat(dst, "01-02 15:04")
+	}
+	return start.AppendFormat(dst, "15:04:05.000")
+}
+
+func (t *Text) fill(r *annotate.Record, start time.Time) {
+	f := r.Flow
+	for i := range t.line {
+		t.line[i] = cell{text: t.line[i].text[:0]}
+	}
+	set := func(field int) *[]byte { return &t.line[field].text }
+	write := func(field int, text string) { t.line[field].text = append(t.line[field].text, text...) }
+
+	*set(timeField) = t.appendStart(*set(timeField), start)
+	write(transportField, f.Transport.String())
+	*set(clientField) = f.Source.AppendTo(*set(clientField))
+	write(arrowField, arrow(f.Direction))
+	*set(serviceField) = f.Destination.AppendTo(*set(serviceField))
+	*set(assignedField) = appendAssigned(*set(assignedField), r.Destination.Entry)
+	write(classField, r.Destination.Class.String())
+	write(stateField, f.State.String())
+	*set(packetsField) = appendPackets(*set(packetsField), f.Source.Packets+f.Destination.Packets)
+	*set(octetsField) = appendScaled(*set(octetsField), f.Source.Octets+f.Destination.Octets)
+	*set(tunnelField) = appendInside(*set(tunnelField), f)
+
+	t.line[timeField].style = faint
+	if f.Direction.Confidence == flow.Low {
+		t.line[arrowField].style = doubt
+	}
+	if len(r.Findings) > 0 {
+		t.line[serviceField].style = severityStyle(r)
+		t.line[assignedField].style = severityStyle(r)
+	} else if f.State == flow.Attempt || f.State == flow.Rejected {
+		t.line[stateField].style = faint
+	}
+}
+
+func severityStyle(r *annotate.Record) string {
+	if r.Severity() >= alarming {
+		return alarm
+	}
+	return flagged
+}
+
+// arrow points from the client to the service side, with the doubt there is.
+func arrow(d flow.Direction) string {
+	switch {
+	case d.Method == flow.Symmetric:
+		return "<->"
+	case d.Confidence == flow.Low:
+		return "?>"
+	}
+	return "->"
+}
+
+// appendAssigned appends the first name and how many more there are, or the
+// status in brackets where there is no name.
+func appendAssigned(dst []byte, entry *registry.Entry) []byte {
+	names := entry.Services()
+	switch {
+	case entry.Status != registry.Assigned:
+		dst = append(dst, '(')
+		dst = append(dst, entry.Status.String()...)
+		return append(dst, ')')
+	case len(names) == 0:
+		return append(dst, "(no name)"...)
+	}
+	dst = appendClipped(dst, names[0], maxName)
+	if more := len(names) - 1; more > 0 {
+		dst = append(dst, " +"...)
+		dst = strconv.AppendInt(dst, int64(more), 10)
+	}
+	return dst
+}
+
+// appendClipped appends the printable form of s, at most limit characters of it:
+// a registry file may have a name of any length.
+func appendClipped(dst []byte, s string, limit int) []byte {
+	for i := range s {
+		if limit == 0 {
+			return append(appendPrintable(dst, s[:i]), "..."...)
+		}
+		limit--
+	}
+	return appendPrintable(dst, s)
+}
+
+func appendPackets(dst []byte, n uint64) []byte {
+	if n < 100_000 {
+		return strconv.AppendUint(dst, n, 10)
+	}
+	return appendScaled(dst, n)
+}
+
+// appendInside says what the Flow was inside of, such as (in vxlan 42).
+func appendInside(dst []byte, f *flow.Record) []byte {
+	if f.TunnelType == 0 {
+		return dst
+	}
+	dst = append(dst, "(in "...)
+	dst = append(dst, f.TunnelType.String()...)
+	if f.TunnelID != 0 {
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, uint64(f.TunnelID), 10)
+	}
+	return append(dst, ')')
+}
+
+// appendFields appends the cells in as few lines as the width allows.
+func (t *Text) appendFields(dst []byte) []byte {
+	first := timeField
+	for _, last := range t.lineEnds() {
+		dst = t.appendRun(dst, first, last)
+		first = last + 1
+	}
+	return dst
+}
+
+// The ways to break a Flow into lines, by their last fields, the best one first.
+var (
+	wideBreaks = [][]int{
+		{tunnelField},
+		{clientField, tunnelField},
+		{serviceField, tunnelField},
+		{clientField, serviceField, tunnelField},
+	}
+	narrowBreaks = wideBreaks[2:]
+)
+
+func (t *Text) lineEnds() []int {
+	breaks := wideBreaks
+	if t.narrow {
+		breaks = narrowBreaks
+	}
+	for _, ends := range breaks {
+		first, fit := timeField, true
+		for _, last := range ends {
+			fit = fit && t.fits(first, min(last, octetsField))
+			first = last + 1
+		}
+		if fit {
+			return ends
+		}
+	}
+	return breaks[len(breaks)-1]
+}
+
+// appendRun appends one line of the cells from first to last. What an inner Flow
+// is inside of goes below where it has no room.
+func (t *Text) appendRun(dst []byte, first, last int) []byte {
+	below := last == tunnelField && len(t.line[tunnelField].text) > 0 && !t.fits(first, last)
+	if below {
+		last--
+	}
+	at := 0
+	for i := first; i <= last; i++ {
+		c := &t.line[i]
+		if len(c.text) == 0 {
+			continue
+		}
+		start := t.place(i, first, at)
+		dst = appendSpaces(dst, start-at)
+		dst = paint(t, dst, c.style, c.text)
+		at = start + utf8.RuneCount(c.text)
+	}
+	dst = append(dst, '\n')
+	if below {
+		dst = appendSpaces(dst, detail)
+		dst = append(dst, t.line[tunnelField].text...)
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+// place returns where field i starts on a line that begins with field first and
+// is written up to column at.
+func (t *Text) place(i, first, at int) int {
+	c := t.columns[i]
+	switch {
+	case first == arrowField && i <= serviceField:
+		// A second line: the service side stands below the client.
+		c.start -= t.columns[serviceField].start - t.columns[clientField].start
+	case first == assignedField && i == first:
+		c.start = detail // a line of its own has room for the longest name
+	}
+	start := c.start
+	if c.width > 0 {
+		start += c.width - utf8.RuneCount(t.line[i].text)
+	}
+	if at > 0 {
+		start = max(start, at+1)
+	}
+	return start
+}
+
+// fits reports whether the cells from first to last have room in one line.
+func (t *Text) fits(first, last int) bool {
+	if t.options.Width <= 0 {
+		return true
+	}
+	at := 0
+	for i := first; i <= last; i++ {
+		if n := utf8.RuneCount(t.line[i].text); n > 0 {
+			at = t.place(i, first, at) + n
+		}
+	}
+	return at <= t.options.Width
+}
+
+// appendReasons appends the line below a flagged Flow. Where both sides have the
+// same port, they have the same findings: those of the destination are told.
+func (t *Text) appendReasons(dst []byte, r *annotate.Record) []byte {
+	t.reasons = t.reasons[:0]
+	for _, f := range r.Findings {
+		if f.Side != annotate.Destination {
+			continue
+		}
+		if len(t.reasons) > 0 {
+			t.reasons = append(t.reasons, " · "...)
+		}
+		if f.Rule == annotate.UnregisteredPort {
+			t.reasons = append(t.reasons, "not registered: "...)
+		}
+		t.reasons = r.AppendReason(t.reasons, f)
+	}
+	t.words = appendPrintable(t.words[:0], t.reasons)
+	return t.appendWrapped(dst, t.words, severityStyle(r))
+}
+
+// appendWrapped appends an exclamation mark and the words, as many on a line as
+// the width allows.
+func (t *Text) appendWrapped(dst, words []byte, style string) []byte {
+	mark := "! "
+	for len(words) > 0 {
+		line := words
+		if t.options.Width > 0 {
+			line = firstLine(words, max(20, t.options.Width-detail-len(mark)))
+		}
+		words = bytes.TrimLeft(words[len(line):], " ")
+		dst = appendSpaces(dst, detail)
+		dst = paint(t, dst, style, mark)
+		dst = paint(t, dst, style, line)
+		dst = append(dst, '\n')
+		mark = "  "
+	}
+	return dst
+}
+
+// firstLine returns what of text has room in width characters: up to the last
+// space, or the whole width where there is none.
+func firstLine(text []byte, width int) []byte {
+	space := 0
+	for at, n := 0, 0; at < len(text); n++ {
+		if n > 0 && text[at] == ' ' {
+			space = at
+		}
+		if n == width {
+			if space > 0 {
+				return text[:space]
+			}
+			return text[:at]
+		}
+		_, size := utf8.DecodeRune(text[at:])
+		at += size
+	}
+	return text
+}
+
+// paint appends text in a style.
+func paint[S string | []byte](t *Text, dst []byte, style string, text S) []byte {
+	if !t.options.Color || style == "" {
+		return append(dst, text...)
+	}
+	dst = append(dst, "\x1b["...)
+	dst = append(dst, style...)
+	dst = append(dst, 'm')
+	dst = append(dst, text...)
+	return append(dst, "\x1b[0m"...)
+}
+
+func appendSpaces(dst []byte, n int) []byte {
+	for range n {
+		dst = append(dst, ' ')
+	}
+	return dst
+}
