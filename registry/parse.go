@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -48,12 +49,12 @@ type Warning string
 
 // Parse reads IANA's CSV or XML, which it tells apart by the first octet. The
 // name is for messages. A source that is wrong anywhere gives no Registry, and an
-// error that says what and where; but for failures of r it is a *RowError.
+// error that says what and where, a *RowError.
 func Parse(r io.Reader, name string) (*Registry, []Warning, error) {
 	name = filepath.Base(name)
 	data, err := io.ReadAll(io.LimitReader(r, MaxSource+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, nil, &RowError{File: name, Err: cause(err)}
 	}
 	s, err := parse(data)
 	if err != nil {
@@ -71,6 +72,14 @@ func Parse(r io.Reader, name string) (*Registry, []Warning, error) {
 	}
 	registry, err := open(packed)
 	return registry, s.warnings(), err
+}
+
+// cause takes operation and path off a file error: the name is said anyway.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // A source is what a file says.

@@ -144,7 +144,7 @@ func TestParseFailingReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if r, _, err := Parse(f, "folder"); r != nil || err == nil || !strings.HasPrefix(err.Error(), "read folder: ") {
+	if r, _, err := Parse(f, "folder"); r != nil || err == nil || err.Error() != "folder: is a directory" {
 		t.Errorf("%v, %v", r, err)
 	}
 }
