@@ -42,13 +42,23 @@ type ECS struct {
 	tags    [annotate.AllTags + 1][]byte
 	flags   [256][]byte
 	entries [][]byte // by registry.Entry.Index; nil: not rendered yet
+	ports   [registry.Dynamic + 1][annotate.Service + 1][]byte
+	network [2][256][]byte              // by IP version 6 and transport; nil: not rendered yet
+	reasons [annotate.Rules][256]reason // by rule, and the port's lower half
 
 	// What one record says more than once, rendered.
 	id, start, end      []byte
 	source, destination []byte // addresses
 	findings            []byte
-	worst               []byte // the reason of the most severe finding, in findings
-	reason              []byte // scratch
+	worst               []byte // the reason of the most severe finding
+	scratch             []byte
+}
+
+// reason is a rendered one. Beside the rule it depends on transport and port.
+type reason struct {
+	transport registry.Transport
+	port      uint16
+	text      []byte // nil: none yet
 }
 
 // NewECS returns a format for records that were annotated from reg.
@@ -67,6 +77,11 @@ func NewECS(reg *registry.Registry, o ECSOptions) *ECS {
 	}
 	for f := range e.flags {
 		e.flags[f] = appendFlags(nil, flow.TCPFlags(f))
+	}
+	for class := range registry.Dynamic + 1 {
+		for role := range annotate.Service + 1 {
+			e.ports[class][role] = []byte(`{"class":"` + class.String() + `","role":"` + role.String())
+		}
 	}
 	return e
 }
@@ -98,7 +113,7 @@ func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(dst, e.ecs...)
 	dst = e.appendEvent(dst, r, sequence)
 	dst = e.appendSides(dst, f)
-	dst = appendNetwork(dst, f)
+	dst = e.appendNetwork(dst, f)
 	dst = append(dst, e.observer...)
 	dst = e.appendRelated(dst, f)
 	dst = append(dst, e.tags[r.Tags()]...)
@@ -126,8 +141,8 @@ func (e *ECS) render(r *annotate.Record) {
 	e.renderFindings(r)
 }
 
-// renderFindings renders all findings, and notes where the most severe one, the
-// first of equals, has its reason.
+// renderFindings renders all findings, and notes the reason of the most severe
+// one, the first of equals.
 func (e *ECS) renderFindings(r *annotate.Record) {
 	dst, highest := e.findings[:0], -1
 	for i, f := range r.Findings {
@@ -141,11 +156,10 @@ func (e *ECS) renderFindings(r *annotate.Record) {
 		dst = append(dst, `","side":"`...)
 		dst = append(dst, f.Side.String()...)
 		dst = append(dst, `","reason":`...)
-		from := len(dst)
-		e.reason = r.AppendReason(e.reason[:0], f)
-		dst = appendString(dst, e.reason)
+		why := e.reason(r, f)
+		dst = append(dst, why...)
 		if f.Severity > highest {
-			highest, e.worst = f.Severity, dst[from:]
+			highest, e.worst = f.Severity, append(e.worst[:0], why...)
 		}
 		dst = append(dst, `,"severity":`...)
 		dst = strconv.AppendInt(dst, int64(f.Severity), 10)
@@ -154,6 +168,18 @@ func (e *ECS) renderFindings(r *annotate.Record) {
 		dst = append(dst, `"}`...)
 	}
 	e.findings = dst
+}
+
+// reason returns a finding's reason as a JSON string. Flagged services have many
+// Flows: most reasons are those of one before.
+func (e *ECS) reason(r *annotate.Record, f annotate.Finding) []byte {
+	p := r.Port(f.Side)
+	kept := &e.reasons[f.Rule][p.Number%256]
+	if kept.text == nil || kept.port != p.Number || kept.transport != p.Transport {
+		e.scratch = r.AppendReason(e.scratch[:0], f)
+		*kept = reason{p.Transport, p.Number, appendString(kept.text[:0], e.scratch)}
+	}
+	return kept.text
 }
 
 // lifecycle is event.type and event.action by whether the record is its Flow's
@@ -244,14 +270,12 @@ func appendSide(dst, address []byte, s *flow.Side) []byte {
 	return append(dst, '}')
 }
 
-func appendNetwork(dst []byte, f *flow.Record) []byte {
-	dst = append(dst, `,"network":{"type":"ipv`...)
-	dst = strconv.AppendUint(dst, uint64(f.Version), 10)
-	dst = append(dst, `","transport":"`...)
-	dst = append(dst, f.Transport.String()...)
-	dst = append(dst, `","iana_number":"`...)
-	dst = strconv.AppendUint(dst, uint64(f.Transport), 10)
-	dst = append(dst, `","community_id":"`...)
+func (e *ECS) appendNetwork(dst []byte, f *flow.Record) []byte {
+	head := &e.network[index(f.Version == 6)][f.Transport]
+	if *head == nil {
+		*head = appendNetworkHead(nil, f)
+	}
+	dst = append(dst, *head...)
 	dst = flow.AppendCommunityID(dst, f.CommunityID)
 	dst = append(dst, `","bytes":`...)
 	dst = strconv.AppendUint(dst, f.Source.Octets+f.Destination.Octets, 10)
@@ -270,6 +294,16 @@ func appendNetwork(dst []byte, f *flow.Record) []byte {
 	return append(dst, '}')
 }
 
+func appendNetworkHead(dst []byte, f *flow.Record) []byte {
+	dst = append(dst, `,"network":{"type":"ipv`...)
+	dst = strconv.AppendUint(dst, uint64(f.Version), 10)
+	dst = append(dst, `","transport":"`...)
+	dst = append(dst, f.Transport.String()...)
+	dst = append(dst, `","iana_number":"`...)
+	dst = strconv.AppendUint(dst, uint64(f.Transport), 10)
+	return append(dst, `","community_id":"`...)
+}
+
 // appendRelated appends both addresses, one where a host talks to itself.
 func (e *ECS) appendRelated(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"related":{"ip":["`...)
@@ -284,10 +318,7 @@ func (e *ECS) appendRelated(dst []byte, f *flow.Record) []byte {
 // appendPort appends what is known of a port: its class and role, then the
 // registry's answer, which is the same for all ports that share it.
 func (e *ECS) appendPort(dst []byte, p *annotate.Port) []byte {
-	dst = append(dst, `{"class":"`...)
-	dst = append(dst, p.Class.String()...)
-	dst = append(dst, `","role":"`...)
-	dst = append(dst, p.Role.String()...)
+	dst = append(dst, e.ports[p.Class][p.Role]...)
 	answer := e.entries[p.Entry.Index]
 	if answer == nil {
 		answer = appendEntry(nil, p.Entry)

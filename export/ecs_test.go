@@ -207,6 +207,29 @@ func TestECSTwin(t *testing.T) {
 	}
 }
 
+// TestECSTwinOfPorts asks the kept pieces: one format, many ports that share
+// their places, on each transport.
+func TestECSTwinOfPorts(t *testing.T) {
+	reg := testRegistry(t)
+	o := ECSOptions{Version: "1.2.3"}
+	ecs := NewECS(reg, o)
+	var got []byte
+	var want bytes.Buffer
+	for port := 200; port+56 < 65536; port += 128 {
+		for _, transport := range []flow.Transport{flow.TCP, flow.UDP, flow.SCTP, flow.DCCP, flow.UDPLite} {
+			f := conversation(transport, fmt.Sprintf("10.0.0.5:%d", port+56), fmt.Sprintf("[2001:db8::1]:%d", port), 0, flow.Closed)
+			decided(flow.Symmetric, flow.High)(f) // both sides have findings
+			r := annotated(reg, []*flow.Record{f})[0]
+			got = ecs.Append(got[:0], r, 1)
+			want.Reset()
+			encodeTwin(t, &want, twinOf(o, r, 1))
+			if !bytes.Equal(got, want.Bytes()) {
+				t.Fatalf("port %d, %s\n%s\nencoding/json:\n%s", port, transport, got, &want)
+			}
+		}
+	}
+}
+
 func TestECSNoAllocs(t *testing.T) {
 	reg := testRegistry(t)
 	ecs := NewECS(reg, fullOptions)

@@ -83,23 +83,20 @@ func appendTime(dst []byte, ns int64) []byte {
 	t := time.Unix(0, ns).UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	dst = appendDigits(dst, uint(year), 4)
-	dst = appendDigits(append(dst, '-'), uint(month), 2)
-	dst = appendDigits(append(dst, '-'), uint(day), 2)
-	dst = appendDigits(append(dst, 'T'), uint(hour), 2)
-	dst = appendDigits(append(dst, ':'), uint(minute), 2)
-	dst = appendDigits(append(dst, ':'), uint(second), 2)
-	dst = appendDigits(append(dst, '.'), uint(t.Nanosecond()), 9)
+	dst = appendPair(appendPair(dst, year/100), year%100)
+	dst = appendPair(append(dst, '-'), int(month))
+	dst = appendPair(append(dst, '-'), day)
+	dst = appendPair(append(dst, 'T'), hour)
+	dst = appendPair(append(dst, ':'), minute)
+	dst = appendPair(append(dst, ':'), second)
+	fraction := t.Nanosecond()
+	dst = append(dst, '.', byte('0'+fraction/1e8))
+	dst = appendPair(appendPair(dst, fraction/1e6%100), fraction/1e4%100)
+	dst = appendPair(appendPair(dst, fraction/100%100), fraction%100)
 	return append(dst, 'Z')
 }
 
-// appendDigits appends n in decimal with leading zeros, width digits in all.
-func appendDigits(dst []byte, n uint, width int) []byte {
-	const zeros = "000000000"
-	dst = append(dst, zeros[:width]...)
-	for i := len(dst) - 1; n > 0; i-- {
-		dst[i] = byte('0' + n%10)
-		n /= 10
-	}
-	return dst
+// appendPair appends n, which is below 100, as two digits.
+func appendPair(dst []byte, n int) []byte {
+	return append(dst, byte('0'+n/10), byte('0'+n%10))
 }
