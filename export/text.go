@@ -35,7 +35,7 @@ type Text struct {
 	options TextOptions
 	columns [fields]column
 	narrow  bool
-	day     day // of the latest Flow so far; zero: none yet
+	day     time.Time // the latest that a Flow began on so far; zero: none yet
 
 	// Scratch memory.
 	line           [fields]cell
@@ -159,27 +159,26 @@ func (t *Text) Append(dst []byte, r *annotate.Record, _ uint64) []byte {
 	return dst
 }
 
-// A day of the calendar in the reader's time zone, as its first moment.
-type day = time.Time
-
-func dayOf(t time.Time) day {
-	year, month, date := t.Date()
-	return time.Date(year, month, date, 0, 0, 0, 0, t.Location())
+// dayOf returns the first moment of t's day in the reader's time zone.
+func dayOf(t time.Time) time.Time {
+	year, month, day := t.Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, t.Location())
 }
 
-// appendDay appends a line where a new day begins. Records come in the order of
-// their end, so later ones may have begun on a day before: see appendStart.
+// appendDay appends a line where a later day than any before begins. Records come
+// in the order of their end, so those that follow may have begun earlier: see
+// appendStart.
 func (t *Text) appendDay(dst []byte, start time.Time) []byte {
-	today, before := dayOf(start), t.day
-	if !today.After(before) && !before.IsZero() {
+	before := t.day
+	if !dayOf(start).After(before) {
 		return dst
 	}
-	t.day = today
+	t.day = dayOf(start)
 	if before.IsZero() {
 		return dst
 	}
 	line := before.AppendFormat(t.words[:0], "--- 2006-01-02 above, ")
-	t.words = today.AppendFormat(line, "2006-01-02 below ---")
+	t.words = t.day.AppendFormat(line, "2006-01-02 below ---")
 	return append(paint(t, dst, heading, t.words), '\n')
 }
 
@@ -192,35 +191,33 @@ func (t *Text) appendStart(dst []byte, start time.Time) []byte {
 	return start.AppendFormat(dst, "15:04:05.000")
 }
 
+// fill sets the cells to what r says.
 func (t *Text) fill(r *annotate.Record, start time.Time) {
-	f := r.Flow
-	for i := range t.line {
-		t.line[i] = cell{text: t.line[i].text[:0]}
+	f, c := r.Flow, &t.line
+	for i := range c {
+		c[i] = cell{text: c[i].text[:0]}
 	}
-	set := func(field int) *[]byte { return &t.line[field].text }
-	write := func(field int, text string) { t.line[field].text = append(t.line[field].text, text...) }
+	c[timeField].text = t.appendStart(c[timeField].text, start)
+	c[transportField].text = append(c[transportField].text, f.Transport.String()...)
+	c[clientField].text = f.Source.AppendTo(c[clientField].text)
+	c[arrowField].text = append(c[arrowField].text, arrow(f.Direction)...)
+	c[serviceField].text = f.Destination.AppendTo(c[serviceField].text)
+	c[assignedField].text = appendAssigned(c[assignedField].text, r.Destination.Entry)
+	c[classField].text = append(c[classField].text, r.Destination.Class.String()...)
+	c[stateField].text = append(c[stateField].text, f.State.String()...)
+	c[packetsField].text = appendPackets(c[packetsField].text, f.Source.Packets+f.Destination.Packets)
+	c[octetsField].text = appendScaled(c[octetsField].text, octets(f))
+	c[tunnelField].text = appendInside(c[tunnelField].text, f)
 
-	*set(timeField) = t.appendStart(*set(timeField), start)
-	write(transportField, f.Transport.String())
-	*set(clientField) = f.Source.AppendTo(*set(clientField))
-	write(arrowField, arrow(f.Direction))
-	*set(serviceField) = f.Destination.AppendTo(*set(serviceField))
-	*set(assignedField) = appendAssigned(*set(assignedField), r.Destination.Entry)
-	write(classField, r.Destination.Class.String())
-	write(stateField, f.State.String())
-	*set(packetsField) = appendPackets(*set(packetsField), f.Source.Packets+f.Destination.Packets)
-	*set(octetsField) = appendScaled(*set(octetsField), f.Source.Octets+f.Destination.Octets)
-	*set(tunnelField) = appendInside(*set(tunnelField), f)
-
-	t.line[timeField].style = faint
+	c[timeField].style = faint
 	if f.Direction.Confidence == flow.Low {
-		t.line[arrowField].style = doubt
+		c[arrowField].style = doubt
 	}
 	if len(r.Findings) > 0 {
-		t.line[serviceField].style = severityStyle(r)
-		t.line[assignedField].style = severityStyle(r)
-	} else if f.State == flow.Attempt || f.State == flow.Rejected {
-		t.line[stateField].style = faint
+		c[serviceField].style = severityStyle(r)
+		c[assignedField].style = severityStyle(r)
+	} else if onlyTried(f.State) {
+		c[stateField].style = faint
 	}
 }
 
