@@ -26,7 +26,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if e.group != nobody {
 		return e.group, Direction{Multicast, High}
 	}
-	if s := either(e.known[0].served, e.known[1].served); s != nobody {
+	if s := either(e.known[0].served(), e.known[1].served()); s != nobody {
 		return s, Direction{Learned, High}
 	}
 	if s := e.popular(); s != nobody {
@@ -52,7 +52,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 // other.
 func (e *evidence) popular() int {
 	const enough = 3
-	first, second := bits.OnesCount64(e.known[0].peers), bits.OnesCount64(e.known[1].peers)
+	first, second := e.known[0].popularity(), e.known[1].popularity()
 	if first == second || max(first, second) < enough {
 		return nobody
 	}
@@ -85,98 +85,112 @@ func lower(port [2]uint16) int { return either(port[0] < port[1], port[1] < port
 func ephemeral(port uint16) bool { return port >= 32768 }
 
 // learned remembers what Flows showed of endpoints, for the direction of those
-// that do not show it themselves. It is filled in packet order, and forgets in
-// an order that depends on that alone: when young holds as many endpoints as it
-// may, it becomes old, and what was old and not used since is gone.
+// that do not show it themselves. It is filled in packet order.
+//
+// Its memory is a fixed number of sets, one cache line each, in which an
+// endpoint has one of a few seats; who has not been used for longest gives up
+// the seat. Which set an endpoint belongs to has no seed, for the reason that
+// partitionOf has none.
 type learned struct {
-	young, old map[service]knowledge
-	forgot     uint64 // how often endpoints were forgotten
+	sets   []set // nil until something is learned
+	seed   seed
+	forgot uint64 // endpoints that gave up a seat
 }
 
-// learnedEndpoints bounds each of the two generations: about 2 MiB.
-const learnedEndpoints = 1 << 15
+const (
+	learnedSets      = 1 << 14
+	learnedSeats     = 4 // in a set
+	learnedEndpoints = learnedSets * learnedSeats
+)
 
-// A service is an endpoint as its clients name it.
-type service struct {
-	addr      [2]uint64
-	port      uint16
-	version   uint8
-	transport Transport
-}
+// set has the endpoint used last first.
+type set [learnedSeats]knowledge
 
 // knowledge is what was seen of an endpoint.
 type knowledge struct {
-	// peers has a bit for each peer, chosen by a hash: the number of bits is
-	// close to that of peers as long as these are few.
+	// who is a hash of the endpoint, with a seed; 0 is nobody.
+	who uint64
+	// peers has a bit for each peer, chosen by a hash, below the top one: the
+	// number of bits is close to that of peers as long as these are few. The top
+	// bit says that the endpoint was the responder of an answered handshake.
 	peers uint64
-	// served: a handshake that was answered had the endpoint as responder.
-	served bool
+}
+
+const servedBit = 1 << 63
+
+func (k knowledge) served() bool { return k.peers&servedBit != 0 }
+
+// popularity is about how many peers the endpoint had, 63 at most.
+func (k knowledge) popularity() int { return bits.OnesCount64(k.peers &^ servedBit) }
+
+// A service is an endpoint as its clients name it.
+type service struct {
+	addr [2]uint64
+	port uint64 // with IP version and transport above it
 }
 
 func (k *Key) service(side int) service {
 	return service{
-		addr:      [2]uint64{k.addr[2*side], k.addr[2*side+1]},
-		port:      k.port(side),
-		version:   k.Version(),
-		transport: k.Transport(),
+		addr: [2]uint64{k.addr[2*side], k.addr[2*side+1]},
+		port: k.network&0xffff<<16 | uint64(k.port(side)),
 	}
 }
 
-// peerBit is the bit that an endpoint has among the peers of another.
-func (s *service) peerBit() uint64 {
-	h := mix(s.addr[0]^fixed[0], s.addr[1]^fixed[1])
-	return 1 << (mix(h^uint64(s.port), fixed[2]) >> 58)
+// place hashes an endpoint without a seed: to the set it belongs to, and to the
+// bit it has among the peers of another.
+func (s *service) place() (set int, bit uint64) {
+	h := mix(mix(s.addr[0]^fixed[0], s.addr[1]^fixed[1])^s.port, fixed[2])
+	return int(h % learnedSets), 1 << (h >> 32 % 63)
 }
 
-// served notes that the endpoint answered a handshake.
-func (l *learned) served(s service) {
-	if l.young[s].served {
-		return
-	}
-	k := l.recall(s)
-	k.served = true
-	l.young[s] = k
+func (l *learned) who(s *service) uint64 {
+	h := mix(s.addr[0]^l.seed[0], s.addr[1]^l.seed[1])
+	return mix(h^l.seed[2], s.port^l.seed[3]) | 1
 }
 
-// met notes that two endpoints were in conversation.
-func (l *learned) met(a, b service) {
-	l.peer(a, b.peerBit())
-	l.peer(b, a.peerBit())
+// serve notes that an endpoint answered a handshake.
+func (l *learned) serve(s service) { l.add(s, servedBit) }
+
+// meet notes that two endpoints were in conversation.
+func (l *learned) meet(a, b service) {
+	_, bit := b.place()
+	l.add(a, bit)
+	_, bit = a.place()
+	l.add(b, bit)
 }
 
-func (l *learned) peer(s service, bit uint64) {
-	if l.young[s].peers&bit != 0 {
-		return
+// add gives s the first seat of its set, and adds to what is known of it.
+func (l *learned) add(s service, peer uint64) {
+	if l.sets == nil {
+		l.sets, l.seed = make([]set, learnedSets), newSeed()
 	}
-	k := l.recall(s)
-	k.peers |= bit
-	l.young[s] = k
-}
-
-// recall returns what is known of s, and makes room for it among the young.
-func (l *learned) recall(s service) knowledge {
-	k, ok := l.young[s]
-	if ok {
-		return k
-	}
-	k = l.old[s]
-	if l.young == nil {
-		l.young, l.old = make(map[service]knowledge), make(map[service]knowledge)
-	}
-	if len(l.young) >= learnedEndpoints {
-		if len(l.old) > 0 {
-			l.forgot++
+	i, _ := s.place()
+	seats, who := &l.sets[i], l.who(&s)
+	this := knowledge{who: who}
+	for seat := range seats {
+		seats[seat], this = this, seats[seat]
+		if this.who == who {
+			seats[0].peers = this.peers | peer
+			return
 		}
-		clear(l.old)
-		l.young, l.old = l.old, l.young
 	}
-	return k
+	seats[0].peers = peer
+	if this.who != 0 {
+		l.forgot++
+	}
 }
 
 // of returns what is known of s.
 func (l *learned) of(s service) knowledge {
-	if k, ok := l.young[s]; ok {
-		return k
+	if l.sets == nil {
+		return knowledge{}
 	}
-	return l.old[s]
+	i, _ := s.place()
+	who := l.who(&s)
+	for _, k := range l.sets[i] {
+		if k.who == who {
+			return k
+		}
+	}
+	return knowledge{}
 }

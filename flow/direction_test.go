@@ -7,7 +7,7 @@ import (
 )
 
 func TestVerdict(t *testing.T) {
-	served := knowledge{served: true}
+	served := knowledge{peers: servedBit}
 	peers := func(n int) knowledge { return knowledge{peers: 1<<n - 1} }
 	tests := []struct {
 		name    string
@@ -144,30 +144,45 @@ func TestSidesSwap(t *testing.T) {
 	}
 }
 
+// Whoever is used keeps the seat.
 func TestLearnedForgets(t *testing.T) {
 	var l learned
 	end := func(i int) service { return service{addr: [2]uint64{0, uint64(i)}, port: 80} }
-	l.served(end(0))
-	for i := range learnedEndpoints {
-		l.served(end(i))
-	}
-	if !l.of(end(0)).served || l.forgot != 0 {
-		t.Fatal("forgot before the bound")
-	}
-	l.served(end(0))
-	for i := range learnedEndpoints + 9 {
-		l.served(end(learnedEndpoints + i))
-		if i == learnedEndpoints/2 {
-			l.met(end(0), end(1)) // end 0 is used, and lives on
+	l.serve(end(0))
+	for i := range 2 * learnedEndpoints {
+		l.serve(end(1 + i))
+		if i%learnedSets == 0 {
+			l.meet(end(0), end(i))
 		}
 	}
-	if k := l.of(end(0)); !k.served || k.peers == 0 {
-		t.Errorf("a used endpoint was forgotten: %+v", k)
+	if k := l.of(end(0)); !k.served() || k.popularity() < 5 || k.popularity() > 8 {
+		t.Errorf("of an endpoint in use: served %v, %d peers", k.served(), k.popularity())
 	}
-	if l.of(end(2)).served {
-		t.Error("an unused endpoint was not forgotten")
+	held := 0
+	for i := range 2 * learnedEndpoints {
+		if l.of(end(1 + i)).served() {
+			held++
+		}
 	}
-	if l.forgot != 1 || len(l.young) > learnedEndpoints || len(l.old) > learnedEndpoints {
-		t.Errorf("forgot %d times; %d young, %d old", l.forgot, len(l.young), len(l.old))
+	if held < learnedEndpoints/2 || held > learnedEndpoints || l.forgot < learnedEndpoints || l.forgot > 2*learnedEndpoints {
+		t.Errorf("%d endpoints held, %d forgotten", held, l.forgot)
+	}
+}
+
+// What is remembered follows from the order of the packets, not from the seed.
+func TestLearnedHasNoSeed(t *testing.T) {
+	var a, b learned
+	end := func(i int) service { return service{addr: [2]uint64{uint64(i) << 40, uint64(i)}, port: uint64(i % 7)} }
+	for i := range 3 * learnedEndpoints {
+		a.meet(end(i), end(i/3))
+		b.meet(end(i), end(i/3))
+	}
+	if a.seed == b.seed {
+		t.Fatal("one seed twice")
+	}
+	for i := range 3 * learnedEndpoints {
+		if x, y := a.of(end(i)), b.of(end(i)); x.peers != y.peers {
+			t.Fatalf("endpoint %d: %x and %x", i, x.peers, y.peers)
+		}
 	}
 }

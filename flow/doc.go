@@ -74,9 +74,11 @@
 //	live Flows           Options.MaxFlows, in 64 partitions by endpoints and     MaxFlows
 //	                     transport; a full one gives up the Flow whose last
 //	                     packet is the furthest back
-//	learned endpoints    two generations of 32,768; the older one is forgotten   LearnedEndpoints
+//	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     LearnedEndpoints
+//	                     the endpoint not used for longest
 //	waiting records      what two ticks or 16,384 packets decide on, until Next  none: nothing is lost
 //
-// A Flow takes 168 octets and its share of the index, less than 200 in all; 300
-// more with a tunnel, later fragments, or a record before.
+// A Flow takes 168 octets and its share of the index, less than 200 in all; 232
+// more with a tunnel, later fragments, or a record before. Learned endpoints take
+// 1 MiB.
 package flow

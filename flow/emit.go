@@ -9,34 +9,43 @@ import (
 // and gives each Flow's first one its direction.
 func (t *Table) release() {
 	slices.SortFunc(t.pending, func(a, b ending) int {
-		return cmp.Or(cmp.Compare(a.decided, b.decided), cmp.Compare(a.first, b.first))
+		if a.decided != b.decided {
+			return cmp.Compare(a.decided, b.decided)
+		}
+		return cmp.Compare(a.first, b.first)
 	})
 	for i := range t.pending {
-		t.judge(t.entries.at(t.pending[i].entry))
+		t.judge(t.pending[i].entry)
+	}
+	if len(t.ready) == 0 {
+		t.ready, t.pending = t.pending, t.ready
+		return
 	}
 	t.ready = append(t.ready, t.pending...)
 	t.pending = t.pending[:0]
 }
 
 // judge settles the direction of an entry, and of the one that goes on after it.
-func (t *Table) judge(e *entry) {
-	if e.direction.Method != 0 {
+func (t *Table) judge(i uint32) {
+	m := t.margins.at(i)
+	if m.direction.Method != 0 {
 		return
 	}
-	heir := e
-	if e.rare != 0 {
-		if i := t.rares.at(e.rare).heir; i != 0 && t.entries.at(i).first == e.first {
-			heir = t.entries.at(i)
+	heir := i
+	if m.rare != 0 {
+		if j := t.rares.at(m.rare).heir; j != 0 && t.margins.at(j).first == m.first {
+			heir = j
 		}
 	}
-	if heir.direction.Method == 0 {
+	e, h, hm := t.entries.at(i), t.entries.at(heir), t.margins.at(heir)
+	if hm.direction.Method == 0 {
 		v := t.evidence(e)
 		service, d := v.verdict()
-		heir.direction = d
-		heir.facts |= secondInitiated * facts(1-service)
+		hm.direction = d
+		h.facts |= secondInitiated * facts(1-service)
 	}
-	e.direction = heir.direction
-	e.facts |= heir.facts & secondInitiated
+	m.direction = hm.direction
+	e.facts |= h.facts & secondInitiated
 }
 
 // evidence collects what tells a Flow's direction.
@@ -70,11 +79,11 @@ func (t *Table) Next(r *Record) bool {
 	}
 	end := &t.ready[t.taken]
 	t.taken++
-	e := t.entries.at(end.entry)
-	t.fill(r, e, end.reason)
-	if e.rare != 0 {
-		t.rares.give(e.rare)
+	t.fill(r, end.entry, end.reason)
+	if m := t.margins.at(end.entry); m.rare != 0 {
+		t.rares.give(m.rare)
 	}
+	t.margins.at(end.entry).first = 0 // it is nobody's heir
 	t.entries.give(end.entry)
 	t.stats.Exported++
 	t.stats.ByEndReason[end.reason]++
@@ -83,42 +92,41 @@ func (t *Table) Next(r *Record) bool {
 
 // fill makes the record of an entry: sides turn from the Key's order into
 // source and destination, counters with them.
-func (t *Table) fill(r *Record, e *entry, reason EndReason) {
+func (t *Table) fill(r *Record, i uint32, reason EndReason) {
+	e, m := t.entries.at(i), t.margins.at(i)
 	k := &e.key
 	source := int(e.facts / secondInitiated & 1)
-	*r = Record{
-		ID:          t.flowID(e),
-		Final:       reason != ActiveTimeout,
-		Transport:   k.Transport(),
-		Version:     k.Version(),
-		Source:      e.side(source),
-		Destination: e.side(1 - source),
-		Start:       min(e.start, e.end),
-		End:         e.end,
-		FlowStart:   t.flowStart(e),
-		EndReason:   reason,
-		State:       e.state,
-		Midstream:   e.facts&midstream != 0,
-		Direction:   e.direction,
-		CommunityID: communityID(k, uint8(k.Transport()), hasCommunityPorts(k.Transport())),
-	}
+	*r = Record{}
+	r.ID = t.flowID(i)
+	r.Final = reason != ActiveTimeout
+	r.Transport, r.Version = k.Transport(), k.Version()
 	r.VLANs, r.VLAN[0], r.VLAN[1] = k.VLANs()
+	e.fill(&r.Source, source)
+	e.fill(&r.Destination, 1-source)
+	r.Start, r.End = m.span(e)
+	r.FlowStart = r.Start
+	r.EndReason, r.State, r.Midstream = reason, e.state, e.facts&midstream != 0
 	r.HistoryLen = e.spell(&r.History, source)
-	if e.rare != 0 {
-		t.rares.at(e.rare).fill(r, source)
+	r.Direction = m.direction
+	r.CommunityID = communityID(k, uint8(r.Transport), hasCommunityPorts(r.Transport))
+	if m.rare != 0 {
+		t.rares.at(m.rare).fill(r, source)
 	}
 }
 
-// side is what one of the Key's endpoints sent, if there was no record before.
-func (e *entry) side(i int) Side {
-	return Side{Endpoint: e.key.endpoint(i), Count: e.sent[i], Total: e.sent[i], Flags: e.flags[i]}
+// fill tells what one of the Key's endpoints sent, if there was no record before.
+func (e *entry) fill(s *Side, i int) {
+	s.Endpoint, s.Count, s.Total, s.Flags = e.key.endpoint(i), e.sent[i], e.sent[i], e.flags[i]
 }
 
 // fill adds what few records have.
 func (x *rare) fill(r *Record, source int) {
-	r.Sequence = x.sequence
 	r.Source.since(x.reported[source], x.fragments[source])
 	r.Destination.since(x.reported[1-source], x.fragments[1-source])
+	if x.sequence > 0 {
+		r.Sequence = x.sequence
+		r.FlowStart = min(r.Start, x.start)
+	}
 	if x.tunnel.Type != 0 {
 		o := &x.tunnel.Outer
 		r.TunnelType, r.TunnelID = x.tunnel.Type, x.tunnel.ID
@@ -130,17 +138,6 @@ func (x *rare) fill(r *Record, source int) {
 func (s *Side) since(reported, fragments Count) {
 	s.Count = Count{s.Total.Packets - reported.Packets, s.Total.Octets - reported.Octets}
 	s.LaterFragments = fragments
-}
-
-// flowStart is the smallest time of the Flow's packets so far.
-func (t *Table) flowStart(e *entry) int64 {
-	start := min(e.start, e.end)
-	if e.rare != 0 {
-		if x := t.rares.at(e.rare); x.sequence > 0 {
-			start = min(start, x.start)
-		}
-	}
-	return start
 }
 
 // initiator is the side that a handshake showed as such.

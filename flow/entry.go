@@ -2,26 +2,65 @@ package flow
 
 import "math"
 
-// An entry is a Flow in the table, or a part of one that waits to be taken.
-// It holds no pointer, so that the garbage collector passes by millions of them,
-// and at 168 octets leaves room for its slots in the index within 200.
+// An entry is what each packet of a Flow needs: two cache lines. Its margin is
+// what few of them do. A Flow in the table has both under one number; so has a
+// part of one that waits to be taken.
+//
+// Neither holds a pointer, so that the garbage collector passes by millions of
+// them, and at 168 octets they leave room for the index within 200.
 type entry struct {
-	key  Key
-	sent [2]Count // by side, since the beginning of the Flow
-
-	last   uint64 // ordinal of the last packet
-	seen   int64  // the clock at the last packet
-	opened int64  // the clock at the first packet of the record to come; or never
-
+	key    Key
+	sent   [2]Count // by side, since the beginning of the Flow
+	last   uint64   // ordinal of the last packet
+	seen   int64    // the clock at the last packet
+	opened int64    // the clock at the first packet of the record to come; or never
 	progress
+}
 
-	start, end int64  // of the record to come: smallest and largest packet time
-	first      uint64 // ordinal of the Flow's first packet
+// A margin is the part of an entry that lies elsewhere.
+type margin struct {
+	// start and end are the smallest and the largest packet time of the record
+	// to come. end is valid where the facts say late or fresh; as long as no packet
+	// comes behind its time, it is entry.seen, and start does not change.
+	start, end int64
 
-	next, prev uint32 // in the wheel's bucket
-	rare       uint32 // what few Flows have; or 0
-	bucket     uint16
+	first      uint64    // ordinal of the Flow's first packet
+	next, prev uint32    // in the wheel's bucket
+	rare       uint32    // what few Flows have; or 0
+	bucket     uint16    // of the wheel
 	direction  Direction // the verdict, once there is one
+}
+
+// time takes in a packet's time, before the entry's seen becomes the clock.
+func (m *margin) time(e *entry, p *Packet, clock int64) {
+	if e.facts&(late|fresh) == 0 {
+		m.end = e.seen
+		e.facts |= late
+	}
+	if p.Marks&Timeless != 0 {
+		return
+	}
+	now := min(p.Time, never-1)
+	if e.facts&fresh != 0 {
+		m.start, m.end = now, now
+		e.facts &^= fresh
+		if now != clock {
+			e.facts |= late
+		}
+		return
+	}
+	m.start, m.end = min(m.start, now), max(m.end, now)
+}
+
+// span returns the first and the last time of the record to come.
+func (m *margin) span(e *entry) (start, end int64) {
+	switch e.facts & (late | fresh) {
+	case 0:
+		return m.start, e.seen
+	case late:
+		return m.start, m.end
+	}
+	return m.end, m.end
 }
 
 // never stands for a time that has not come.
@@ -61,10 +100,15 @@ func (s *slab[T]) take() uint32 {
 		return i
 	}
 	s.top++
-	if int(s.top/chunkLength) >= len(s.chunks) {
+	s.reach(s.top)
+	return s.top
+}
+
+// reach makes room for a number.
+func (s *slab[T]) reach(i uint32) {
+	if int(i/chunkLength) >= len(s.chunks) {
 		s.chunks = append(s.chunks, new([chunkLength]T))
 	}
-	return s.top
 }
 
 // give takes a number back.

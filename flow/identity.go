@@ -7,37 +7,44 @@ import (
 	"encoding/binary"
 )
 
-// identityLength is the length of what a Flow's ID is a hash of, without the
-// observer's id behind it: Key, tunnel, time, ordinal.
-const identityLength = 6*8 + (1 + 4 + 4*8 + 1) + 2*8
-
-// flowID hashes what sets a Flow apart from all others. The time is the clock's
-// at the first packet.
-func (t *Table) flowID(e *entry) (id [16]byte) {
+// flowID hashes what sets a Flow apart from all others: Key, tunnel, time and
+// ordinal of the first packet, observer. The time is the clock's. What comes
+// first tells the length of what comes behind it.
+func (t *Table) flowID(i uint32) [16]byte {
+	e, m := t.entries.at(i), t.margins.at(i)
 	var tunnel Tunnel
-	if e.rare != 0 {
-		x := t.rares.at(e.rare)
+	if m.rare != 0 {
+		x := t.rares.at(m.rare)
 		if x.sequence > 0 {
 			return x.id
 		}
 		tunnel = x.tunnel
 	}
-	b := t.identity[:0]
-	for _, word := range e.key.addr {
-		b = binary.BigEndian.AppendUint64(b, word)
-	}
+	b := binary.BigEndian.AppendUint32(t.identity[:0], uint32(e.key.network)<<8|uint32(tunnel.Type))
+	b = e.key.appendAddresses(b)
 	b = binary.BigEndian.AppendUint64(b, e.key.ports)
-	b = binary.BigEndian.AppendUint64(b, e.key.network)
-	b = append(b, byte(tunnel.Type))
-	b = binary.BigEndian.AppendUint32(b, tunnel.ID)
-	for _, word := range tunnel.Outer.addr {
-		b = binary.BigEndian.AppendUint64(b, word)
+	if tunnel.Type != 0 {
+		b = binary.BigEndian.AppendUint32(b, tunnel.ID)
+		b = append(b, tunnel.Outer.Version())
+		b = tunnel.Outer.appendAddresses(b)
 	}
-	b = append(b, tunnel.Outer.Version())
 	b = binary.BigEndian.AppendUint64(b, uint64(e.opened))
-	binary.BigEndian.AppendUint64(b, e.first)
+	b = binary.BigEndian.AppendUint64(b, m.first)
+	t.identity = append(b, t.observer...)
 	sum := sha256.Sum256(t.identity)
 	return [16]byte(sum[:16])
+}
+
+// appendAddresses appends both addresses, 4 or 16 octets each.
+func (k *Key) appendAddresses(b []byte) []byte {
+	if k.Version() == 4 {
+		b = binary.BigEndian.AppendUint32(b, uint32(k.addr[1]))
+		return binary.BigEndian.AppendUint32(b, uint32(k.addr[3]))
+	}
+	for _, word := range k.addr {
+		b = binary.BigEndian.AppendUint64(b, word)
+	}
+	return b
 }
 
 // communityID is version 1 of the Community ID with seed 0, before base64: the
@@ -45,16 +52,7 @@ func (t *Table) flowID(e *entry) (id [16]byte) {
 // See github.com/corelight/community-id-spec.
 func communityID(k *Key, protocol uint8, ports bool) [20]byte {
 	var space [2 + 2*16 + 2 + 4]byte
-	b := space[:2]
-	for i := range 4 {
-		if k.Version() == 4 {
-			if i%2 == 1 {
-				b = binary.BigEndian.AppendUint32(b, uint32(k.addr[i]))
-			}
-			continue
-		}
-		b = binary.BigEndian.AppendUint64(b, k.addr[i])
-	}
+	b := k.appendAddresses(space[:2])
 	b = append(b, protocol, 0)
 	if ports {
 		b = binary.BigEndian.AppendUint32(b, uint32(k.ports>>32))

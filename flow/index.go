@@ -30,7 +30,7 @@ func (x *index) find(tag uint32, k *Key, entries *slab[entry]) uint32 {
 		if slot == 0 {
 			return 0
 		}
-		if uint32(slot>>32) == tag && entries.at(uint32(slot)).key == *k {
+		if uint32(slot>>32) == tag && entries.at(uint32(slot)).key.equals(k) {
 			return uint32(slot)
 		}
 	}

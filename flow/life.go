@@ -32,19 +32,18 @@ func (t *Table) start(now int64) {
 	t.wheel = wheel{tick: tickOf(now)}
 	for i := range t.each() {
 		e := t.entries.at(i)
-		e.seen, e.opened, e.end = now, now, now
-		t.wheel.add(&t.entries, i, t.due(e))
+		e.seen, e.opened, t.margins.at(i).end = now, now, now
+		t.wheel.add(&t.margins, i, t.due(e))
 	}
 }
 
-// each yields the entries of all live Flows.
+// each yields the live Flows' numbers: in the order of their first packets,
+// where no number was used twice.
 func (t *Table) each() func(yield func(uint32) bool) {
 	return func(yield func(uint32) bool) {
-		for i := range t.parts {
-			for _, slot := range t.parts[i].index.slots {
-				if slot != 0 && !yield(uint32(slot)) {
-					return
-				}
+		for i := uint32(1); i <= t.entries.top; i++ {
+			if t.entries.at(i).facts&live != 0 && !yield(i) {
+				return
 			}
 		}
 	}
@@ -62,9 +61,9 @@ func (t *Table) sweep(limit int64) {
 }
 
 func (t *Table) expireAll(limit int64) {
-	t.wheel.advance(&t.entries, limit, func(i uint32) {
+	t.wheel.advance(&t.margins, limit, func(i uint32) {
 		if !t.expire(i, limit) {
-			t.wheel.add(&t.entries, i, t.due(t.entries.at(i)))
+			t.wheel.add(&t.margins, i, t.due(t.entries.at(i)))
 		}
 	})
 }
@@ -98,25 +97,29 @@ func (t *Table) expire(i uint32, limit int64) (ended bool) {
 // split decides on a record of a Flow that goes on: what came so far becomes an
 // entry of its own.
 func (t *Table) split(i uint32, decided int64) {
-	e := t.entries.at(i)
-	j := t.entries.take()
-	part := t.entries.at(j)
-	*part = *e
+	j := t.take()
+	e, m := t.entries.at(i), t.margins.at(i)
+	part, pm := t.entries.at(j), t.margins.at(j)
+	x := t.rare(i)
+	*part, *pm = *e, *m
 	part.facts &^= live
-	part.rare = t.rares.take()
-	if e.rare == 0 {
-		e.rare = t.rares.take()
-	}
-	x, px := t.rares.at(e.rare), t.rares.at(part.rare)
+	pm.rare = t.rares.take()
+	px := t.rares.at(pm.rare)
 	*px = *x
 	px.heir = i
 
-	x.id, x.start = t.flowID(part), t.flowStart(part)
+	start, end := m.span(e)
+	if x.sequence == 0 {
+		x.id, x.start = t.flowID(j), start
+	}
+	x.start = min(x.start, start)
 	x.sequence++
 	x.reported = e.sent
 	x.fragments = [2]Count{}
-	e.opened, e.start = never, never
-	t.pending = append(t.pending, ending{decided, part.first, j, ActiveTimeout})
+	m.end = end
+	e.facts = e.facts&^late | fresh
+	e.opened = never
+	t.pending = append(t.pending, ending{decided, m.first, j, ActiveTimeout})
 }
 
 // end decides on a Flow's last record.
@@ -129,7 +132,7 @@ func (t *Table) end(i uint32, decided int64, reason EndReason) {
 func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
 	e := t.entries.at(i)
 	e.facts &^= live
-	t.pending = append(t.pending, ending{decided, e.first, i, reason})
+	t.pending = append(t.pending, ending{decided, t.margins.at(i).first, i, reason})
 }
 
 // Flush ends all Flows. The table can be used further.
@@ -171,7 +174,7 @@ func (t *Table) evict(part *partition) {
 				t.end(i, t.clock, LackOfResources)
 				t.stats.Limits.MaxFlows++
 			}
-			t.wheel.remove(&t.entries, i)
+			t.wheel.remove(&t.margins, i)
 			return
 		}
 		t.scan(part)

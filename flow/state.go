@@ -40,6 +40,10 @@ const (
 	secondInitiated
 	// live: the entry is a Flow's that has not ended.
 	live
+	// fresh: the record to come has no packet with a time yet. late: it has one
+	// that came behind its time; see margin.
+	fresh
+	late
 )
 
 // life is how long a Flow lives without packets: an index into Table.lives.

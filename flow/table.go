@@ -47,7 +47,7 @@ type Table struct {
 	most       int          // Flows in a partition
 	ignoreVLAN bool
 	assigned   func(Transport, uint16) bool
-	identity   []byte // scratch for a Flow's ID; ends with the observer's
+	observer   string
 	known      learned
 
 	clock   int64  // the largest packet time so far
@@ -57,6 +57,7 @@ type Table struct {
 
 	parts   [partitions]partition
 	entries slab[entry]
+	margins slab[margin] // by the numbers of entries
 	rares   slab[rare]
 	wheel   wheel
 
@@ -64,9 +65,11 @@ type Table struct {
 	ready   []ending // sorted, for Next
 	taken   int      // how many of ready Next has returned
 
-	aged    []aged // scratch of partition.age
-	touched uint64 // keeps touch from being optimized away
-	stats   Stats
+	stats Stats
+
+	aged     []aged // scratch of scan
+	identity []byte // scratch of flowID
+	touched  uint64 // keeps look from being optimized away
 }
 
 // A partition is a part of the table that holds its share of Flows.
@@ -97,7 +100,7 @@ type Stats struct {
 // Limits count how often each bound of the table was hit.
 type Limits struct {
 	MaxFlows         uint64 // Flows that ended with LackOfResources
-	LearnedEndpoints uint64 // times when the endpoints learned longest ago were forgotten
+	LearnedEndpoints uint64 // endpoints that were forgotten
 }
 
 // NewTable returns an empty table.
@@ -110,7 +113,7 @@ func NewTable(o Options) *Table {
 		most:       (most-1)/partitions + 1,
 		ignoreVLAN: o.IgnoreVLAN,
 		assigned:   o.Assigned,
-		identity:   append(make([]byte, identityLength), o.ObserverID...),
+		observer:   o.ObserverID,
 	}
 	t.lives = [lives]int64{
 		connected:  int64(idle),
@@ -147,8 +150,9 @@ const stride = 64
 
 // A place is where a packet's Flow is, if it is there.
 type place struct {
-	tag  uint32
-	part uint8
+	tag   uint32
+	entry uint32 // probably; or 0
+	part  uint8
 }
 
 // Add meters the packets of a batch, in their order. Batches may be cut
@@ -168,9 +172,9 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 		if t.ignoreVLAN {
 			k.SetVLANs(0, 0, 0)
 		}
-		places[i] = place{tagOf(t.seed.hash(k)), partitionOf(k)}
+		places[i] = place{tag: tagOf(t.seed.hash(k)), part: partitionOf(k)}
 	}
-	t.touch(places[:len(packets)])
+	t.look(places[:len(packets)])
 	for i := range packets {
 		p := &packets[i]
 		t.ordinal++
@@ -184,29 +188,36 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
-// touch reads what meter is going to read, in loops whose loads do not wait for
+// look reads what meter is going to read, in loops whose loads do not wait for
 // one another.
-func (t *Table) touch(places []place) {
-	var found [stride]uint32
-	for i, at := range places {
-		found[i] = t.parts[at.part].index.guess(at.tag)
-	}
-	sum := uint64(0)
+func (t *Table) look(places []place) {
 	for i := range places {
-		if found[i] != 0 {
-			e := t.entries.at(found[i])
-			sum += e.key.addr[0] + e.last + uint64(e.bucket)
+		at := &places[i]
+		at.entry = t.parts[at.part].index.guess(at.tag)
+	}
+	for i := range places {
+		if places[i].entry != 0 {
+			e := t.entries.at(places[i].entry)
+			t.touched += e.key.addr[0] + e.last
 		}
 	}
-	t.touched += sum
+}
+
+// find returns the number of the live Flow with a Key, or 0.
+func (t *Table) find(k *Key, at place) uint32 {
+	if at.entry != 0 {
+		if e := t.entries.at(at.entry); e.facts&live != 0 && e.key.equals(k) {
+			return at.entry
+		}
+	}
+	return t.parts[at.part].index.find(at.tag, k, &t.entries)
 }
 
 // meter takes in one packet.
 func (t *Table) meter(p *Packet, tunnels []Tunnel, at place) {
-	x := &t.parts[at.part].index
-	i := x.find(at.tag, &p.Key, &t.entries)
+	i := t.find(&p.Key, at)
 	if i != 0 && t.expire(i, t.clock) {
-		t.wheel.remove(&t.entries, i)
+		t.wheel.remove(&t.margins, i)
 		i = 0
 	}
 	if p.Marks&Unreachable != 0 {
@@ -217,7 +228,7 @@ func (t *Table) meter(p *Packet, tunnels []Tunnel, at place) {
 	}
 	if i != 0 && t.entries.at(i).reopens(p) {
 		t.end(i, t.clock, EndOfFlow)
-		t.wheel.remove(&t.entries, i)
+		t.wheel.remove(&t.margins, i)
 		i = 0
 	}
 	if i == 0 {
@@ -232,29 +243,40 @@ func (t *Table) begin(p *Packet, tunnels []Tunnel, at place) uint32 {
 	if part.index.used >= t.most {
 		t.evict(part)
 	}
-	i := t.entries.take()
-	e := t.entries.at(i)
+	i := t.take()
+	e, m := t.entries.at(i), t.margins.at(i)
 	e.key = p.Key
-	e.first = t.ordinal
-	e.seen, e.opened, e.start, e.end = t.clock, t.clock, never, t.clock
+	e.seen, e.opened = t.clock, t.clock
+	m.first, m.end = t.ordinal, t.clock
 	e.begin(p)
-	e.facts |= live
+	e.facts |= live | fresh
 	if after(t.began, t.lives[exchanging]) < t.clock {
 		e.facts |= settled
 	}
 	if p.Tunnel != 0 {
-		e.rare = t.rares.take()
-		t.rares.at(e.rare).tunnel = tunnels[p.Tunnel-1]
+		m.rare = t.rares.take()
+		t.rares.at(m.rare).tunnel = tunnels[p.Tunnel-1]
 	}
 	part.index.insert(at.tag, i)
-	t.wheel.add(&t.entries, i, t.due(e))
+	t.wheel.add(&t.margins, i, t.due(e))
 	t.stats.Created++
+	return i
+}
+
+// take returns the number of a new entry and margin.
+func (t *Table) take() uint32 {
+	i := t.entries.take()
+	t.margins.reach(i)
+	*t.margins.at(i) = margin{}
 	return i
 }
 
 // count adds a packet to its Flow.
 func (t *Table) count(i uint32, p *Packet) {
 	e := t.entries.at(i)
+	if p.Marks&Timeless != 0 || p.Time != t.clock || e.facts&(late|fresh) != 0 {
+		t.margins.at(i).time(e, p, t.clock)
+	}
 	from := int(p.Marks & Reverse)
 	e.sent[from].Packets++
 	e.sent[from].Octets += uint64(p.Octets)
@@ -263,11 +285,8 @@ func (t *Table) count(i uint32, p *Packet) {
 	if resumes {
 		e.opened = t.clock
 	}
-	if p.Marks&Timeless == 0 {
-		e.time(p.Time)
-	}
 	if p.Marks&LaterFragment != 0 {
-		t.fragment(e, from, p)
+		t.fragment(i, from, p)
 	}
 	was, lived := e.state, e.life
 	e.step(p, from, [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
@@ -275,34 +294,31 @@ func (t *Table) count(i uint32, p *Packet) {
 		t.learn(e)
 	}
 	if e.life != lived || resumes {
-		t.wheel.hasten(&t.entries, i, t.due(e))
+		t.wheel.hasten(&t.margins, i, t.due(e))
 	}
-}
-
-// time widens the times of the record to come.
-func (e *entry) time(now int64) {
-	now = min(now, never-1)
-	if e.start == never {
-		e.start, e.end = now, now
-	}
-	e.start, e.end = min(e.start, now), max(e.end, now)
 }
 
 // fragment counts a later fragment among the Flow's, too.
-func (t *Table) fragment(e *entry, from int, p *Packet) {
-	if e.rare == 0 {
-		e.rare = t.rares.take()
-	}
-	later := &t.rares.at(e.rare).fragments[from]
+func (t *Table) fragment(i uint32, from int, p *Packet) {
+	later := &t.rare(i).fragments[from]
 	later.Packets++
 	later.Octets += uint64(p.Octets)
+}
+
+// rare returns what few Flows have, for one that is going to have it.
+func (t *Table) rare(i uint32) *rare {
+	m := t.margins.at(i)
+	if m.rare == 0 {
+		m.rare = t.rares.take()
+	}
+	return t.rares.at(m.rare)
 }
 
 // refuse takes in that a packet of the Flow was answered by an ICMP error.
 func (t *Table) refuse(i uint32, p *Packet) {
 	e := t.entries.at(i)
 	e.unreachable(p.Key.Transport(), int(p.Marks&Reverse), [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
-	t.wheel.hasten(&t.entries, i, t.due(e))
+	t.wheel.hasten(&t.margins, i, t.due(e))
 }
 
 // learn notes what a Flow that has just changed its state shows of its
@@ -311,8 +327,8 @@ func (t *Table) learn(e *entry) {
 	switch {
 	case e.state != Established && e.state != OneWay, e.facts&(groupFirst|groupSecond) != 0:
 	case e.facts&opened == 0:
-		t.known.met(e.key.service(0), e.key.service(1))
+		t.known.meet(e.key.service(0), e.key.service(1))
 	case e.state == Established:
-		t.known.served(e.key.service(1 - e.initiator()))
+		t.known.serve(e.key.service(1 - e.initiator()))
 	}
 }

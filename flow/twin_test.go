@@ -122,9 +122,9 @@ func (w *twin) add(p Packet, tunnels []Tunnel) {
 	f.step(&p, from, f.sent())
 	if f.state != was && (f.state == Established || f.state == OneWay) && f.facts&(groupFirst|groupSecond) == 0 {
 		if f.facts&opened == 0 {
-			w.known.met(f.key.service(0), f.key.service(1))
+			w.known.meet(f.key.service(0), f.key.service(1))
 		} else if f.state == Established {
-			w.known.served(f.key.service(int(1 - f.facts/secondOpened&1)))
+			w.known.serve(f.key.service(int(1 - f.facts/secondOpened&1)))
 		}
 	}
 }
@@ -377,14 +377,29 @@ func twinHistory(text *[16]byte, n uint8, p Packet, bySource bool) uint8 {
 
 func (w *twin) id(f *twinFlow) [16]byte {
 	var b bytes.Buffer
+	write := func(values ...any) {
+		for _, v := range values {
+			binary.Write(&b, binary.BigEndian, v)
+		}
+	}
+	addresses := func(k Key) {
+		first, second := k.Endpoints()
+		write(first.Addr().AsSlice(), second.Addr().AsSlice())
+	}
 	tunnel := Tunnel{}
 	if f.tunnel != nil {
 		tunnel = *f.tunnel
 	}
-	for _, v := range []any{f.key.addr, f.key.ports, f.key.network, uint8(tunnel.Type), tunnel.ID, tunnel.Outer.addr,
-		tunnel.Outer.Version(), f.bornAt, f.born} {
-		binary.Write(&b, binary.BigEndian, v)
+	first, second := f.key.Endpoints()
+	n, outer, inner := f.key.VLANs()
+	write(n, f.key.Version(), f.key.Transport(), uint8(tunnel.Type))
+	addresses(f.key)
+	write(first.Port(), second.Port(), outer, inner)
+	if tunnel.Type != 0 {
+		write(tunnel.ID, tunnel.Outer.Version())
+		addresses(tunnel.Outer)
 	}
+	write(f.bornAt, f.born)
 	b.WriteString(w.o.ObserverID)
 	sum := sha256.Sum256(b.Bytes())
 	return [16]byte(sum[:])

@@ -20,42 +20,42 @@ const (
 func tickOf(t int64) int64 { return t >> tickBits }
 
 // add puts an entry into the bucket of the tick in which it is due.
-func (w *wheel) add(entries *slab[entry], i uint32, due int64) {
+func (w *wheel) add(margins *slab[margin], i uint32, due int64) {
 	tick := min(max(tickOf(due), w.tick), w.tick+wheelMask)
 	b := uint16(tick & wheelMask)
-	e := entries.at(i)
-	e.bucket, e.prev, e.next = b, 0, w.buckets[b]
-	if e.next != 0 {
-		entries.at(e.next).prev = i
+	m := margins.at(i)
+	m.bucket, m.prev, m.next = b, 0, w.buckets[b]
+	if m.next != 0 {
+		margins.at(m.next).prev = i
 	}
 	w.buckets[b] = i
 }
 
 // remove takes an entry out of its bucket.
-func (w *wheel) remove(entries *slab[entry], i uint32) {
-	e := entries.at(i)
-	if e.next != 0 {
-		entries.at(e.next).prev = e.prev
+func (w *wheel) remove(margins *slab[margin], i uint32) {
+	m := margins.at(i)
+	if m.next != 0 {
+		margins.at(m.next).prev = m.prev
 	}
-	if e.prev != 0 {
-		entries.at(e.prev).next = e.next
+	if m.prev != 0 {
+		margins.at(m.prev).next = m.next
 	} else {
-		w.buckets[e.bucket] = e.next
+		w.buckets[m.bucket] = m.next
 	}
 }
 
 // hasten moves an entry that is due earlier than its bucket's turn.
-func (w *wheel) hasten(entries *slab[entry], i uint32, due int64) {
-	turn := w.tick + (int64(entries.at(i).bucket)-w.tick)&wheelMask
+func (w *wheel) hasten(margins *slab[margin], i uint32, due int64) {
+	turn := w.tick + (int64(margins.at(i).bucket)-w.tick)&wheelMask
 	if tickOf(due) < turn {
-		w.remove(entries, i)
-		w.add(entries, i, due)
+		w.remove(margins, i)
+		w.add(margins, i, due)
 	}
 }
 
 // advance empties the buckets whose turn is before limit, and calls visit for
 // what lay in them. Visit adds again what goes on.
-func (w *wheel) advance(entries *slab[entry], limit int64, visit func(i uint32)) {
+func (w *wheel) advance(margins *slab[margin], limit int64, visit func(i uint32)) {
 	tick := w.tick
 	last := tickOf(limit - 1)
 	w.tick = max(tick, tickOf(limit))
@@ -64,7 +64,7 @@ func (w *wheel) advance(entries *slab[entry], limit int64, visit func(i uint32))
 		i := w.buckets[b]
 		w.buckets[b] = 0
 		for i != 0 {
-			next := entries.at(i).next
+			next := margins.at(i).next
 			visit(i)
 			i = next
 		}

@@ -1,0 +1,137 @@
+package flow
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// crowd makes packets of n conversations that all live at once, each packet of
+// a random one, a microsecond apart.
+func crowd(n, packets int) []Packet {
+	rng := rand.New(rand.NewPCG(1, 2))
+	all := make([]Packet, packets)
+	for i := range all {
+		all[i] = visitor(rng.Uint32N(uint32(n)), rng.IntN(2) == 0)
+		all[i].Time = int64(i) * 1000
+	}
+	return all
+}
+
+// visitor makes a packet between the id'th client and one of 256 services.
+func visitor(id uint32, reply bool) (p Packet) {
+	client := uint64(0x0a000000 + id>>8)
+	server := uint64(0xc0000200 + id&255)
+	p.Key.SetNetwork(4, TCP)
+	port := uint16(32768 + id*7%28000)
+	if reply {
+		p.Key.SetEndpoints([2]uint64{0, server}, [2]uint64{0, client}, 443, port)
+		p.Marks = Reverse
+	} else {
+		p.Key.SetEndpoints([2]uint64{0, client}, [2]uint64{0, server}, port, 443)
+	}
+	p.Octets, p.Flags = 60, ACK
+	return p
+}
+
+const benchBatch = 256
+
+// addAll meters in batches, as the command does, and takes the records.
+func addAll(t *Table, packets []Packet) {
+	var r Record
+	for len(packets) > 0 {
+		n := min(benchBatch, len(packets))
+		t.Add(&Batch{Packets: packets[:n]})
+		for t.Next(&r) {
+		}
+		packets = packets[n:]
+	}
+}
+
+// BenchmarkTable is the cost of a packet by how many Flows live; the Flows are
+// there before the clock runs.
+func BenchmarkTable(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("live=%d", n), func(b *testing.B) {
+			t := NewTable(Options{MaxFlows: 2 * n})
+			for id := range uint32(n) {
+				t.Add(&Batch{Packets: []Packet{visitor(id, false), visitor(id, true)}})
+			}
+			packets := crowd(n, 1<<20)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for done := 0; done < b.N; done += len(packets) {
+				for i := range packets { // the time goes on
+					packets[i].Time += int64(len(packets)) * 1000
+				}
+				addAll(t, packets[:min(len(packets), b.N-done)])
+			}
+		})
+	}
+}
+
+// BenchmarkInserts is a flood of Flows of two packets each, records included.
+func BenchmarkInserts(b *testing.B) {
+	t := NewTable(Options{MaxFlows: 4_000_000})
+	packets := make([]Packet, 0, 2*benchBatch)
+	id, now := uint32(0), int64(0)
+	var r Record
+	b.ReportAllocs()
+	for done := 0; done < b.N; done += len(packets) {
+		packets = packets[:0]
+		for range benchBatch {
+			p, q := visitor(id, false), visitor(id, true)
+			p.Time, q.Time, now = now, now, now+10_000
+			packets = append(packets, p, q)
+			id++
+		}
+		t.Add(&Batch{Packets: packets})
+		for t.Next(&r) {
+		}
+	}
+	t.Flush()
+	for t.Next(&r) {
+	}
+}
+
+// BenchmarkEviction is a flood of SYNs to a full table.
+func BenchmarkEviction(b *testing.B) {
+	t := NewTable(Options{MaxFlows: 100_000})
+	packets := make([]Packet, benchBatch)
+	rng := rand.New(rand.NewPCG(1, 2))
+	now := int64(0)
+	b.ReportAllocs()
+	for done := 0; done < b.N; done += len(packets) {
+		for i := range packets {
+			packets[i] = visitor(rng.Uint32(), false)
+			packets[i].Flags, packets[i].Time, now = SYN, now, now+1000
+		}
+		addAll(t, packets)
+	}
+}
+
+func BenchmarkHash(b *testing.B) {
+	s := newSeed()
+	p := visitor(1, false)
+	sum := uint64(0)
+	for range b.N {
+		p.Key.addr[1]++
+		sum += s.hash(&p.Key) + uint64(partitionOf(&p.Key))
+	}
+	if sum == 0 {
+		b.Log(binary.Size(sum))
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	t := NewTable(Options{})
+	p := visitor(1, false)
+	t.Add(&Batch{Packets: []Packet{p}})
+	at := t.parts[partitionOf(&p.Key)].index.find(tagOf(t.seed.hash(&p.Key)), &p.Key, &t.entries)
+	var r Record
+	b.ReportAllocs()
+	for range b.N {
+		t.fill(&r, at, ForcedEnd)
+	}
+}
