@@ -16,8 +16,8 @@ func appendThousands(dst []byte, n uint64) []byte {
 	return appendPair(append(dst, ',', byte('0'+n%1000/100)), int(n%100))
 }
 
-// appendScaled appends n in at most five characters, by powers of 1000: 999, 1.0k, 18.2k,
-// 182k, 1.8M. It rounds down, so that no number looks larger than it is.
+// appendScaled appends n in at most five characters, by powers of 1000: 999, 1.0k,
+// 18.2k, 182k, 1.8M. It rounds down, so that no number looks larger than it is.
 func appendScaled(dst []byte, n uint64) []byte {
 	if n < 1000 {
 		return strconv.AppendUint(dst, n, 10)
@@ -63,6 +63,11 @@ func appendUnits(dst []byte, d, large time.Duration, largeName string, small tim
 // direction marks, nothing invisible.
 func appendPrintable[S string | []byte](dst []byte, s S) []byte {
 	for i := 0; i < len(s); {
+		if c := s[i]; ' ' <= c && c < 0x7f {
+			dst = append(dst, c)
+			i++
+			continue
+		}
 		r, size := decodeRune(s[i:])
 		if !unicode.IsPrint(r) {
 			r = utf8.RuneError
