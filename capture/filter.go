@@ -1,0 +1,129 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/pcap"
+)
+
+// Filter is an expression of libpcap's language (pcap-filter(7)), compiled
+// for each link type that it meets.
+type Filter struct {
+	expr     string
+	programs map[LinkType]*pcap.BPF // nil: libpcap cannot filter this link type
+	link     LinkType               // of the frame before: captures seldom change
+	program  *pcap.BPF
+}
+
+// FilterError says which expression libpcap refused, for which link type.
+type FilterError struct {
+	Expr string
+	Link LinkType
+	Err  error // libpcap's message
+}
+
+func (e *FilterError) Error() string {
+	if e.Link == LinkEthernet {
+		return fmt.Sprintf("filter %q: %v", e.Expr, e.Err)
+	}
+	return fmt.Sprintf("filter %q: link type %v: %v", e.Expr, e.Link, e.Err)
+}
+
+// Unwrap returns libpcap's message.
+func (e *FilterError) Unwrap() error { return e.Err }
+
+// NewFilter compiles an expression for Ethernet, so that a typo is found
+// before anything is read. The error is a [*FilterError]. An empty expression
+// matches everything.
+func NewFilter(expr string) (*Filter, error) {
+	f := &Filter{expr: expr, programs: make(map[LinkType]*pcap.BPF), link: LinkEthernet}
+	if err := f.compile(LinkEthernet); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// String returns the expression.
+func (f *Filter) String() string { return f.expr }
+
+// Matches reports whether the expression matches a frame. A link type that
+// libpcap cannot filter matches nothing; the first frame of such a type gets
+// a [*FilterError] to warn with, which is no reason to stop.
+//
+// A frame without octets is matched as one octet of value 0: gopacket cannot
+// pass an empty one to libpcap.
+func (f *Filter) Matches(frame *Frame) (bool, error) {
+	if f.expr == "" {
+		return true, nil
+	}
+	if frame.Link != f.link {
+		if err := f.compile(frame.Link); err != nil {
+			return false, err
+		}
+	}
+	if f.program == nil {
+		return false, nil
+	}
+	data := frame.Data
+	if len(data) == 0 {
+		data = empty[:]
+	}
+	return f.program.Matches(gopacket.CaptureInfo{Length: int(frame.Length)}, data), nil
+}
+
+var empty [1]byte
+
+// compile makes the program for a link type the current one.
+func (f *Filter) compile(link LinkType) error {
+	program, known := f.programs[link]
+	var err error
+	if !known {
+		if program, err = compile(f.expr, link); err != nil {
+			err = &FilterError{Expr: f.expr, Link: link, Err: err}
+		}
+		f.programs[link] = program
+	}
+	f.link, f.program = link, program
+	return err
+}
+
+// compile lets libpcap compile an expression for a link type of 16 bits. The
+// handle that it wants for that comes from a savefile without packets, as
+// gopacket's pcap_open_dead takes link types of 8 bits, and DLT_ numbers.
+func compile(expr string, link LinkType) (*pcap.BPF, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	_, err = w.Write(bareHeader(link))
+	w.Close()
+	if err != nil {
+		return nil, err
+	}
+	// By name, not by OpenOfflineFile: that one closes a descriptor which
+	// the os.File would close again, when it may be somebody else's.
+	handle, err := pcap.OpenOffline("/dev/fd/" + strconv.Itoa(int(r.Fd())))
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	return handle.NewBPF(expr)
+}
+
+// bareHeader is a pcap file of a link type, without packets.
+func bareHeader(link LinkType) []byte {
+	if link == LinkRaw12 || link == LinkRaw14 {
+		link = LinkRaw // to libpcap 14 is another link type
+	}
+	b := binary.LittleEndian.AppendUint32(nil, magicMicro)
+	b = binary.LittleEndian.AppendUint16(b, 2)
+	b = binary.LittleEndian.AppendUint16(b, 4)
+	b = append(b, make([]byte, 8)...)
+	b = binary.LittleEndian.AppendUint32(b, snapLength)
+	return binary.LittleEndian.AppendUint32(b, uint32(link))
+}

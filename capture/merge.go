@@ -1,0 +1,167 @@
+package capture
+
+import (
+	"errors"
+	"io"
+	"math"
+)
+
+// Merged is several savefiles read as one observation.
+//
+// The next packet is that of the file whose next packet is the oldest; at
+// equal times the earlier file goes first. A packet without time keeps its
+// place behind the packet before it; where it opens its file, it waits for
+// the end of the files before that one. So the parts of a capture that was
+// split, given in order, are the capture again.
+type Merged struct {
+	parts []part
+	last  int   // the part whose packet was returned last: it must be advanced
+	limit int64 // the smallest key of the other parts
+	stats Stats
+	faces uint32 // interfaces numbered so far
+	errs  []error
+	err   error // what Next says from now on
+}
+
+// part is a file and its next packet.
+type part struct {
+	file  *File
+	frame Frame
+	key   int64 // when frame is due; meaningless if unordered
+	// unordered: no packet of this file had a time so far.
+	unordered bool
+	done      bool
+	faces     []uint32 // the numbers of the file's interfaces in the merge, plus one
+}
+
+// Merge reads the files together. It takes them over: Close closes them.
+func Merge(files ...*File) *Merged {
+	m := &Merged{last: -1}
+	for _, f := range files {
+		m.parts = append(m.parts, part{file: f, unordered: true})
+	}
+	return m
+}
+
+// Next reads the next packet. A file that is broken does not end the reading:
+// the others go on, and in place of io.EOF the last error is then that of the
+// broken file, or all of them joined.
+func (m *Merged) Next(frame *Frame) error {
+	if m.err != nil {
+		return m.err
+	}
+	if m.last < 0 {
+		for i := range m.parts {
+			m.advance(i)
+		}
+		m.choose()
+	} else if m.advance(m.last); !m.leads(&m.parts[m.last]) {
+		m.choose()
+	}
+	if m.last < 0 {
+		m.err = io.EOF
+		if len(m.errs) > 0 {
+			m.err = errors.Join(m.errs...)
+		}
+		return m.err
+	}
+	p := &m.parts[m.last]
+	*frame = p.frame
+	frame.Interface = m.face(p, frame.Interface)
+	m.stats.Packets++
+	m.stats.Bytes += uint64(len(frame.Data))
+	return nil
+}
+
+// advance reads the next packet of a part.
+func (m *Merged) advance(i int) {
+	p := &m.parts[i]
+	if err := p.file.Next(&p.frame); err != nil {
+		p.done = true
+		if err != io.EOF {
+			m.errs = append(m.errs, err)
+		}
+		return
+	}
+	if !p.frame.Timeless {
+		p.key, p.unordered = p.frame.Time, false
+	}
+}
+
+// leads reports whether a part's next packet is due without asking the
+// others: the usual case where files do not overlap.
+func (m *Merged) leads(p *part) bool {
+	return !p.done && !p.unordered && p.key < m.limit
+}
+
+// choose finds the part whose packet is due, and the limit up to which that
+// part may go on.
+func (m *Merged) choose() {
+	m.last, m.limit = -1, math.MaxInt64
+	for i := range m.parts {
+		switch p := &m.parts[i]; {
+		case p.done:
+		case p.unordered:
+			if m.last < 0 { // all before it have ended
+				m.last, m.limit = i, math.MinInt64
+				return
+			}
+		case m.last < 0:
+			m.last = i
+		case p.key < m.parts[m.last].key:
+			m.limit = m.parts[m.last].key
+			m.last = i
+		default:
+			m.limit = min(m.limit, p.key)
+		}
+	}
+}
+
+// face numbers an interface of a part, in the order of first use.
+func (m *Merged) face(p *part, of uint32) uint32 {
+	for uint32(len(p.faces)) <= of {
+		p.faces = append(p.faces, 0)
+	}
+	if p.faces[of] == 0 {
+		m.faces++
+		p.faces[of] = m.faces
+	}
+	return p.faces[of] - 1
+}
+
+// Stats sums the counters of the files; packets and octets are those that
+// Next returned.
+func (m *Merged) Stats() Stats {
+	s := m.stats
+	for i := range m.parts {
+		of := m.parts[i].file.Stats()
+		s.KernelDrops += of.KernelDrops
+		s.InterfaceDrops += of.InterfaceDrops
+		s.SkippedBlocks += of.SkippedBlocks
+	}
+	return s
+}
+
+// Progress sums that of the files; the size is -1 if that of one is.
+func (m *Merged) Progress() (read, size int64) {
+	for i := range m.parts {
+		r, s := m.parts[i].file.Progress()
+		read += r
+		if size >= 0 && s >= 0 {
+			size += s
+		} else {
+			size = -1
+		}
+	}
+	return read, size
+}
+
+// Close closes the files.
+func (m *Merged) Close() error {
+	m.err = ErrClosed
+	var errs []error
+	for i := range m.parts {
+		errs = append(errs, m.parts[i].file.Close())
+	}
+	return errors.Join(errs...)
+}
