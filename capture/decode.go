@@ -74,12 +74,13 @@ func (d *Decoder) Decode(f *Frame, b *flow.Batch) Class {
 }
 
 // countFault counts why decoding stopped: a fault that a layer found, or a
-// panic that the parser recovered from.
+// panic that the parser recovered from. That something is no tunnel is no fault.
 func (d *Decoder) countFault(err error) {
-	if fault, ok := err.(fault); ok {
-		d.faults[fault]++
-	} else {
+	switch fault, ok := err.(fault); {
+	case !ok:
 		d.panics++
+	case fault.limit() || !d.tried:
+		d.faults[fault]++
 	}
 }
 
@@ -190,6 +191,7 @@ const (
 	errExtension
 	errPorts
 	errICMP
+	errTunnel
 	faults
 )
 
@@ -234,6 +236,8 @@ func (f fault) Error() string {
 		return "transport header"
 	case errICMP:
 		return "ICMP header"
+	case errTunnel:
+		return "tunnel header"
 	}
 	return "invalid"
 }
@@ -344,6 +348,25 @@ const (
 	layerDCCP
 	layerICMPv4
 	layerICMPv6
+
+	layerGRE
+	layerWCCP
+	layerEtherIP
+	layerEthernetInIP
+	layerMPLSInIP
+	layerIEEE80211Swapped
+	layerVXLAN
+	layerVXLANGPE
+	layerGeneve
+	layerGTPU
+	layerTeredo
+	layerAYIYA
+	layerCAPWAP
+	layerL2TP
+	layerLISP
+	layerTZSP
+	layerMPLSOverUDP
+	layerGREOverUDP
 	layerEnd
 )
 
@@ -425,6 +448,25 @@ var decoders = [layerEnd]func(*digest, []byte) error{
 	layerDCCP:           (*digest).dccp,
 	layerICMPv4:         (*digest).icmpv4,
 	layerICMPv6:         (*digest).icmpv6,
+
+	layerGRE:              (*digest).gre,
+	layerWCCP:             (*digest).wccp,
+	layerEtherIP:          (*digest).etherIP,
+	layerEthernetInIP:     (*digest).ethernetInIP,
+	layerMPLSInIP:         (*digest).mplsInIP,
+	layerIEEE80211Swapped: (*digest).ieee80211Swapped,
+	layerVXLAN:            (*digest).vxlan,
+	layerVXLANGPE:         (*digest).vxlanGPE,
+	layerGeneve:           (*digest).geneve,
+	layerGTPU:             (*digest).gtpu,
+	layerTeredo:           (*digest).teredo,
+	layerAYIYA:            (*digest).ayiya,
+	layerCAPWAP:           (*digest).capwap,
+	layerL2TP:             (*digest).l2tp,
+	layerLISP:             (*digest).lisp,
+	layerTZSP:             (*digest).tzsp,
+	layerMPLSOverUDP:      (*digest).mplsOverUDP,
+	layerGREOverUDP:       (*digest).greOverUDP,
 }
 
 // A digest is what is known of a frame while its layers are walked.
@@ -459,6 +501,14 @@ type digest struct {
 	segment  uint32 // octets above the IP headers, by their length fields
 	jumbo    bool   // IPv6 payload length 0: a jumbo option may follow
 	appended int    // depth of the level that the batch's last packet is of
+
+	// The tunnel between the current level and the next, and the one around
+	// the current level.
+	via      via
+	tried    bool // nothing but a port speaks for via
+	around   flow.Tunnel
+	identity uint64 // 0 outside of tunnels
+	tunnel   uint32 // where around is in the batch, one more than the index; 0 if it is not yet
 }
 
 // counters are what the digests of all frames left.
@@ -484,6 +534,7 @@ func (d *digest) reset(f *Frame, b *flow.Batch) {
 	d.in, d.batch, d.first = f, b, len(b.Packets)
 	d.headers, d.depth, d.appended = 0, 0, 0
 	d.tags, d.vlans, d.broadcast = 0, [2]uint16{}, false
+	d.via, d.tried, d.identity, d.tunnel = via{}, false, 0, 0
 	d.class = UnknownLink
 	d.timeless = 0
 	if f.Timeless {

@@ -137,6 +137,10 @@ func describe(class Class, b *flow.Batch) string {
 		if n, outer, inner := p.Key.VLANs(); n > 0 {
 			fmt.Fprintf(&s, " vlans %d: %d %d", n, outer, inner)
 		}
+		if p.Tunnel != 0 {
+			tunnel := b.Tunnels[p.Tunnel-1]
+			fmt.Fprintf(&s, " in %s %d", tunnel.Type, tunnel.ID)
+		}
 	}
 	return s.String()
 }
@@ -193,7 +197,7 @@ func TestUnreachable(t *testing.T)     { runFrameTests(t, unreachableTests()) }
 
 // allFrames are the frames of all tables.
 func allFrames() []frameTest {
-	return slices.Concat(linkTests(), oddLinkTests(), networkTests(), transportTests(), unreachableTests())
+	return slices.Concat(linkTests(), oddLinkTests(), networkTests(), transportTests(), unreachableTests(), tunnelTests(), udpTunnelTests())
 }
 
 func linkTests() []frameTest {
@@ -362,7 +366,7 @@ func oddLinkTests() []frameTest {
 		{"wlan encrypted", LinkIEEE80211, wlan("08 41", "", snap), "non_ip"},
 		{"wlan null", LinkIEEE80211, wlan("48 01", "", snap), "non_ip"},
 		{"wlan beacon", LinkIEEE80211, wlan("80 00", "", snap), "non_ip"},
-		{"wlan second fragment", LinkIEEE80211, header("08 01 0000 020000000001 020000000002 020000000003 0100", snap), "non_ip"},
+		{"wlan second fragment", LinkIEEE80211, header("08 01 0000 020000000001 020000000002 020000000003 0100", blank(40)), "non_ip"},
 		{"wlan cut", LinkIEEE80211, blank(1), "non_ip"},
 		{"wlan cut in its addresses", LinkIEEE80211, header("08 01", blank(20)), "non_ip"},
 		{"wlan cut in its qos", LinkIEEE80211, wlan("88 01", "00"), "non_ip"},

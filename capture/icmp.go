@@ -74,9 +74,10 @@ func (d *digest) unreachable(ip network, data []byte) {
 	}
 	key, reverse := d.key(&ip, t, be.Uint16(data), be.Uint16(data[2:]))
 	d.batch.Packets = append(d.batch.Packets, flow.Packet{
-		Key:   key,
-		Time:  d.in.Time,
-		Marks: flow.Unreachable | reverse | d.timeless,
+		Key:    key,
+		Time:   d.in.Time,
+		Tunnel: d.inside(),
+		Marks:  flow.Unreachable | reverse | d.timeless,
 	})
 	d.appended = d.depth
 }

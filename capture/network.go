@@ -29,6 +29,18 @@ func protocolLayer(number uint8) gopacket.LayerType {
 		return layerFragment
 	case 51:
 		return layerAuthentication
+	case 4:
+		return layerIPv4
+	case 41:
+		return layerIPv6
+	case 47:
+		return layerGRE
+	case 97:
+		return layerEtherIP
+	case 137:
+		return layerMPLSInIP
+	case 143:
+		return layerEthernetInIP
 	}
 	return gopacket.LayerTypeZero
 }
@@ -40,6 +52,9 @@ func (d *digest) enter(n network) error {
 		return errOuterOnly
 	case d.depth == maxNesting:
 		return errNesting
+	}
+	if d.depth > 0 {
+		d.nest(n.version)
 	}
 	d.depth++
 	d.ip = n
@@ -58,7 +73,7 @@ func (d *digest) ipv4(data []byte) error {
 	if total == 0 {
 		total = d.rest(data) // the sender's network card was to cut it to size
 	}
-	if header < 20 || total < header {
+	if header < 20 || total < header || d.tried && total > d.rest(data) {
 		return errIPv4
 	}
 	dst := be.Uint32(data[16:])
@@ -99,6 +114,9 @@ func (d *digest) ipv6(data []byte) error {
 	d.jumbo = length == 0
 	if d.jumbo {
 		length = d.rest(data) - header
+	}
+	if d.tried && header+length > d.rest(data) {
+		return errIPv6
 	}
 	err := d.enter(network{
 		src:     [2]uint64{be.Uint64(data[8:]), be.Uint64(data[16:])},

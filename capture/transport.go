@@ -13,6 +13,7 @@ func (d *digest) append(t flow.Transport, data []byte, flags flow.TCPFlags, mark
 		Key:    key,
 		Time:   d.in.Time,
 		Octets: d.ip.octets,
+		Tunnel: d.inside(),
 		Flags:  flags,
 		Marks:  marks | reverse | d.timeless,
 	})
@@ -27,6 +28,7 @@ func (d *digest) append(t flow.Transport, data []byte, flags flow.TCPFlags, mark
 func (d *digest) key(ip *network, t flow.Transport, src, dst uint16) (k flow.Key, reverse flow.Marks) {
 	k.SetNetwork(ip.version, t)
 	k.SetVLANs(d.tags, d.vlans[0], d.vlans[1])
+	k.SetTunnel(d.identity)
 	if k.SetEndpoints(ip.src, ip.dst, src, dst) {
 		return k, flow.Reverse
 	}
@@ -56,13 +58,17 @@ func (d *digest) tcp(data []byte) error {
 	return nil
 }
 
-// udp reads a UDP header (RFC 768).
+// udp reads a UDP header (RFC 768), and looks for a tunnel behind it.
 func (d *digest) udp(data []byte) error {
+	const header = 8
 	if len(data) < 4 {
 		return errPorts
 	}
-	d.append(flow.UDP, data, 0, d.carries(8))
-	return nil
+	d.append(flow.UDP, data, 0, d.carries(header))
+	if len(data) <= header {
+		return nil
+	}
+	return d.try(be.Uint16(data), be.Uint16(data[2:]), data[header:])
 }
 
 // udpLite reads a UDP-Lite header (RFC 3828 section 3.1).

@@ -19,28 +19,10 @@ import (
 // disagreements are the captures that we and tshark read differently, and why.
 // One that agrees after all fails the test: it must leave the list.
 var disagreements = map[string]string{
-	"ndpi__capwap.pcap":                                              "tunnels are not opened",
 	"ndpi__dnscrypt-v1-and-resolver-pings.pcap":                      "later fragments are not joined",
-	"ndpi__dtls.pcap":                                                "tunnels are not opened",
-	"ndpi__ipv6_in_gtp.pcap":                                         "tunnels are not opened",
-	"ndpi__syslog.pcap":                                              "tunnels are not opened",
-	"sv__bug-4571-03_ipv6_over_ipv6.pcap":                            "tunnels are not opened",
 	"sv__defrag_bug-6887-defrag-ipv6-tcp_frag-ip-tcp.pcap":           "later fragments are not joined",
 	"sv__defrag_bug-6887-defrag-ppp-ipv6-tcp_frag-ppp-ipv6-tcp.pcap": "later fragments are not joined",
-	"sv__output-eve-ftp-data_input.pcap":                             "tunnels are not opened",
 	"sv__security-8510_defrag-af-confusion-spray-h8.pcap":            "later fragments are not joined",
-	"sv__vxlan-decoder-01_input.pcap":                                "tunnels are not opened",
-	"tcpdump__erspan-type-ii-2.pcap":                                 "tunnels are not opened",
-	"tcpdump__gso-ipv4-vxlan-ipv6.pcap":                              "tunnels are not opened",
-	"tcpdump__gso-ipv6-geneve-ipv6.pcap":                             "tunnels are not opened",
-	"tcpdump__nsh-over-vxlan-gpe.pcap":                               "tunnels are not opened",
-	"zeek__tunnels_4in4.pcap":                                        "tunnels are not opened",
-	"zeek__tunnels_ayiya-large-identity.pcap":                        "tunnels are not opened",
-	"zeek__tunnels_geneve-ipv6.pcap":                                 "tunnels are not opened",
-	"zeek__tunnels_geneve.pcap":                                      "tunnels are not opened",
-	"zeek__tunnels_gre-aruba-amsdu.pcap":                             "tunnels are not opened",
-	"zeek__tunnels_gre-pptp.pcap":                                    "tunnels are not opened",
-	"zeek__tunnels_gtp_gtp8_teredo.pcap":                             "tunnels are not opened",
 }
 
 // capturesFolder returns the folder of real captures and what tshark says of them,

@@ -35,6 +35,15 @@ func (d *digest) ieee80211Padded(data []byte) error {
 	return d.wlan(data[0], data[1], data, 3)
 }
 
+// ieee80211Swapped does the same where the first two octets may have changed places,
+// which shows: a data frame has no other way to be one.
+func (d *digest) ieee80211Swapped(data []byte) error {
+	if len(data) >= 2 && data[0]&wlanKind != wlanData && data[1]&wlanKind == wlanData {
+		return d.wlan(data[1], data[0], data, 0)
+	}
+	return d.ieee80211(data)
+}
+
 // wlan reads a MAC header whose frame control is given, because some access
 // points swap its octets. The header ends at a multiple of align+1.
 func (d *digest) wlan(kind, flags uint8, data []byte, align int) error {
@@ -59,10 +68,6 @@ func (d *digest) wlan(kind, flags uint8, data []byte, align int) error {
 	header = (header + align) &^ align
 	if len(data) < header {
 		return errLink
-	}
-	const fragment = 0x0f
-	if data[22]&fragment != 0 {
-		return nil // not the first one: it has no headers
 	}
 	d.broadcast = flags&wlanToDS == 0 && toAll(data[4:]) || flags&wlanToDS != 0 && toAll(data[16:])
 	data = data[header:]
