@@ -15,6 +15,7 @@ func (t *Table) release() {
 		return cmp.Compare(a.first, b.first)
 	})
 	for i := range t.pending {
+		t.touch(t.pending[min(i+ahead, len(t.pending)-1)].entry)
 		t.judge(t.pending[i].entry)
 	}
 	if len(t.ready) == 0 {
@@ -24,6 +25,9 @@ func (t *Table) release() {
 	t.ready = append(t.ready, t.pending...)
 	t.pending = t.pending[:0]
 }
+
+// ahead is how many records before its own turn an entry is touched.
+const ahead = 8
 
 // judge settles the direction of an entry, and of the one that goes on after it.
 func (t *Table) judge(i uint32) {
@@ -78,6 +82,7 @@ func (t *Table) Next(r *Record) bool {
 		return false
 	}
 	end := &t.ready[t.taken]
+	t.touch(t.ready[min(t.taken+ahead, len(t.ready)-1)].entry)
 	t.taken++
 	t.fill(r, end.entry, end.reason)
 	if m := t.margins.at(end.entry); m.rare != 0 {

@@ -116,8 +116,8 @@ func newSeed() (s seed) {
 func (s *seed) hash(k *Key) uint64 {
 	h := mix(k.addr[0]^s[0], k.addr[1]^s[1])
 	h ^= mix(k.addr[2]^s[2], k.addr[3]^s[3])
-	h ^= mix(k.ports^s[4], k.network^s[5])
-	return mix(h^s[6], k.tunnel^s[7])
+	h ^= mix(k.ports^s[4], k.tunnel^s[5])
+	return mix(h^s[6], k.network^s[7])
 }
 
 // mix folds the 128-bit product of two words into one.

@@ -138,6 +138,7 @@ func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
 // Flush ends all Flows. The table can be used further.
 func (t *Table) Flush() {
 	t.expireAll(t.clock)
+	t.pending = slices.Grow(t.pending, t.live())
 	for i := range t.each() {
 		t.conclude(i, t.clock, ForcedEnd)
 	}
@@ -175,9 +176,17 @@ func (t *Table) evict(part *partition) {
 				t.stats.Limits.MaxFlows++
 			}
 			t.wheel.remove(&t.margins, i)
+			t.touchNext(part)
 			return
 		}
 		t.scan(part)
+	}
+}
+
+// touchNext reads what the next but one eviction is going to read.
+func (t *Table) touchNext(part *partition) {
+	if next := part.passed + 1; next < len(part.queue) {
+		t.touch(part.queue[next])
 	}
 }
 

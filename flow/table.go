@@ -137,11 +137,16 @@ func positive[T int | time.Duration](value, otherwise T) T {
 // Stats returns the counts so far.
 func (t *Table) Stats() Stats {
 	s := t.stats
-	for i := range t.parts {
-		s.Live += t.parts[i].index.used
-	}
+	s.Live = t.live()
 	s.Limits.LearnedEndpoints = t.known.forgot
 	return s
+}
+
+func (t *Table) live() (n int) {
+	for i := range t.parts {
+		n += t.parts[i].index.used
+	}
+	return n
 }
 
 // stride is how many packets are looked up together, so that their cache misses
@@ -201,6 +206,13 @@ func (t *Table) look(places []place) {
 			t.touched += e.key.addr[0] + e.last
 		}
 	}
+}
+
+// touch reads an entry with its margin, so that they are near when their time
+// has come. Nobody waits for what is read.
+func (t *Table) touch(i uint32) {
+	e, m := t.entries.at(i), t.margins.at(i)
+	t.touched += e.key.addr[0] + e.last + m.first
 }
 
 // find returns the number of the live Flow with a Key, or 0.

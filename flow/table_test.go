@@ -1,0 +1,375 @@
+package flow
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(entry{}); n != 128 {
+		t.Errorf("an entry has %d octets, want two cache lines", n)
+	}
+	if n := unsafe.Sizeof(margin{}); n > 40 {
+		t.Errorf("a margin has %d octets", n)
+	}
+	if n := unsafe.Sizeof(set{}); n != 64 {
+		t.Errorf("a set of learned endpoints has %d octets, want a cache line", n)
+	}
+}
+
+// A live Flow costs at most 200 octets, index included; with 1.6 million of them
+// the index has just grown.
+func TestMemory(t *testing.T) {
+	for _, n := range []int{1_000_000, 1_600_000} {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		table := NewTable(Options{MaxFlows: 2 * n})
+		for id := range uint32(n) {
+			table.Add(&Batch{Packets: []Packet{visitor(id, false)}})
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if live := table.Stats().Live; live != n {
+			t.Fatalf("%d Flows live, want %d", live, n)
+		}
+		each := float64(after.HeapAlloc-before.HeapAlloc) / float64(n)
+		t.Logf("%d Flows: %.1f octets each", n, each)
+		if each > 200 {
+			t.Errorf("%d Flows: %.1f octets each, want at most 200", n, each)
+		}
+		runtime.KeepAlive(table)
+	}
+}
+
+// No packet waits until a large table has grown: a step of growth moves no more
+// than a partition's slots, and those only.
+func TestGrowthIsInSteps(t *testing.T) {
+	const n = 200_000
+	table := NewTable(Options{})
+	for id := range uint32(n) {
+		table.Add(&Batch{Packets: []Packet{visitor(id, false)}})
+	}
+	for i := range table.parts {
+		if slots := len(table.parts[i].index.slots); slots > 4*n/partitions {
+			t.Errorf("partition %d: %d slots for %d Flows", i, slots, table.parts[i].index.used)
+		}
+	}
+}
+
+// Nothing is allocated in steady state, whatever the packets are.
+func TestNoAllocs(t *testing.T) {
+	for _, o := range []Options{{}, {MaxFlows: 640}, {ActiveTimeout: time.Second}} {
+		all := traffic(rand.New(rand.NewPCG(3, 3)), 40_000)
+		shift := all.Packets[len(all.Packets)-1].Time - all.Packets[0].Time
+		table := NewTable(o)
+		var r Record
+		work := func() {
+			for i := range all.Packets {
+				all.Packets[i].Time += shift
+			}
+			for c := range slices.Chunk(all.Packets, 500) {
+				table.Add(&Batch{Packets: c, Tunnels: all.Tunnels})
+				for table.Next(&r) {
+				}
+			}
+		}
+		for range 5 {
+			work()
+		}
+		if n := testing.AllocsPerRun(5, work); n != 0 {
+			t.Errorf("%+v: %g allocations in 40,000 packets", o, n)
+		}
+	}
+}
+
+// Packets in are packets out, and each Flow's records are one story.
+func account(t *testing.T, packets []Packet, records []Record) {
+	t.Helper()
+	var in, out Count
+	for _, p := range packets {
+		if p.Marks&Unreachable == 0 {
+			plus(&in, Count{1, uint64(p.Octets)})
+		}
+	}
+	type story struct {
+		records uint32
+		sum     [2]Count
+		final   bool
+		first   Record
+	}
+	flows := map[[16]byte]*story{}
+	for i := range records {
+		r := &records[i]
+		s := flows[r.ID]
+		if s == nil {
+			s = &story{first: *r}
+			flows[r.ID] = s
+		}
+		if s.final || r.Sequence != s.records || r.Final != (r.EndReason != ActiveTimeout) {
+			t.Fatalf("record %d is out of its Flow's sequence: %+v", i, r)
+		}
+		if r.Source.Endpoint != s.first.Source.Endpoint || r.Direction != s.first.Direction || r.CommunityID != s.first.CommunityID {
+			t.Fatalf("record %d differs from its Flow's first: %+v, %+v", i, r, s.first)
+		}
+		plus(&s.sum[0], r.Source.Count)
+		plus(&s.sum[1], r.Destination.Count)
+		if s.sum != [2]Count{r.Source.Total, r.Destination.Total} {
+			t.Fatalf("record %d: counts do not add up to its totals: %+v", i, r)
+		}
+		if r.Start > r.End || r.FlowStart > r.Start {
+			t.Fatalf("record %d: times %d %d %d", i, r.FlowStart, r.Start, r.End)
+		}
+		s.records, s.final = s.records+1, r.Final
+		plus(&out, r.Source.Count)
+		plus(&out, r.Destination.Count)
+	}
+	if in != out {
+		t.Fatalf("%+v came in, %+v went out", in, out)
+	}
+	for id, s := range flows {
+		if !s.final {
+			t.Fatalf("Flow %x has no last record", id)
+		}
+	}
+}
+
+func TestAccounts(t *testing.T) {
+	for _, o := range []Options{{}, {ActiveTimeout: 2 * time.Second}, {MaxFlows: 64}} {
+		all := traffic(rand.New(rand.NewPCG(5, 5)), 100_000)
+		account(t, all.Packets, meterIn(NewTable(o), all, 300))
+	}
+}
+
+// Many more Flows than may live: all are written, none twice, and the bound holds.
+func TestFlood(t *testing.T) {
+	const flows, most = 400_000, 20_000
+	packets := make([]Packet, 0, 2*flows)
+	for id := range uint32(flows) {
+		for range 2 {
+			p := visitor(id, false)
+			p.Flags, p.Time = SYN, int64(id)*1000
+			packets = append(packets, p)
+		}
+	}
+	table := NewTable(Options{MaxFlows: most})
+	all := meterIn(table, &Batch{Packets: packets}, 1000)
+	account(t, packets, all)
+	s := table.Stats()
+	if s.Created != flows || s.Exported != flows || s.Limits.MaxFlows != s.ByEndReason[LackOfResources] {
+		t.Errorf("%+v", s)
+	}
+	// Partitions fill unevenly: the first is full a little before the table is.
+	if kept := s.ByEndReason[ForcedEnd]; kept > most+partitions || kept < most*99/100 {
+		t.Errorf("%d Flows lived at the end, want %d", kept, most)
+	}
+	if top := table.entries.top; top > most+partitions+run+1000 {
+		t.Errorf("%d entries were in use at a time", top)
+	}
+}
+
+// A clock that stands does not make records wait without bound.
+func TestTimeStands(t *testing.T) {
+	table := NewTable(Options{MaxFlows: 64})
+	for id := range uint32(10 * run) {
+		table.Add(&Batch{Packets: []Packet{visitor(id, false)}})
+		drain(table)
+	}
+	if top := table.entries.top; top > 2*run {
+		t.Errorf("%d entries were in use at a time", top)
+	}
+}
+
+// keysOf makes n Keys that differ as an attacker, or a network, would have it.
+var families = []struct {
+	name string
+	key  func(i uint64) Key
+}{
+	{"ports", func(i uint64) Key { return Key{addr: [4]uint64{0, 1, 0, 2}, ports: i << 32, network: 0x406} }},
+	{"both ports", func(i uint64) Key {
+		return Key{addr: [4]uint64{0, 1, 0, 2}, ports: i&63<<48 | i>>6<<32, network: 0x406}
+	}},
+	{"addresses", func(i uint64) Key { return Key{addr: [4]uint64{0, i, 0, 2}, ports: 5 << 32, network: 0x406} }},
+	{"both addresses alike", func(i uint64) Key { return Key{addr: [4]uint64{0, i, 0, i}, ports: 5 << 32, network: 0x406} }},
+	{"sum of addresses", func(i uint64) Key { return Key{addr: [4]uint64{0, i, 0, 1<<32 - i}, ports: 5 << 32, network: 0x406} }},
+	{"address and port", func(i uint64) Key { return Key{addr: [4]uint64{0, i, 0, 2}, ports: i << 48, network: 0x406} }},
+	{"upper halves", func(i uint64) Key {
+		return Key{addr: [4]uint64{i << 40, 1, i << 40, 1}, ports: 5 << 32, network: 0x606}
+	}},
+	{"halves swapped", func(i uint64) Key { return Key{addr: [4]uint64{i, ^i, ^i, i}, ports: 5 << 32, network: 0x606} }},
+	{"VLANs", func(i uint64) Key { return Key{addr: [4]uint64{0, 1, 0, 2}, ports: 5<<32 | i, network: 0x20406} }},
+	{"tunnels", func(i uint64) Key { return Key{addr: [4]uint64{0, 1, 0, 2}, ports: 5 << 32, network: 0x406, tunnel: i} }},
+}
+
+// spread returns how many slots of 4096 the Keys' hashes fall into, and how many
+// share one at most.
+func spread(s *seed, keys []Key) (used, worst int) {
+	var slots [4096]int
+	for i := range keys {
+		n := &slots[s.hash(&keys[i])>>52]
+		if *n++; *n == 1 {
+			used++
+		}
+		worst = max(worst, *n)
+	}
+	return used, worst
+}
+
+// 4096 Keys thrown at random into 4096 slots use 63% of them, give or take
+// 0.4%, and eleven in one slot are a matter of one in ten thousand.
+func scattered(used, worst int) bool { return used > 2460 && worst < 13 }
+
+func TestHashScatters(t *testing.T) {
+	for _, f := range families {
+		s := newSeed()
+		keys := make([]Key, 4096)
+		for i := range keys {
+			keys[i] = f.key(uint64(i))
+		}
+		if used, worst := spread(&s, keys); !scattered(used, worst) {
+			t.Errorf("%s: %d slots used, %d Keys in one", f.name, used, worst)
+		}
+	}
+}
+
+// Keys chosen to collide under one seed, by someone who knows it, do not
+// collide under another.
+func TestChosenKeysDoNotCollide(t *testing.T) {
+	known := newSeed()
+	for _, f := range families {
+		if f.name == "VLANs" || f.name == "ports" || f.name == "both ports" {
+			continue // too few bits to choose from
+		}
+		keys := make([]Key, 0, 4096)
+		for i := uint64(0); len(keys) < cap(keys) && i < 1<<32; i++ {
+			if k := f.key(i); known.hash(&k)>>57 == 0 { // one slot of 128
+				keys = append(keys, k)
+			}
+		}
+		if used, _ := spread(&known, keys); used > 32 {
+			t.Fatalf("%s: the Keys were chosen badly: %d slots", f.name, used)
+		}
+		for range 10 {
+			other := newSeed()
+			if used, worst := spread(&other, keys); !scattered(used, worst) {
+				t.Errorf("%s: under another seed %d slots used, %d Keys in one", f.name, used, worst)
+			}
+		}
+	}
+}
+
+// Partitions get their share of usual Keys.
+func TestPartitions(t *testing.T) {
+	for _, f := range families {
+		if f.name == "VLANs" || f.name == "tunnels" {
+			continue // these share a partition, as they must
+		}
+		var share [partitions]int
+		for i := range uint64(64 * partitions) {
+			k := f.key(i)
+			share[partitionOf(&k)]++
+		}
+		if low, high := slices.Min(share[:]), slices.Max(share[:]); low < 25 || high > 110 {
+			t.Errorf("%s: partitions have from %d to %d of 64 Keys", f.name, low, high)
+		}
+	}
+}
+
+func TestIndex(t *testing.T) {
+	const n = 500
+	rng := rand.New(rand.NewPCG(1, 1))
+	var x index
+	x.grow()
+	var entries slab[entry]
+	want := map[uint32]uint32{} // entry to tag
+	for step := range 50_000 {
+		if rng.IntN(n) >= len(want) {
+			i := entries.take()
+			entries.at(i).key.ports = uint64(step)
+			tag := rng.Uint32() >> 3 << rng.IntN(3) * rng.Uint32N(2) // tags meet, at both ends
+			want[i] = tag
+			x.insert(tag, i)
+		} else {
+			for i, tag := range want {
+				x.remove(tag, i)
+				if x.find(tag, &entries.at(i).key, &entries) != 0 {
+					t.Fatalf("entry %d was found behind its removal", i)
+				}
+				delete(want, i)
+				entries.give(i)
+				break
+			}
+		}
+		if step%100 == 0 {
+			for i, tag := range want {
+				if got := x.find(tag, &entries.at(i).key, &entries); got != i {
+					t.Fatalf("step %d: entry %d was found as %d", step, i, got)
+				}
+			}
+		}
+	}
+	if x.used != len(want) || len(x.slots) > 2048 {
+		t.Errorf("%d used of %d, want %d", x.used, len(x.slots), len(want))
+	}
+}
+
+// FuzzTable makes packets of bytes: the table must agree with its twin, in
+// batches of any size, and its records must account for every packet.
+func FuzzTable(f *testing.F) {
+	f.Add([]byte{}, uint8(0), uint8(0))
+	f.Add([]byte("\x00\x00\x02\x00\x01\x00\x01\x00\x12\x00\x02\x00\x00\x00\x10\x40"), uint8(1), uint8(1)) // a handshake
+	f.Add([]byte("\x00\x00\x04\x00\x01\x00\x01\x00\x04\xff"), uint8(9), uint8(2))                         // resets and a jump
+	f.Add(bytes.Repeat([]byte("\x00\x80\x10\x0f\x07"), 40), uint8(3), uint8(3))                           // active timeouts
+	f.Fuzz(func(t *testing.T, data []byte, size, option uint8) {
+		o := []Options{{}, {MaxFlows: 1}, {ActiveTimeout: time.Second}, {IdleTimeout: time.Second, IgnoreVLAN: true}}[option%4]
+		all := packetsOf(data)
+		want := twin{o: o}
+		for _, p := range all.Packets {
+			want.add(p, all.Tunnels)
+		}
+		want.flush()
+		got := meterIn(NewTable(o), all, int(size)+1)
+		sameRecords(t, got, want.out)
+		account(t, all.Packets, got)
+	})
+}
+
+// packetsOf reads a packet from each five octets: path, marks, flags, octets,
+// and how far time goes on, or back.
+func packetsOf(data []byte) *Batch {
+	all := &Batch{Tunnels: []Tunnel{{Type: GRE, ID: 1}}}
+	now := int64(1e18)
+	transports := []Transport{TCP, UDP, SCTP, DCCP}
+	for c := range slices.Chunk(data, 5) {
+		if len(c) < 5 || len(all.Packets) == 4096 {
+			break
+		}
+		path := fmt.Sprintf("10.0.0.%d:%d > 10.0.0.9:80", c[0]>>1&7, 1+c[0]>>6)
+		if c[0]&1 != 0 {
+			path = fmt.Sprintf("10.0.0.9:80 > 10.0.0.%d:%d", c[0]>>1&7, 1+c[0]>>6)
+		}
+		p := packet(transports[c[0]>>4&3], path, octets(uint32(c[3])*9))
+		p.Marks |= Marks(c[1]) &^ Reverse
+		p.Flags = TCPFlags(c[2])
+		if p.Marks&Unreachable != 0 {
+			p.Flags, p.Octets = 0, 0
+		}
+		if c[3]&7 == 7 {
+			p.Tunnel = 1
+			p.Key.SetTunnel(7)
+		}
+		if c[3]&7 == 6 {
+			p.Key.SetVLANs(1, 9, 0)
+		}
+		now += int64(int8(c[4])) << (c[4] & 31)
+		p.Time = now
+		all.Packets = append(all.Packets, p)
+	}
+	return all
+}
