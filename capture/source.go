@@ -18,6 +18,10 @@ type Stats struct {
 	Packets uint64 // frames that Next returned
 	Bytes   uint64 // octets in their Data
 
+	// Received counts what passed a live source's filter, whether or not it
+	// was read yet.
+	Received uint64
+
 	// Losses, as far as the source knows of them: those of a savefile are
 	// the ones that a capturing program wrote into it (pcapng Interface
 	// Statistics Blocks), summed over its interfaces.
@@ -44,4 +48,10 @@ var (
 
 	// ErrClosed is what Next returns after Close.
 	ErrClosed = errors.New("source is closed")
+
+	// ErrNoDevice says that there is no device of that name or number.
+	ErrNoDevice = errors.New("no such device")
+
+	// ErrNotPermitted says that the system does not let us capture.
+	ErrNotPermitted = errors.New("no permission to capture")
 )
