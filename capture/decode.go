@@ -88,8 +88,8 @@ func (d *Decoder) countFault(err error) {
 type Counters struct {
 	// Packets has the number of frames in each Class; they add up to Read.
 	Packets [classes]uint64
-	// LaterFragmentsJoined is how many later fragments were handed to the Flow of their
-	// first fragment; they are in Packets[LaterFragment] or, inside of a tunnel, elsewhere.
+	// LaterFragmentsJoined is how many frames of Packets[LaterFragment] were
+	// handed on with the Key of their first fragment.
 	LaterFragmentsJoined uint64
 	// Octets is how much was captured of all frames.
 	Octets uint64
@@ -120,6 +120,8 @@ func (d *Decoder) Counters() Counters {
 		Faults:  make(map[string]uint64),
 		Limits:  make(map[string]uint64),
 		Panics:  d.panics,
+
+		LaterFragmentsJoined: d.joined,
 	}
 	for i, n := range d.faults {
 		switch f := fault(i); {
@@ -180,6 +182,7 @@ type fault uint8
 const (
 	errHeaders fault = iota // bounds first
 	errNesting
+	errFragments
 	errOuterOnly // no fault, a wish: DecoderOptions.Tunnels is Outer
 	errLink
 	errVLAN
@@ -206,12 +209,14 @@ const (
 )
 
 // limit tells the bounds from what is wrong with a packet.
-func (f fault) limit() bool { return f <= errNesting }
+func (f fault) limit() bool { return f <= errFragments }
 
 func (f fault) Error() string {
 	switch f {
 	case errHeaders:
 		return "headers"
+	case errFragments:
+		return "fragments"
 	case errOuterOnly:
 		return "outer only"
 	case errNesting:
@@ -501,6 +506,11 @@ type digest struct {
 	segment  uint32 // octets above the IP headers, by their length fields
 	jumbo    bool   // IPv6 payload length 0: a jumbo option may follow
 	appended int    // depth of the level that the batch's last packet is of
+	level    int    // where this level's packets begin in the batch
+	begins   bool   // it is the first fragment of a datagram, begun
+	begun    datagram
+
+	fragments fragments
 
 	// The tunnel between the current level and the next, and the one around
 	// the current level.
@@ -518,6 +528,7 @@ type counters struct {
 	links   map[LinkType]uint64
 	octets  uint64
 	panics  uint64
+	joined  uint64
 }
 
 // A network is what an IP header says.
@@ -539,6 +550,8 @@ func (d *digest) reset(f *Frame, b *flow.Batch) {
 	d.timeless = 0
 	if f.Timeless {
 		d.timeless = flow.Timeless
+	} else {
+		d.fragments.tick(f.Time)
 	}
 }
 
@@ -593,12 +606,11 @@ func (d *digest) rest(data []byte) uint32 {
 
 // keepInnermost removes this frame's packets of all levels but the innermost.
 func (d *digest) keepInnermost() {
-	added := d.batch.Packets[d.first:]
-	kept := added[:0]
-	if len(added) > 0 && d.appended == d.depth {
-		kept = append(kept, added[len(added)-1])
+	kept := d.batch.Packets[:d.first]
+	if d.appended == d.depth && d.depth > 0 {
+		kept = append(kept, d.batch.Packets[d.level:]...)
 	}
-	d.batch.Packets = d.batch.Packets[:d.first+len(kept)]
+	d.batch.Packets = kept
 }
 
 // be reads what the network wrote.

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -510,6 +511,7 @@ func networkTests() []frameTest {
 		{"ipv4 later fragment of icmp", l4, ip4fragment(7, 1, 1, "10.0.0.1", "10.0.0.2", blank(8)), "later_fragments"},
 		{"ipv4 with an extension header", l4, ip4(60, "10.0.0.1", "10.0.0.2", octets("11 00 0000 00000000"), udp(1000, 53)),
 			"with_ports | udp 10.0.0.1:1000 > 10.0.0.2:53 36"},
+		{"ipv4 with an ipv6 fragment header", l4, ip4(44, "10.0.0.1", "10.0.0.2", octets("11 00 0009 00000007"), udp(1000, 53)), "other_ip"},
 		{"ipv4 multicast", l4, ip4(17, "10.0.0.1", "239.1.1.1", udp(1000, 53)),
 			"with_ports | udp 10.0.0.1:1000 > 239.1.1.1:53 28 group"},
 		{"ipv4 broadcast", l4, ip4(17, "10.0.0.1", "255.255.255.255", udp(68, 67)),
@@ -706,4 +708,41 @@ func TestNames(t *testing.T) {
 	if len(seen) != int(faults) || seen["invalid"] || fault(faults).Error() != "invalid" {
 		t.Errorf("faults %v", seen)
 	}
+}
+
+// BenchmarkDecode decodes the frames of real traffic that the repository ships.
+func BenchmarkDecode(b *testing.B) {
+	for _, name := range []string{"office.pcapng", "extensions.pcap", "vlan.pcap"} {
+		b.Run(name, func(b *testing.B) {
+			frames := savedFrames(b, "../testdata/"+name)
+			d := NewDecoder(DecoderOptions{})
+			var batch flow.Batch
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if i%64 == 0 {
+					batch.Reset()
+				}
+				d.Decode(&frames[i%len(frames)], &batch)
+			}
+		})
+	}
+}
+
+// savedFrames reads all frames of a savefile.
+func savedFrames(tb testing.TB, name string) (frames []Frame) {
+	tb.Helper()
+	file, err := OpenFile(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer file.Close()
+	var f Frame
+	for file.Next(&f) == nil {
+		f.Data = bytes.Clone(f.Data)
+		frames = append(frames, f)
+	}
+	if len(frames) == 0 {
+		tb.Fatalf("%s: no frames", name)
+	}
+	return frames
 }

@@ -73,11 +73,5 @@ func (d *digest) unreachable(ip network, data []byte) {
 		return
 	}
 	key, reverse := d.key(&ip, t, be.Uint16(data), be.Uint16(data[2:]))
-	d.batch.Packets = append(d.batch.Packets, flow.Packet{
-		Key:    key,
-		Time:   d.in.Time,
-		Tunnel: d.inside(),
-		Marks:  flow.Unreachable | reverse | d.timeless,
-	})
-	d.appended = d.depth
+	d.add(flow.Packet{Key: key, Time: d.in.Time, Marks: flow.Unreachable | reverse | d.timeless})
 }

@@ -58,7 +58,7 @@ func (d *digest) enter(n network) error {
 	}
 	d.depth++
 	d.ip = n
-	d.broadcast = false
+	d.broadcast, d.begins = false, false
 	return nil
 }
 
@@ -88,9 +88,12 @@ func (d *digest) ipv4(data []byte) error {
 		return err
 	}
 	d.segment = total - header
-	const offset = 0x1fff
-	if be.Uint16(data[6:])&offset != 0 {
-		return d.laterFragment()
+	const more, offset = 0x2000, 0x1fff
+	switch id, fragment := uint32(be.Uint16(data[4:])), be.Uint16(data[6:]); {
+	case fragment&offset != 0:
+		return d.laterFragment(id, data[9])
+	case fragment&more != 0:
+		d.firstFragment(id, data[9])
 	}
 	return d.protocol(data[9], upTo(data, total)[min(len(data), int(header)):])
 }
@@ -167,9 +170,15 @@ func (d *digest) fragment(data []byte) error {
 	if len(data) < 8 {
 		return errExtension
 	}
-	const offset = 0xfff8
-	if be.Uint16(data[2:])&offset != 0 {
-		return d.laterFragment()
+	if d.ip.version == 4 {
+		return nil // IPv4 has its own fragments: this is confusion, sent to confuse
+	}
+	const more, offset = 1, 0xfff8
+	switch id, fragment := be.Uint32(data[4:]), be.Uint16(data[2:]); {
+	case fragment&offset != 0:
+		return d.laterFragment(id, data[0])
+	case fragment&more != 0:
+		d.firstFragment(id, data[0])
 	}
 	return d.behind(data, 8)
 }
@@ -178,12 +187,4 @@ func (d *digest) fragment(data []byte) error {
 func (d *digest) behind(data []byte, header uint32) error {
 	d.segment -= min(d.segment, header)
 	return d.protocol(data[0], data[min(len(data), int(header)):])
-}
-
-// laterFragment ends the walk: what a later fragment has are no headers.
-func (d *digest) laterFragment() error {
-	if d.depth == 1 {
-		d.class = LaterFragment
-	}
-	return nil
 }

@@ -5,22 +5,27 @@ import "github.com/portwatch/portwatch/flow"
 // append adds the current level to the batch. data begins with its transport
 // header, whose first four octets are the ports.
 func (d *digest) append(t flow.Transport, data []byte, flags flow.TCPFlags, marks flow.Marks) {
+	key, reverse := d.key(&d.ip, t, be.Uint16(data), be.Uint16(data[2:]))
+	marks |= reverse | d.timeless
 	if d.ip.group {
 		marks |= flow.Group
 	}
-	key, reverse := d.key(&d.ip, t, be.Uint16(data), be.Uint16(data[2:]))
-	d.batch.Packets = append(d.batch.Packets, flow.Packet{
-		Key:    key,
-		Time:   d.in.Time,
-		Octets: d.ip.octets,
-		Tunnel: d.inside(),
-		Flags:  flags,
-		Marks:  marks | reverse | d.timeless,
-	})
-	d.appended = d.depth
+	d.add(flow.Packet{Key: key, Time: d.in.Time, Octets: d.ip.octets, Flags: flags, Marks: marks})
 	if d.depth == 1 {
 		d.class = WithPorts
 	}
+	if d.begins {
+		d.remember(key, marks)
+	}
+}
+
+// add appends a packet of the current level.
+func (d *digest) add(p flow.Packet) {
+	if d.appended != d.depth {
+		d.appended, d.level = d.depth, len(d.batch.Packets)
+	}
+	p.Tunnel = d.inside()
+	d.batch.Packets = append(d.batch.Packets, p)
 }
 
 // key builds the Flow Key of a packet in the current level, and says which

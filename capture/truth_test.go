@@ -18,12 +18,7 @@ import (
 
 // disagreements are the captures that we and tshark read differently, and why.
 // One that agrees after all fails the test: it must leave the list.
-var disagreements = map[string]string{
-	"ndpi__dnscrypt-v1-and-resolver-pings.pcap":                      "later fragments are not joined",
-	"sv__defrag_bug-6887-defrag-ipv6-tcp_frag-ip-tcp.pcap":           "later fragments are not joined",
-	"sv__defrag_bug-6887-defrag-ppp-ipv6-tcp_frag-ppp-ipv6-tcp.pcap": "later fragments are not joined",
-	"sv__security-8510_defrag-af-confusion-spray-h8.pcap":            "later fragments are not joined",
-}
+var disagreements = map[string]string{}
 
 // capturesFolder returns the folder of real captures and what tshark says of them,
 // which is too large to be part of the repository.
