@@ -92,11 +92,11 @@ func registeredOn(answers *pairs[answer]) {
 		var assigned TransportSet
 		for _, t := range Transports {
 			if answers[t][port].status == Assigned {
-				assigned |= setOf(t)
+				assigned |= SetOf(t)
 			}
 		}
 		for _, t := range Transports {
-			answers[t][port].on = assigned &^ setOf(t)
+			answers[t][port].on = assigned &^ SetOf(t)
 		}
 	}
 }

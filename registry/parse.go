@@ -21,8 +21,7 @@ const MaxSource = 64 << 20
 
 // ErrFormat is wrapped by the error for a source that is neither IANA's CSV nor
 // its XML.
-var ErrFormat = errors.New("not IANA's service name and port number registry as CSV or XML " +
-	"(its HTML and plain text pages have lost fields and cannot be read)")
+var ErrFormat = errors.New("not IANA's port number registry as CSV or XML (its HTML and plain text lose fields)")
 
 // A RowError is what is wrong with a source, and where.
 type RowError struct {
@@ -185,7 +184,7 @@ func newRow(fields []string) (r Row, err error) {
 		if err != nil {
 			return Row{}, err
 		}
-		r.Transports = setOf(t)
+		r.Transports = SetOf(t)
 	}
 	if r.Service == "" && r.Ports.Empty() {
 		return Row{}, errors.New("neither a service name nor a port")

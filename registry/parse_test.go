@@ -47,7 +47,7 @@ func TestParseCSV(t *testing.T) {
 		`A  "b" `+"\n c", "Remote", 1))
 	want := []Row{
 		{Service: "rdp", Transports: AllTransports, Description: "Remote"},
-		{Service: "cl/1", Ports: PortRange(172, 173), Transports: setOf(UDP), Description: `Said "x", and more`,
+		{Service: "cl/1", Ports: PortRange(172, 173), Transports: SetOf(UDP), Description: `Said "x", and more`,
 			Assignee: "[A_B]", Contact: "[C]", Registered: "1992", Modified: "2001-02", Reference: "[RFC1]",
 			ServiceCode: "7", Unauthorized: "yes", Notes: "x, y"},
 	}
@@ -85,7 +85,7 @@ func TestParseXML(t *testing.T) {
   </record>
   <record><name/><note/><description>Unassigned</description><number>7</number><xref type="person" data="P"/></record>`))
 	want := []Row{
-		{Service: "cl/1", Ports: PortRange(172, 173), Transports: setOf(UDP), Description: "Two lines",
+		{Service: "cl/1", Ports: PortRange(172, 173), Transports: SetOf(UDP), Description: "Two lines",
 			Assignee: "[A_B][A_C]", Contact: "[C][D]", Registered: "2001-02", Modified: "2026-01-01",
 			Reference:   "[RFC6335][RFC8765, Section 6.1][draft-x-05, Section 4][http://x.example/][TR-1][n/a][1]",
 			ServiceCode: "7", Unauthorized: "yes", Notes: "Was [X_Y]'s See [RFC9900] a <b> c"},

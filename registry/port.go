@@ -46,10 +46,11 @@ type TransportSet uint8
 // AllTransports is what a row without a transport covers.
 const AllTransports TransportSet = 1<<len(Transports) - 1
 
-func setOf(t Transport) TransportSet { return 1 << t }
+// SetOf returns the set of one transport.
+func SetOf(t Transport) TransportSet { return 1 << t }
 
 // Has reports whether t is in the set.
-func (s TransportSet) Has(t Transport) bool { return s&setOf(t) != 0 }
+func (s TransportSet) Has(t Transport) bool { return s&SetOf(t) != 0 }
 
 // List returns the transports in order, nil for the empty set. The slice is
 // shared and must not be changed.
