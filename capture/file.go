@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // File reads the packets of a savefile: pcap or pcapng, as it is or
@@ -18,6 +20,8 @@ type File struct {
 	name        string
 	compression string
 	close       func() error
+	deadline    func(time.Time) error // of reads; nil: they cannot be interrupted
+	interrupted atomic.Bool
 	raw         *counter // octets as they are in the file
 	size        int64
 	in          *stream
@@ -59,10 +63,11 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // OpenFile opens a savefile and reads its header; "-" is standard input. The
 // error is a [*FormatError], unless the file could not be opened at all.
 func OpenFile(name string) (*File, error) {
+	open := os.Open
 	if name == "-" {
-		return newFile(os.Stdin, "standard input", nil, sizeOf(os.Stdin))
+		name, open = "standard input", standardInput
 	}
-	file, err := os.Open(name)
+	file, err := open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +76,25 @@ func OpenFile(name string) (*File, error) {
 		file.Close()
 		return nil, err
 	}
+	f.deadline = file.SetReadDeadline
 	return f, nil
+}
+
+// standardInput returns a copy of standard input that can be closed and, where
+// it is a pipe, interrupted: Go can do that only to what does not block. Whoever
+// has the same end of the pipe open sees it not block either.
+func standardInput(name string) (*os.File, error) {
+	fd, err := syscall.Dup(int(os.Stdin.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	if info, err := os.Stdin.Stat(); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		if err := syscall.SetNonblock(fd, true); err != nil {
+			syscall.Close(fd)
+			return nil, fmt.Errorf("open %s: %w", name, err)
+		}
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // sizeOf is the size of a regular file, and -1 of anything else.
@@ -169,7 +192,9 @@ func (f *File) Next(frame *Frame) error {
 
 // fail ends the reading with an error.
 func (f *File) fail(err error) error {
-	if err != io.EOF {
+	if f.interrupted.Load() {
+		err = ErrClosed
+	} else if err != io.EOF {
 		err = &FormatError{
 			File:        f.name,
 			Compression: f.compression,
@@ -199,6 +224,16 @@ func (f *File) Stats() Stats {
 // were read, and how many it has, which is -1 where that is not known. It may
 // be called while Next runs.
 func (f *File) Progress() (read, size int64) { return f.raw.read.Load(), f.size }
+
+// Interrupt makes Next return ErrClosed as soon as it would have to wait for a
+// pipe, and lets it read on to the end of what is no pipe. It may be called
+// while Next runs.
+func (f *File) Interrupt() {
+	f.interrupted.Store(true)
+	if f.deadline != nil {
+		f.deadline(time.Now()) // fails for what cannot wait anyway
+	}
+}
 
 // Close closes the file; standard input stays open.
 func (f *File) Close() error {
