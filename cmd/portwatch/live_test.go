@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLiveReplay plays a capture of ours onto a pair of virtual devices in a
+// network namespace of its own, and wants of the device what the file gives.
+func TestLiveReplay(t *testing.T) {
+	space := newNamespace(t)
+	capture := filepath.Join("..", "..", "testdata", "office.pcap")
+	out, stats := filepath.Join(t.TempDir(), "live.jsonl"), filepath.Join(t.TempDir(), "stats.json")
+	stop := space.portwatch(t, "-i", "pw1", "-o", "none", "--to", "file:"+out, "--stats", stats, "ip or ip6")
+	space.run(t, "tcpreplay", "--intf1=pw0", "--topspeed", capture)
+	stderr := stop()
+	want, _, status := runCommand(t, "-q", "-o", "ecs", "-r", capture, "ip or ip6")
+	if status != exitDone {
+		t.Fatalf("exit status %d", status)
+	}
+	got, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, w := flowLines(t, got), flowLines(t, want); !slices.Equal(g, w) {
+		t.Errorf("live\n%s\nfrom the file\n%s", strings.Join(g, "\n"), strings.Join(w, "\n"))
+	}
+	if !bytes.Contains(stderr, []byte("packets")) {
+		t.Errorf("no summary after the signal: %s", stderr)
+	}
+	readCounters(t, stats)
+}
+
+// flowLines are what a replay must keep of each Flow, sorted: everything but
+// times and what is made of them.
+func flowLines(t *testing.T, records []byte) (all []string) {
+	t.Helper()
+	for line := range bytes.Lines(records) {
+		type side struct {
+			IP             string
+			Port           uint16
+			Packets, Bytes uint64
+		}
+		var r struct {
+			Source, Destination side
+			Network             struct{ Transport string }
+			Tags                []string
+			Portwatch           struct {
+				Flow struct{ State, History string }
+			}
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		all = append(all, fmt.Sprint(r))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// A namespace is a network of its own, with the pair of devices pw0 and pw1.
+type namespace string
+
+func newNamespace(t *testing.T) namespace {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: a network namespace needs root; run the tests with sudo")
+	}
+	for _, program := range []string{"ip", "tcpreplay"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("this test needs %s (Debian: iproute2, tcpreplay): %v", program, err)
+		}
+	}
+	space := namespace(fmt.Sprintf("portwatch-test-%d", os.Getpid()))
+	if out, err := exec.Command("ip", "netns", "add", string(space)).CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: no network namespace can be made here: %v: %s", err, out)
+	}
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", string(space)).Run() })
+	// The kernel shall send nothing of its own through the pair.
+	space.run(t, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+	space.run(t, "ip", "link", "add", "pw0", "type", "veth", "peer", "name", "pw1")
+	space.run(t, "ip", "link", "set", "pw0", "up")
+	space.run(t, "ip", "link", "set", "pw1", "up")
+	return space
+}
+
+func (space namespace) command(args ...string) *exec.Cmd {
+	return exec.Command("ip", append([]string{"netns", "exec", string(space)}, args...)...)
+}
+
+func (space namespace) run(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := space.command(args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+// portwatch starts the program, waits until it captures, and returns how to end
+// it as Ctrl-C does: in good order, and at once.
+func (space namespace) portwatch(t *testing.T, args ...string) (stop func() []byte) {
+	t.Helper()
+	c := space.command(append([]string{os.Args[0]}, args...)...)
+	c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill() })
+	// A packet socket in the namespace's list tells that the device is open.
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		list, err := space.command("cat", "/proc/net/packet").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(list, []byte("\n")) > 1 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("portwatch opened no device: %s", &stderr)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return func() []byte {
+		time.Sleep(500 * time.Millisecond) // for what is still on its way
+		begin := time.Now()
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("portwatch ended with %v: %s", err, &stderr)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("Ctrl-C took %v", took)
+		}
+		return stderr.Bytes()
+	}
+}

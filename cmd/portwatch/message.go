@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+
+	"github.com/portwatch/portwatch/capture"
+)
+
+// report writes an error the way every message of portwatch looks: the program,
+// the operation, the object, the cause; and on a second line what to try.
+func report(w io.Writer, err error) {
+	fmt.Fprintf(w, "portwatch: %v\n", err)
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(w, "  try: %s\n", hint)
+	}
+}
+
+// hintFor says what a person can do about an error.
+func hintFor(err error) string {
+	var usage usageError
+	var filter *capture.FilterError
+	var format *capture.FormatError
+	switch {
+	case errors.As(err, &usage):
+		return usage.hint
+	case errors.As(err, &filter):
+		return "the expression in quotes as one argument, for instance 'tcp port 80'; pcap-filter(7) has the language"
+	case errors.Is(err, capture.ErrNoDevice):
+		return "portwatch -D lists the devices"
+	case errors.Is(err, capture.ErrNotPermitted):
+		return "sudo portwatch ..., or once: sudo setcap cap_net_raw,cap_net_admin=eip $(command -v portwatch)"
+	case errors.Is(err, capture.ErrNotCapture):
+		return "portwatch reads pcap and pcapng, plain or compressed by gzip, zstd or lz4"
+	case errors.Is(err, syscall.EISDIR):
+		return "-r with the name of a savefile in that folder; several -r are read as one observation"
+	case errors.Is(err, capture.ErrTruncated) && errors.As(err, &format) && format.Packet == 0:
+		return "whether the capturing program wrote anything, and whether the file was copied whole"
+	case errors.Is(err, capture.ErrTruncated):
+		return "to copy or capture the file again; every whole packet before the cut was read"
+	case errors.Is(err, syscall.ENOSPC):
+		return "to make room on that disk, or to write elsewhere"
+	case errors.Is(err, fs.ErrNotExist):
+		return "the name again, with its folder; a relative one counts from the current folder"
+	case errors.Is(err, fs.ErrPermission):
+		return "ls -l on the name, and whether this user may read and write there"
+	}
+	return ""
+}
+
+// statusOf is the exit status for an error: wrong usage goes before failure.
+func statusOf(err error) int {
+	var usage usageError
+	var filter *capture.FilterError
+	if errors.As(err, &usage) || errors.As(err, &filter) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// usageError is a command line that cannot be meant; it ends with status 2.
+type usageError struct{ message, hint string }
+
+func (e usageError) Error() string { return e.message }
+
+// failure is an error with a hint of its own; it ends with status 1.
+type failure struct {
+	error
+	hint string
+}
+
+func (f failure) Unwrap() error { return f.error }
+
+// flatten returns the errors that were joined into one, each by itself.
+func flatten(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if err == nil {
+			return nil
+		}
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
+}
+
+// cause takes operation and path off a file error, where the message has named
+// them before.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func isClosedPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

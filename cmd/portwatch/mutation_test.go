@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// mutations is how many broken captures TestMutations makes.
+const mutations = 2000
+
+// TestMutations cuts captures anywhere and changes octets of theirs: whatever a
+// file says, the program ends soon, in good order, with counters that hold the
+// law. The captures are those of the folder, where it is there, and our own.
+func TestMutations(t *testing.T) {
+	names := ownCaptures(t)
+	if dir, ok := captureFolder(); ok {
+		for _, folder := range []string{"real", "malformed"} {
+			more, err := filepath.Glob(filepath.Join(dir, folder, "*.*cap*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, more...)
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	broken := filepath.Join(t.TempDir(), "broken")
+	for i := range mutations {
+		name := names[random.IntN(len(names))]
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		what := mutate(data, random)
+		if err := os.WriteFile(broken, what.data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		holdLaw(t, broken)
+		// A second is a thousand times what such a file takes: a hang, not a slow machine.
+		if took := time.Since(begin); took > time.Second && len(what.data) < 1<<20 {
+			t.Errorf("took %v", took)
+		}
+		if t.Failed() {
+			t.Fatalf("mutation %d of %s: %s", i, filepath.Base(name), what.done)
+		}
+	}
+}
+
+type mutation struct {
+	data []byte
+	done string
+}
+
+// mutate breaks a file in one of the ways in which files break.
+func mutate(data []byte, random *rand.Rand) mutation {
+	switch at := random.IntN(len(data) + 1); random.IntN(3) {
+	case 0:
+		data = data[:at]
+		return mutation{data, fmt.Sprintf("cut at %d", at)}
+	case 1: // a few octets anywhere: lengths, magic numbers, addresses
+		n := 1 + random.IntN(20)
+		for range n {
+			if len(data) > 0 {
+				data[random.IntN(len(data))] = byte(random.Uint32())
+			}
+		}
+		return mutation{data, fmt.Sprintf("%d octets changed", n)}
+	default: // a run of octets, most often all ones or all zeros
+		fill := []byte{0, 0xff, byte(random.Uint32())}[random.IntN(3)]
+		end := min(len(data), at+1+random.IntN(16))
+		for i := at; i < end; i++ {
+			data[i] = fill
+		}
+		return mutation{data, fmt.Sprintf("octets %d to %d are %#x", at, end, fill)}
+	}
+}
+
+// ownCaptures are the repository's.
+func ownCaptures(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("..", "..", "testdata", "*.pcap*"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no captures of our own: %v", err)
+	}
+	return names
+}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/portwatch/portwatch/flow"
+)
+
+// options are the command line of a metering run, as typed.
+type options struct {
+	devices    []string
+	files      []string
+	filter     string // the BPF expression, wherever it came from
+	filterFile string
+	count      uint64
+	snaplen    int
+	notPromisc bool
+	lineBuffer bool
+	save       string
+
+	output   string // -o; empty until resolved
+	to       []string
+	targets  []target // to, parsed
+	quiet    bool
+	verbose  bool
+	flagged  bool
+	utc      bool
+	stats    string
+	exitCode bool
+	observer string
+	registry string
+	offline  bool
+	idle     time.Duration
+	active   time.Duration
+	maxFlows int
+	noVLAN   bool
+	list     bool
+	version  bool
+	help     bool
+	numeric  bool // for habit: addresses are never resolved
+}
+
+// flags binds the options to their names. Short names are tcpdump's, where
+// tcpdump has the option.
+func (o *options) flags() *pflag.FlagSet {
+	f := pflag.NewFlagSet("portwatch", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {} // the caller decides which text goes where
+	f.StringArrayVarP(&o.devices, "interface", "i", nil, "capture live from `IF`: a name, a number of -D, or any")
+	f.StringArrayVarP(&o.files, "read", "r", nil, "read the savefile `FILE`, - for standard input")
+	f.StringVarP(&o.filterFile, "filter-file", "F", "", "take the BPF expression from `FILE`")
+	f.Uint64VarP(&o.count, "count", "c", 0, "stop after `N` packets")
+	f.IntVarP(&o.snaplen, "snapshot-length", "s", defaultSnaplen, "capture at most `N` octets of a packet")
+	f.BoolVarP(&o.notPromisc, "no-promiscuous-mode", "p", false, "leave the interface out of promiscuous mode")
+	f.BoolVarP(&o.lineBuffer, "line-buffered", "l", false, "write every record at once")
+	f.StringVarP(&o.save, "write", "w", "", "also save the packets to `FILE`")
+	f.BoolVarP(&o.list, "list-interfaces", "D", false, "list the devices")
+	f.BoolVarP(&o.numeric, "numeric", "n", false, "accepted for habit: addresses are never resolved")
+	f.StringVarP(&o.output, "output", "o", "", "`FORMAT` of standard output")
+	f.StringArrayVar(&o.to, "to", nil, "write records to `URL` as well")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no summary")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "tell more of what happens")
+	f.BoolVar(&o.flagged, "flagged", false, "only Flows with a finding")
+	f.BoolVar(&o.utc, "utc", false, "times of the text output in UTC")
+	f.StringVar(&o.stats, "stats", "", "write the closing counters to `FILE` as JSON")
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when any finding was made")
+	f.StringVar(&o.observer, "observer", "", "`NAME` of this sensor in records and Flow ids")
+	f.StringVar(&o.registry, "registry", "", "take the registry from `FILE`, IANA's CSV or XML")
+	f.BoolVar(&o.offline, "offline", false, "leave the cache of `registry update` alone")
+	f.DurationVar(&o.idle, "idle-timeout", flow.DefaultIdleTimeout, "end a Flow without packets for `TIME`")
+	f.DurationVar(&o.active, "active-timeout", flow.DefaultActiveTimeout, "report a long Flow every `TIME`")
+	f.IntVar(&o.maxFlows, "max-flows", flow.DefaultMaxFlows, "meter at most `N` Flows at a time")
+	f.BoolVar(&o.noVLAN, "ignore-vlan", false, "leave the VLAN out of the Flow Key")
+	f.BoolVar(&o.version, "version", false, "print the version")
+	f.BoolVarP(&o.help, "help", "h", false, "print this help")
+	return f
+}
+
+const defaultSnaplen = 262144 // tcpdump's own
+
+// parseOptions reads the command line of a metering run. Every error is a
+// usageError.
+func parseOptions(args []string) (*options, error) {
+	o := new(options)
+	f := o.flags()
+	if err := f.Parse(args); err != nil {
+		return nil, usageError{err.Error(), "portwatch --help lists the options"}
+	}
+	if o.help || o.version || o.list {
+		return o, nil
+	}
+	o.filter = strings.Join(f.Args(), " ")
+	return o, o.check(f)
+}
+
+// check finds what contradicts itself, before anything is opened.
+func (o *options) check(f *pflag.FlagSet) error {
+	switch {
+	case len(o.devices) == 0 && len(o.files) == 0:
+		return errNoInput
+	case len(o.devices) > 0 && len(o.files) > 0:
+		return usageError{"-i and -r exclude each other", "read live traffic or savefiles, not both at once"}
+	case o.filterFile != "" && o.filter != "":
+		return usageError{"-F and a BPF expression exclude each other", "put the whole expression in one of them"}
+	case o.quiet && o.verbose:
+		return usageError{"-q and -v exclude each other", ""}
+	case o.snaplen < 0 || o.snaplen > defaultSnaplen:
+		return usageError{fmt.Sprintf("-s %d: the snapshot length is 0 to %d octets", o.snaplen, defaultSnaplen), "0 means all of it"}
+	case o.idle <= 0 || o.active <= 0:
+		return usageError{"--idle-timeout and --active-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
+	case o.maxFlows < 1:
+		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), ""}
+	case f.Changed("count") && o.count == 0:
+		return usageError{"-c 0: the count must be above 0", ""}
+	}
+	if n := countOf(o.files, "-"); n > 1 {
+		return usageError{"-r -: standard input can be read only once", ""}
+	} else if n == 1 && screenOf(os.Stdin).is {
+		return usageError{"-r -: standard input is a terminal", "zcat capture.pcap.gz | portwatch -r -"}
+	}
+	if o.snaplen == 0 {
+		o.snaplen = defaultSnaplen
+	}
+	if o.output != "" && o.output != "none" && !slices.Contains(formats, o.output) {
+		return usageError{fmt.Sprintf("-o %s: unknown format", o.output), "formats: " + strings.Join(formats, ", ") + ", none"}
+	}
+	for _, to := range o.to {
+		t, err := parseTarget(to)
+		if err != nil {
+			return err
+		}
+		o.targets = append(o.targets, t)
+	}
+	if o.save == "-" && (o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == "") {
+		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
+	}
+	return nil
+}
+
+func countOf(list []string, s string) (n int) {
+	for _, x := range list {
+		if x == s {
+			n++
+		}
+	}
+	return n
+}
+
+// readFilter takes the BPF expression out of the file of -F. A line of it that
+// begins with # is a comment, as tcpdump has it in newer releases.
+func (o *options) readFilter() error {
+	if o.filterFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(o.filterFile)
+	if err != nil {
+		return fmt.Errorf("read filter %s: %w", o.filterFile, cause(err))
+	}
+	o.filter = strings.TrimSpace(string(text))
+	return nil
+}
+
+var errNoInput = errors.New("neither -i nor -r")
+
+func printUsage(w io.Writer) { io.WriteString(w, usage) }
+
+const usage = `portwatch meters packets into flows and says what IANA registered for their ports.
+
+Usage:
+  portwatch [options] -i IF [-i IF ...] [BPF expression]
+  portwatch [options] -r FILE [-r FILE ...] [BPF expression]
+  portwatch lookup PORT[/TRANSPORT] | NAME ...
+  portwatch registry info | search TEXT | export | diff OLD [NEW] | update | verify FILE
+  portwatch completion bash | zsh | fish
+
+Input:
+  -i, --interface IF            live from a device: a name, a number of -D, or any
+  -r, --read FILE               a savefile: pcap or pcapng, plain or gzip'd, zstd'd, lz4'd;
+                                - is standard input; several are merged by time
+  -F, --filter-file FILE        the BPF expression from a file
+  -c, --count N                 stop after N packets that passed the filter
+  -s, --snapshot-length N       octets of a packet to capture (262144)
+  -p, --no-promiscuous-mode     see only this host's packets
+  -w, --write FILE              also save the packets that passed the filter
+  -D, --list-interfaces         list the devices, with addresses and state
+
+Output:
+  -o, --output FORMAT           of standard output: text, ecs (JSON lines), none;
+                                text on a terminal, else ecs
+      --to URL                  also write records to file:PATH or - ; ecs, or
+                                file:PATH?format=text; without -o instead of standard output
+      --flagged                 only flows with a finding
+      --utc                     times of the text output in UTC
+  -l, --line-buffered           write every record at once
+  -q, --quiet                   no progress and no summary
+  -v, --verbose                 more of what happens
+      --stats FILE              the closing counters as one JSON object; - is standard error
+      --exit-code               exit with 3 when any finding was made
+      --observer NAME           the name of this sensor, in records and in flow ids
+
+Flows:
+      --idle-timeout TIME       a flow without packets for so long has ended (5m)
+      --active-timeout TIME     a long flow is reported every TIME (30m)
+      --max-flows N             flows in memory at a time (1000000)
+      --ignore-vlan             for mirrors that tag each direction differently
+
+Registry:
+      --registry FILE           IANA's CSV or XML instead of the built-in snapshot
+      --offline                 never look into the cache of 'registry update'
+
+Other:
+  -n, --numeric                 accepted for habit: addresses are never resolved
+      --version                 print the version and the date of the registry
+  -h, --help                    print this help
+
+Examples:
+  portwatch -i eth0                          flows of a device, on the screen
+  portwatch -nr office.pcap 'tcp port 80'    a savefile, filtered as tcpdump does
+  portwatch -r office.pcap --flagged         only what stands out
+  zcat big.pcap.gz | portwatch -r - -o ecs --stats - > flows.jsonl
+  portwatch lookup 42000                     what IANA says of a port
+  portwatch registry search modbus           the registry's rows with that text
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 findings (with --exit-code).
+A registered port proves neither the service nor good intent: IANA says so itself.
+`

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// A format turns a record into bytes, a whole number of lines. The sequence
+// counts the records of the run.
+type format interface {
+	Append(dst []byte, r *annotate.Record, sequence uint64) []byte
+}
+
+// formats are the names that -o and format= take, beside none.
+var formats = []string{"text", "ecs"}
+
+// newFormat makes the format of a name out of formats, for a place that is a
+// terminal or not.
+func (o *options) newFormat(name string, reg *registry.Registry, s screen) format {
+	if name == "text" {
+		location := time.Local
+		if o.utc {
+			location = time.UTC
+		}
+		return export.NewText(export.TextOptions{Width: s.width, Color: s.color, Location: location})
+	}
+	e := export.ECSOptions{Version: version(), ObserverName: o.observer}
+	if len(o.devices) > 0 {
+		e.Now = time.Now
+	}
+	if len(o.devices) == 1 {
+		e.Interface = o.devices[0]
+	}
+	return export.NewECS(reg, e)
+}
+
+// A rendering is a format and the places that get its bytes: a record is
+// rendered once, however many places want it.
+type rendering struct {
+	name   string
+	format format
+	buf    []byte
+	places []*place
+}
+
+// A place is where records go.
+type place struct {
+	name string // as messages call it
+	w    io.WriteCloser
+}
+
+// render appends a record to the bytes that wait for flush.
+func (d *rendering) render(r *annotate.Record, sequence uint64) {
+	d.buf = d.format.Append(d.buf, r, sequence)
+}
+
+// flush hands the waiting bytes to every place. A place that fails is closed
+// and left out from then on; the others go on. The errors come back joined.
+func (d *rendering) flush() error {
+	if len(d.buf) == 0 {
+		return nil
+	}
+	var failed error
+	alive := d.places[:0]
+	for _, p := range d.places {
+		if _, err := p.w.Write(d.buf); err != nil {
+			failed = errors.Join(failed, p.fail(err))
+			p.w.Close()
+			continue
+		}
+		alive = append(alive, p)
+	}
+	d.places, d.buf = alive, d.buf[:0]
+	return failed
+}
+
+// close writes what waits and closes the places.
+func (d *rendering) close() error {
+	failed := d.flush()
+	for _, p := range d.places {
+		if err := p.w.Close(); err != nil {
+			failed = errors.Join(failed, p.fail(err))
+		}
+	}
+	return failed
+}
+
+func (p *place) fail(err error) error {
+	return fmt.Errorf("write records to %s: %w", p.name, cause(err))
+}
+
+// outputs opens what -o and --to ask for.
+func (o *options) outputs(stdout *os.File, reg *registry.Registry) ([]*rendering, error) {
+	var list []*rendering
+	add := func(name string, p *place, s screen) {
+		for _, d := range list {
+			if d.name == name {
+				d.places = append(d.places, p)
+				return
+			}
+		}
+		d := &rendering{name: name, format: o.newFormat(name, reg, s), places: []*place{p}}
+		if t, ok := d.format.(*export.Text); ok {
+			d.buf = t.Header(d.buf)
+		}
+		list = append(list, d)
+	}
+	terminal := screenOf(stdout)
+	name := o.output
+	switch {
+	case name == "" && len(o.targets) > 0:
+		name = "none"
+	case name == "" && terminal.is:
+		name = "text"
+	case name == "":
+		name = "ecs"
+	}
+	if name != "none" {
+		add(name, &place{"standard output", nopCloser{stdout}}, terminal)
+	}
+	for _, t := range o.targets {
+		p, s, err := t.open(stdout)
+		if err != nil {
+			return nil, err
+		}
+		add(t.format, p, s)
+	}
+	return list, nil
+}
+
+// refuseOverwriting finds outputs that are one of the savefiles to read: they
+// would be empty before the first packet was read.
+func (o *options) refuseOverwriting() error {
+	outputs := []string{o.save, o.stats}
+	for _, t := range o.targets {
+		outputs = append(outputs, t.path)
+	}
+	for _, in := range o.files {
+		input, err := os.Stat(in)
+		if err != nil {
+			continue // standard input, for one
+		}
+		for _, out := range outputs {
+			if output, err := os.Stat(out); err == nil && os.SameFile(input, output) && input.Mode().IsRegular() {
+				return usageError{out + ": to be read and to be written at the same time", "another name for the output"}
+			}
+		}
+	}
+	return nil
+}
+
+// A target is a parsed --to.
+type target struct {
+	path   string // "-" is standard output
+	format string
+}
+
+// parseTarget reads what --to takes: "-" or "file:PATH", either one with
+// "?format=NAME" behind it. A path may be relative and may contain anything but
+// a question mark.
+func parseTarget(to string) (target, error) {
+	bad := func(cause, hint string) (target, error) {
+		return target{}, usageError{fmt.Sprintf("--to %s: %s", to, cause), hint}
+	}
+	place, query, _ := strings.Cut(to, "?")
+	t := target{format: "ecs"}
+	scheme, rest, found := strings.Cut(place, ":")
+	switch {
+	case place == "-":
+		t.path = "-"
+	case found && scheme == "file" && rest != "":
+		t.path = strings.TrimPrefix(rest, "//")
+	default:
+		return bad("unknown destination", "--to file:flows.jsonl, or --to - for standard output")
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return bad("cannot read what follows the question mark", "--to 'file:flows.txt?format=text'")
+	}
+	for key := range values {
+		if key != "format" {
+			return bad(fmt.Sprintf("unknown setting %q", key), "--to 'file:flows.txt?format=text'")
+		}
+		t.format = values.Get(key)
+	}
+	if !slices.Contains(formats, t.format) {
+		return bad(fmt.Sprintf("unknown format %q", t.format), "formats: "+strings.Join(formats, ", "))
+	}
+	return t, nil
+}
+
+func (t target) open(stdout *os.File) (*place, screen, error) {
+	if t.path == "-" {
+		return &place{"standard output", nopCloser{stdout}}, screenOf(stdout), nil
+	}
+	f, err := os.Create(t.path)
+	if err != nil {
+		return nil, screen{}, fmt.Errorf("open %s for records: %w", t.path, cause(err))
+	}
+	return &place{t.path, f}, screenOf(f), nil
+}
+
+// nopCloser keeps standard output open for whoever else writes there.
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cheggaaa/pb/v3"
+
+	"github.com/portwatch/portwatch/capture"
+)
+
+// progress is the one line on a terminal that tells how far the reading of
+// savefiles has come. A nil *progress shows nothing.
+type progress struct {
+	bar  *pb.ProgressBar
+	next time.Time
+	tty  *os.File
+}
+
+const progressEvery = 200 * time.Millisecond
+
+const progressLine = `{{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . }}  {{string . "packets"}}  {{string . "flows"}}  {{rtime . "%s left" "" "?"}}`
+
+// newProgress returns the progress line for some savefiles, or nil where there
+// are none or the size of one is not known.
+func newProgress(tty *os.File, width int, files []*capture.File) *progress {
+	var size int64
+	for _, f := range files {
+		_, n := f.Progress()
+		if n < 0 {
+			return nil
+		}
+		size += n
+	}
+	if size == 0 {
+		return nil
+	}
+	bar := pb.New64(size).SetTemplateString(progressLine).SetWriter(tty).SetWidth(width)
+	// Static: it draws when told, so that it never draws into a record.
+	bar.Set(pb.Static, true).Set(pb.Bytes, true).Set(pb.Terminal, true).Start()
+	return &progress{bar: bar, tty: tty, next: time.Now().Add(progressEvery)}
+}
+
+// show draws the line if the last time is long enough ago.
+func (p *progress) show(position int64, packets, flows, findings uint64) {
+	if p == nil {
+		return
+	}
+	now := time.Now()
+	if now.Before(p.next) {
+		return
+	}
+	p.next = now.Add(progressEvery)
+	rate := float64(packets) / now.Sub(p.bar.StartTime()).Seconds()
+	p.bar.SetCurrent(position)
+	p.bar.Set("packets", fmt.Sprintf("%.0f packets/s", rate))
+	p.bar.Set("flows", fmt.Sprintf("%d flows, %d findings", flows, findings))
+	p.bar.Write()
+}
+
+// clear takes the line away before something else is written to the terminal.
+func (p *progress) clear() {
+	if p != nil {
+		p.tty.WriteString("\r\x1b[K")
+	}
+}

@@ -1,0 +1,502 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/portwatch/portwatch/registry"
+	"github.com/portwatch/portwatch/registry/cache"
+)
+
+// openRegistry returns the registry that answers: that of a file, else the newer
+// of the cached and the embedded one. A damaged cache is told on standard error.
+func openRegistry(file string, offline bool) (*registry.Registry, error) {
+	r, _, err := findRegistry(file, offline, os.Stderr)
+	return r, err
+}
+
+// findRegistry also says in words where the registry comes from. Warnings go to
+// stderr.
+func findRegistry(file string, offline bool, stderr io.Writer) (r *registry.Registry, from string, err error) {
+	if file != "" {
+		r, warnings, err := parseRegistry(file)
+		for _, w := range warnings {
+			warn(stderr, "registry %s: %s", file, w)
+		}
+		return r, "file " + file, err
+	}
+	embedded := registry.Embedded()
+	if offline {
+		return embedded, "built in", nil
+	}
+	c, err := cache.Default()
+	if err != nil {
+		return embedded, "built in", nil // no home, no cache
+	}
+	cached, err := c.Newer(embedded.Date())
+	if err != nil {
+		warn(stderr, "cached registry %s: %v; the built-in one of %s answers", c.Path(), cause(err), embedded.Date())
+	}
+	if cached == nil {
+		return embedded, "built in", nil
+	}
+	return cached, "cache " + c.Path(), nil
+}
+
+func parseRegistry(file string) (*registry.Registry, []registry.Warning, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, nil, failure{fmt.Errorf("open registry %s: %w", file, cause(err)), registryHint}
+	}
+	defer f.Close()
+	r, warnings, err := registry.Parse(f, file)
+	if err != nil {
+		return nil, nil, failure{fmt.Errorf("read registry %w", err), registryHint}
+	}
+	return r, warnings, nil
+}
+
+const registryHint = "IANA's CSV or XML, for instance from " + cache.Source
+
+func warn(stderr io.Writer, format string, args ...any) {
+	fmt.Fprintf(stderr, "portwatch: warning: "+format+"\n", args...)
+}
+
+const registryUsage = `Usage:
+  portwatch registry info [--json]              which registry answers, and what it holds
+  portwatch registry search TEXT [-o csv]       the rows with TEXT in any of the twelve fields
+  portwatch registry export [-o tsv|csv|json]   the answer for each (transport, port)
+  portwatch registry diff OLD [NEW]             what changed, NEW being the one in use
+  portwatch registry update [--from URL|FILE]   fetch IANA's newest into your cache
+  portwatch registry verify FILE                read IANA's CSV or XML and say what is wrong
+
+Options of each:
+      --registry FILE   IANA's CSV or XML instead of the registry in use
+      --offline         never look into the cache of 'registry update'
+  -h, --help            print this help
+
+Options of update:
+      --force           even if it is older or much smaller than the one in use
+
+The registry in use is the built-in snapshot, or the cached one if that is newer.
+
+Examples:
+  portwatch registry search 430
+  portwatch registry search -o csv widespread use > rows.csv
+  portwatch registry export -o tsv | awk '$3 == "system" && $8'
+  portwatch registry diff last-year.csv
+  portwatch registry update && portwatch registry info
+`
+
+// registryCommand runs "portwatch registry" with the arguments after these words,
+// and returns the exit status.
+func registryCommand(args []string, stdout, stderr io.Writer) int {
+	q := newQuery(registryUsage, stdout, stderr)
+	commands := map[string]func() func([]string) error{
+		"info":   q.info,
+		"search": q.search,
+		"export": q.export,
+		"diff":   q.diff,
+		"update": q.update,
+		"verify": q.verify,
+	}
+	if len(args) == 0 {
+		return q.fail(usageError{"registry wants a command: " + registryCommands, "portwatch registry --help"})
+	}
+	if command, known := commands[args[0]]; known {
+		return q.run(args[1:], command())
+	}
+	return q.run(args, func([]string) error {
+		return usageError{fmt.Sprintf("registry %s: no such command", args[0]), registryCommands}
+	})
+}
+
+const registryCommands = "info, search, export, diff, update, verify"
+
+// noArguments is the check of commands that take options only.
+func noArguments(command string, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Sprintf("registry %s takes no argument, and got %q", command, args[0]), "portwatch registry --help"}
+	}
+	return nil
+}
+
+// infoJSON is what "registry info --json" prints.
+type infoJSON struct {
+	Date            string               `json:"date"`
+	Source          string               `json:"source"`
+	SHA256          string               `json:"sha256"`
+	Rows            int                  `json:"rows"`
+	RowsWithoutPort int                  `json:"rows_without_port"`
+	Services        int                  `json:"services"`
+	Transports      map[string]countJSON `json:"transports"`
+}
+
+// countJSON counts the pairs of one transport.
+type countJSON struct {
+	Assigned     int `json:"assigned"`
+	Reserved     int `json:"reserved"`
+	Unassigned   int `json:"unassigned"`
+	Deregistered int `json:"deregistered"`
+	Dynamic      int `json:"dynamic"`
+	Unauthorized int `json:"unauthorized"`
+}
+
+func (q *query) info() func([]string) error {
+	asJSON := q.flags.Bool("json", false, "")
+	return func(args []string) error {
+		if err := noArguments("info", args); err != nil {
+			return err
+		}
+		r, from, err := q.open()
+		if err != nil {
+			return err
+		}
+		j := infoOf(r, from)
+		if *asJSON {
+			return q.printJSON(j)
+		}
+		q.printInfo(&j)
+		return nil
+	}
+}
+
+func infoOf(r *registry.Registry, from string) infoJSON {
+	j := infoJSON{
+		Date: r.Date(), Source: from, SHA256: r.SHA256(), Rows: r.Len(),
+		Transports: make(map[string]countJSON),
+	}
+	names := make(map[string]bool)
+	for row := range r.Rows() {
+		if row.Ports.Empty() {
+			j.RowsWithoutPort++
+		}
+		if row.Service != "" {
+			names[row.Service] = true
+		}
+	}
+	j.Services = len(names)
+	for _, t := range registry.Transports {
+		j.Transports[t.String()] = countPairs(r, t)
+	}
+	return j
+}
+
+func countPairs(r *registry.Registry, t registry.Transport) (c countJSON) {
+	for port := range 1 << 16 {
+		e := r.Lookup(t, uint16(port))
+		switch e.Status {
+		case registry.Assigned:
+			c.Assigned++
+		case registry.Reserved:
+			c.Reserved++
+		case registry.Unassigned:
+			c.Unassigned++
+		case registry.Deregistered:
+			c.Deregistered++
+		case registry.DynamicStatus:
+			c.Dynamic++
+		}
+		if _, reported := e.UnauthorizedUse(); reported {
+			c.Unauthorized++
+		}
+	}
+	return c
+}
+
+func (q *query) printInfo(j *infoJSON) {
+	q.printf("IANA's Service Name and Transport Protocol Port Number Registry\n")
+	q.printFact("date", j.Date)
+	q.printFact("source", j.Source)
+	q.printFact("sha256", j.SHA256+" (of IANA's file)")
+	q.printFact("rows", fmt.Sprintf("%d, of them %d without a port", j.Rows, j.RowsWithoutPort))
+	q.printFact("service names", fmt.Sprint(j.Services))
+	q.printf("\n")
+	table := [][]string{{"TRANSPORT", "ASSIGNED", "RESERVED", "UNASSIGNED", "DEREGISTERED", "DYNAMIC", "UNAUTHORIZED USE REPORTED"}}
+	for _, t := range registry.Transports {
+		c := j.Transports[t.String()]
+		row := []string{t.String()}
+		for _, n := range []int{c.Assigned, c.Reserved, c.Unassigned, c.Deregistered, c.Dynamic, c.Unauthorized} {
+			row = append(row, fmt.Sprint(n))
+		}
+		table = append(table, row)
+	}
+	q.printTable(table)
+}
+
+func (q *query) search() func([]string) error {
+	output := q.flags.StringP("output", "o", "text", "")
+	return func(args []string) error {
+		text := strings.Join(strings.Fields(strings.Join(args, " ")), " ")
+		if text == "" {
+			return usageError{"registry search wants a text", "portwatch registry search 430"}
+		}
+		if *output != "text" && *output != "csv" {
+			return usageError{fmt.Sprintf("registry search -o %s: unknown format", *output), "formats: text, csv"}
+		}
+		r, _, err := q.open()
+		if err != nil {
+			return err
+		}
+		var rows []registry.Row
+		for row := range r.Rows() {
+			if row.Contains(text) {
+				rows = append(rows, row)
+			}
+		}
+		if *output == "csv" {
+			return q.printCSV(rows)
+		}
+		if len(rows) == 0 {
+			return failure{fmt.Errorf("registry search %s: no row has this text", text), "a shorter text; case does not matter"}
+		}
+		q.printRows(rows, text)
+		return nil
+	}
+}
+
+// printCSV prints rows as IANA's CSV has them, with its head.
+func (q *query) printCSV(rows []registry.Row) error {
+	w := csv.NewWriter(q.stdout)
+	w.Write(registry.Columns[:])
+	for i := range rows {
+		fields := rows[i].Fields()
+		w.Write(fields[:])
+	}
+	w.Flush()
+	return nil // a failed write shows at the end
+}
+
+// shownColumns are those of the registry's columns that a listing has.
+const shownColumns = 4
+
+// printRows lists rows in columns. Below a row stand the fields in which the text
+// is, where the columns do not show it.
+func (q *query) printRows(rows []registry.Row, text string) {
+	table := [][]string{{"SERVICE", "PORT", "TRANSPORT", "DESCRIPTION"}}
+	for i := range rows {
+		fields := rows[i].Fields()
+		table = append(table, fields[:shownColumns])
+	}
+	widths := columnWidths(table)
+	for i, cells := range table {
+		q.printCells(widths, cells)
+		if i == 0 {
+			continue
+		}
+		fields := rows[i-1].Fields()
+		if slices.ContainsFunc(cells, func(s string) bool { return indexFold(s, text) >= 0 }) {
+			continue
+		}
+		for column, s := range fields[shownColumns:] {
+			if at := indexFold(s, text); at >= 0 {
+				label := strings.ToLower(registry.Columns[shownColumns+column])
+				q.printf("%s\n", q.clip("    "+label+": "+printable(q.excerpt(s, at))))
+			}
+		}
+	}
+}
+
+// indexFold is strings.Index whatever the case.
+func indexFold(s, text string) int { return strings.Index(strings.ToLower(s), strings.ToLower(text)) }
+
+// excerpt cuts the front off a long text, so that what stands at an index can be
+// seen on a terminal.
+func (q *query) excerpt(s string, at int) string {
+	const lead = 10
+	if q.width == 0 || at < q.width/2 || at > len(s) {
+		return s
+	}
+	return "…" + strings.ToValidUTF8(s[at-lead:], "")
+}
+
+func (q *query) diff() func([]string) error {
+	return func(args []string) error {
+		if len(args) != 1 && len(args) != 2 {
+			return usageError{"registry diff wants one or two files", "portwatch registry diff OLD.csv NEW.xml"}
+		}
+		if len(args) == 2 {
+			if q.registry != "" {
+				return usageError{"registry diff: NEW and --registry exclude each other", ""}
+			}
+			q.registry = args[1]
+		}
+		old, _, err := findRegistry(args[0], q.offline, q.stderr)
+		if err != nil {
+			return err
+		}
+		new, from, err := q.open()
+		if err != nil {
+			return err
+		}
+		d := registry.Compare(old, new)
+		q.printf("old: %s, file %s\nnew: %s, %s\n", old.Date(), args[0], new.Date(), from)
+		q.printf("%d pairs answer differently; %d rows added, %d removed, %d changed\n",
+			len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
+		q.printPairChanges(d.Pairs)
+		q.printRowChanges(&d)
+		return nil
+	}
+}
+
+func (q *query) printPairChanges(changes []registry.PairChange) {
+	if len(changes) == 0 {
+		return
+	}
+	table := [][]string{{"PAIR", "OLD", "NEW"}}
+	for _, c := range changes {
+		table = append(table, []string{fmt.Sprintf("%d/%v", c.Port, c.Transport), says(c.Old), says(c.New)})
+	}
+	q.printf("\n")
+	q.printTable(table)
+}
+
+// printRowChanges prints a sign for each row: + added, - removed, ~ changed.
+func (q *query) printRowChanges(d *registry.Difference) {
+	table := [][]string{{"", "SERVICE", "PORT", "TRANSPORT", "DESCRIPTION"}}
+	changed := make([]*registry.RowChange, 1, 1+len(d.Changed))
+	add := func(sign string, row *registry.Row, c *registry.RowChange) {
+		fields := row.Fields()
+		table = append(table, append([]string{sign}, fields[:shownColumns]...))
+		changed = append(changed, c)
+	}
+	for i := range d.Added {
+		add("+", &d.Added[i], nil)
+	}
+	for i := range d.Removed {
+		add("-", &d.Removed[i], nil)
+	}
+	for i := range d.Changed {
+		add("~", &d.Changed[i].New, &d.Changed[i])
+	}
+	if len(table) == 1 {
+		return
+	}
+	q.printf("\n")
+	widths := columnWidths(table)
+	for i, cells := range table {
+		q.printCells(widths, cells)
+		if changed[i] != nil {
+			q.printFieldChanges(changed[i])
+		}
+	}
+}
+
+func (q *query) printFieldChanges(c *registry.RowChange) {
+	old, new := c.Old.Fields(), c.New.Fields()
+	for i, name := range registry.Columns {
+		if old[i] != new[i] {
+			q.printf("     %s: %q, was %q\n", strings.ToLower(name), new[i], old[i])
+		}
+	}
+}
+
+// says puts an answer in words.
+func says(e *registry.Entry) string {
+	words := e.Status.String()
+	switch names := e.Services(); {
+	case len(names) == 1:
+		words = "assigned to " + names[0]
+	case len(names) > 1:
+		words = "assigned to " + names[0] + ", also named " + strings.Join(names[1:], ", ")
+	case e.Status == registry.Assigned:
+		words = "assigned without a service name"
+	}
+	if _, reported := e.UnauthorizedUse(); reported {
+		words += "; unauthorized use reported"
+	}
+	return words
+}
+
+func (q *query) verify() func([]string) error {
+	return func(args []string) error {
+		if len(args) != 1 {
+			return usageError{"registry verify wants one file", "portwatch registry verify service-names-port-numbers.xml"}
+		}
+		r, warnings, err := parseRegistry(args[0])
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			warn(q.stderr, "registry %s: %s", args[0], w)
+		}
+		verdict := "no error"
+		if len(warnings) > 0 {
+			verdict = fmt.Sprintf("no error, and %d warnings", len(warnings))
+		}
+		q.printf("%s: %s; %d rows of %s, sha256 %s\n", args[0], verdict, r.Len(), cmp.Or(r.Date(), "no date"), r.SHA256())
+		return nil
+	}
+}
+
+func (q *query) update() func([]string) error {
+	from := q.flags.String("from", cache.Source, "")
+	force := q.flags.Bool("force", false, "")
+	return func(args []string) error {
+		if err := noArguments("update", args); err != nil {
+			return err
+		}
+		c, err := cache.Default()
+		if err != nil {
+			return failure{fmt.Errorf("update registry: %w", err), "set HOME or XDG_CACHE_HOME"}
+		}
+		current, _, err := q.open()
+		if err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		result, err := c.Update(ctx, cache.Options{From: *from, Current: current, Force: *force})
+		if err != nil {
+			return updateFailure(fmt.Errorf("update registry: %w", err))
+		}
+		q.printUpdate(result, current, c.Path())
+		return nil
+	}
+}
+
+// updateFailure adds what to try.
+func updateFailure(err error) error {
+	hint := "see that the address can be reached from here, or --from with a copy of the file"
+	switch {
+	case errors.Is(err, cache.ErrRefused):
+		hint = "--force takes it nevertheless"
+	case errors.Is(err, cache.ErrBusy):
+		hint = "wait for it to end"
+	case errors.Is(err, registry.ErrFormat):
+		hint = "--from with the address or a copy of IANA's service-names-port-numbers.xml"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		hint = "set XDG_CACHE_HOME to a folder that can be written to"
+	case hintFor(err) != "":
+		return err
+	}
+	return failure{err, hint}
+}
+
+func (q *query) printUpdate(result *cache.Result, was *registry.Registry, path string) {
+	for _, w := range result.Warnings {
+		warn(q.stderr, "%s", w)
+	}
+	r := result.Registry
+	if result.NotModified || r.SHA256() == was.SHA256() {
+		q.printf("up to date: IANA's registry of %s, %d rows\n", r.Date(), r.Len())
+		return
+	}
+	d := registry.Compare(was, r)
+	q.printf("IANA's registry of %s, %d rows, is in %s\n", r.Date(), r.Len(), path)
+	q.printf("against that of %s: %d pairs answer differently; %d rows added, %d removed, %d changed\n",
+		was.Date(), len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
+	if built := registry.Embedded(); r.Date() <= built.Date() {
+		q.printf("it is not used: the built-in registry of %s is not older; --registry FILE uses any\n", built.Date())
+	}
+}

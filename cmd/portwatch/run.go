@@ -1,0 +1,466 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/capture"
+	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// The exit statuses. Where several hold, wrong usage goes before failure, and
+// failure before findings.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitFindings = 3
+)
+
+// command runs portwatch with the arguments behind its name.
+func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "lookup":
+			return lookupCommand(args[1:], stdout, stderr)
+		case "registry":
+			return registryCommand(args[1:], stdout, stderr)
+		case "completion":
+			return completionCommand(args[1:], stdout, stderr)
+		}
+	}
+	o, err := parseOptions(args)
+	switch {
+	case errors.Is(err, errNoInput):
+		io.WriteString(stderr, usage)
+		return exitUsage
+	case err != nil:
+		report(stderr, err)
+		return exitUsage
+	case o.help:
+		return write(stdout, stderr, usage)
+	case o.version:
+		return write(stdout, stderr, versionText())
+	case o.list:
+		return listDevices(stdout, stderr)
+	}
+	return meterCommand(ctx, o, stdout, stderr)
+}
+
+// meterCommand runs the pipeline and turns what became of it into a status.
+func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int {
+	r, err := newRun(o, stdout, stderr)
+	if err != nil {
+		report(stderr, err)
+		return statusOf(err)
+	}
+	err = errors.Join(r.meter(ctx), r.close())
+	if errors.Is(err, errNobodyReads) {
+		return exitDone
+	}
+	if !o.quiet {
+		stderr.Write(r.summary.Append(nil, &r.counts))
+	}
+	for _, e := range flatten(err) {
+		report(stderr, e)
+	}
+	switch {
+	case err != nil:
+		return statusOf(err)
+	case o.exitCode && r.findings() > 0:
+		return exitFindings
+	}
+	return exitDone
+}
+
+// A source gives packets: a device, a savefile, or several of them as one.
+type source interface {
+	Next(*capture.Frame) error
+	Stats() capture.Stats
+	Close() error
+}
+
+// A run is one observation: the stages in the order in which a packet passes
+// through them, one call after the other.
+type run struct {
+	options *options
+	stderr  *os.File
+
+	source     source
+	filter     *capture.Filter
+	saver      *capture.Saver // nil without -w
+	decoder    *capture.Decoder
+	batch      flow.Batch
+	table      *flow.Table
+	record     flow.Record
+	annotator  *annotate.Annotator
+	annotated  annotate.Record
+	renderings []*rendering
+	summary    *export.Summary
+	progress   *progress
+
+	live     bool
+	files    []*capture.File // what source reads, unless it is live
+	started  time.Time
+	span     span // of the packets' times
+	filtered uint64
+	passed   uint64 // packets that the filter let through
+	sequence uint64 // records written
+	counts   export.Counts
+	stopped  atomic.Bool
+}
+
+// errNobodyReads ends a run whose every output was closed by its reader.
+var errNobodyReads = errors.New("every output is closed")
+
+const (
+	// batchSize is how many packets are metered at once, so that the table can
+	// overlap its cache misses. It shows in no output.
+	batchSize = 256
+	// batchTime is how long, live, a packet waits for others to fill the batch.
+	batchTime = int64(100 * time.Millisecond)
+	// outputSize is how many octets of records wait for each other.
+	outputSize = 64 << 10
+)
+
+// newRun builds the stages from the end to the beginning: what can fail without
+// a look at the traffic fails before it.
+func newRun(o *options, stdout, stderr *os.File) (*run, error) {
+	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now(), summary: export.NewSummary()}
+	reg, err := openRegistry(o.registry, o.offline)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.readFilter(); err != nil {
+		return nil, err
+	}
+	if r.filter, err = capture.NewFilter(o.filter); err != nil {
+		return nil, err
+	}
+	if err := r.openSource(); err != nil {
+		return nil, err
+	}
+	if err := o.refuseOverwriting(); err != nil {
+		r.source.Close()
+		return nil, err
+	}
+	if r.renderings, err = o.outputs(stdout, reg); err != nil {
+		r.source.Close()
+		return nil, err
+	}
+	if o.save != "" {
+		if r.saver, err = capture.NewSaver(o.save); err != nil {
+			r.source.Close()
+			return nil, err
+		}
+	}
+	r.decoder = capture.NewDecoder(capture.DecoderOptions{})
+	r.table = flow.NewTable(flow.Options{
+		IdleTimeout: o.idle, ActiveTimeout: o.active, MaxFlows: o.maxFlows,
+		IgnoreVLAN: o.noVLAN, ObserverID: o.observer, Assigned: assigned(reg),
+	})
+	r.annotator = annotate.New(reg)
+	if tty := screenOf(stderr); tty.is && !o.quiet {
+		r.progress = newProgress(stderr, tty.width, r.files)
+	}
+	return r, nil
+}
+
+// assigned is what the registry has to say to the judgement of directions.
+func assigned(reg *registry.Registry) func(flow.Transport, uint16) bool {
+	return func(t flow.Transport, port uint16) bool {
+		return reg.Lookup(annotate.RegistryTransport(t), port).Status == registry.Assigned
+	}
+}
+
+// openSource opens what -i or -r name.
+func (r *run) openSource() error {
+	o := r.options
+	if r.live {
+		live, err := capture.OpenLive(capture.LiveOptions{
+			Devices: o.devices, SnapLen: o.snaplen, NotPromiscuous: o.notPromisc, Filter: o.filter,
+		})
+		r.source = live
+		return err
+	}
+	for _, name := range o.files {
+		f, err := capture.OpenFile(name)
+		if err != nil {
+			for _, f := range r.files {
+				f.Close()
+			}
+			return err
+		}
+		r.files = append(r.files, f)
+	}
+	r.source = r.files[0]
+	if len(r.files) > 1 {
+		r.source = capture.Merge(r.files...)
+	}
+	return nil
+}
+
+// meter reads the source to its end, or until ctx ends or nobody reads the
+// records any more, and writes what was metered.
+func (r *run) meter(ctx context.Context) error {
+	defer context.AfterFunc(ctx, r.stop)()
+	failed := r.read()
+	if errors.Is(failed, errNobodyReads) {
+		return failed
+	}
+	r.table.Add(&r.batch)
+	r.table.Flush()
+	return errors.Join(failed, r.drain(), r.flush())
+}
+
+// stop ends the reading, from another goroutine.
+func (r *run) stop() {
+	r.stopped.Store(true)
+	if r.live {
+		r.source.Close()
+	}
+	for _, f := range r.files {
+		f.Interrupt()
+	}
+}
+
+// read passes packets on until the source has no more of them.
+func (r *run) read() error {
+	var frame capture.Frame
+	for !r.stopped.Load() && (r.options.count == 0 || r.passed < r.options.count) {
+		err := r.source.Next(&frame)
+		switch {
+		case err == nil:
+			err = r.packet(&frame)
+		case errors.Is(err, capture.ErrTick):
+			err = r.tick()
+		}
+		if err == io.EOF || r.stopped.Load() && errors.Is(err, capture.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packet passes one packet on to the table.
+func (r *run) packet(frame *capture.Frame) error {
+	if !r.live { // there, the kernel filters
+		match, err := r.filter.Matches(frame)
+		if err != nil { // of this link type, and told once for each
+			r.warn(err)
+		}
+		if !match {
+			r.filtered++
+			return nil
+		}
+	}
+	r.passed++
+	if r.saver != nil {
+		if err := r.saver.Write(frame); err != nil {
+			return err
+		}
+	}
+	if !frame.Timeless {
+		r.span.include(frame.Time)
+	}
+	r.decoder.Decode(frame, &r.batch)
+	if n := len(r.batch.Packets); n < batchSize && !(r.live && n > 0 && frame.Time-r.batch.Packets[0].Time > batchTime) {
+		return nil
+	}
+	return r.add()
+}
+
+// warn tells of something that does not end the run.
+func (r *run) warn(err error) {
+	r.progress.clear()
+	warn(r.stderr, "%v", err)
+}
+
+// add meters the batch and writes the records that it made ready.
+func (r *run) add() error {
+	r.table.Add(&r.batch)
+	r.batch.Reset()
+	if err := r.drain(); err != nil {
+		return err
+	}
+	r.showProgress()
+	return nil
+}
+
+// tick is what a quiet device gives instead of a packet: Flows end by the clock
+// on the wall.
+func (r *run) tick() error {
+	if err := r.add(); err != nil {
+		return err
+	}
+	r.table.Advance(time.Now().UnixNano())
+	if err := r.drain(); err != nil {
+		return err
+	}
+	return r.flush()
+}
+
+// drain annotates and renders the records that are ready.
+func (r *run) drain() error {
+	for r.table.Next(&r.record) {
+		r.annotator.Annotate(&r.annotated, &r.record)
+		r.summary.Add(&r.annotated)
+		r.counts.Count(&r.annotated)
+		if r.options.flagged && len(r.annotated.Findings) == 0 {
+			continue
+		}
+		r.sequence++
+		for _, d := range r.renderings {
+			d.render(&r.annotated, r.sequence)
+			if len(d.buf) >= outputSize || r.options.lineBuffer {
+				if err := r.flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// flush writes what was rendered. Nobody left to read is told by errNobodyReads.
+func (r *run) flush() error {
+	var failed error
+	open := 0
+	for _, d := range r.renderings {
+		failed = errors.Join(failed, d.flush())
+		open += len(d.places)
+	}
+	if open == 0 && len(r.renderings) > 0 && isClosedPipe(failed) {
+		return errNobodyReads
+	}
+	return failed
+}
+
+// close ends every stage and gathers the counters.
+func (r *run) close() error {
+	r.progress.clear()
+	failed := r.source.Close()
+	if r.saver != nil {
+		failed = errors.Join(failed, r.saver.Close())
+	}
+	for _, d := range r.renderings {
+		failed = errors.Join(failed, d.close())
+	}
+	r.count()
+	return errors.Join(failed, r.writeStats())
+}
+
+// count takes the stages' own counters into those of the run.
+func (r *run) count() {
+	c := &r.counts
+	d := r.decoder.Counters()
+	c.Packets = export.PacketCounts{
+		Read:           d.Read(),
+		WithPorts:      d.Packets[capture.WithPorts],
+		ICMP:           d.Packets[capture.ICMP],
+		OtherIP:        d.Packets[capture.OtherIP],
+		LaterFragments: d.Packets[capture.LaterFragment],
+		BadTransport:   d.Packets[capture.BadTransport],
+		BadIP:          d.Packets[capture.BadIP],
+		NonIP:          d.Packets[capture.NonIP],
+		UnknownLink:    d.Packets[capture.UnknownLink],
+	}
+	c.BytesRead = d.Octets
+	c.LaterFragmentsJoined = d.LaterFragmentsJoined
+	c.Filtered = r.filtered
+	for link, n := range d.Links {
+		c.LinkTypes = append(c.LinkTypes, export.Named{Name: link.String(), Count: n})
+	}
+	slices.SortFunc(c.LinkTypes, func(a, b export.Named) int { return strings.Compare(a.Name, b.Name) })
+
+	t := r.table.Stats()
+	c.Flows.Created, c.Flows.Exported = t.Created, t.Exported
+	copy(c.Flows.ByReason[:], t.ByEndReason[:])
+	c.Limits = []export.Named{
+		{Name: "max_flows", Count: t.Limits.MaxFlows},
+		{Name: "learned_endpoints", Count: t.Limits.LearnedEndpoints},
+		{Name: "nesting", Count: d.Limits["nesting"]},
+		{Name: "headers", Count: d.Limits["headers"]},
+		{Name: "decoder_panics", Count: d.Panics},
+	}
+	s := r.source.Stats()
+	c.Drops.Kernel, c.Drops.Interface = s.KernelDrops, s.InterfaceDrops
+	c.Live = r.live
+	c.Seconds.Wall = time.Since(r.started)
+	c.Seconds.CPU = processorTime()
+	c.Seconds.Capture = r.span.duration()
+}
+
+// writeStats writes the counters where --stats wants them.
+func (r *run) writeStats() error {
+	line := r.counts.AppendJSON(nil)
+	switch r.options.stats {
+	case "":
+		return nil
+	case "-":
+		_, err := r.stderr.Write(line)
+		return err
+	}
+	if err := os.WriteFile(r.options.stats, line, 0o666); err != nil {
+		return fmt.Errorf("write counters to %s: %w", r.options.stats, cause(err))
+	}
+	return nil
+}
+
+func (r *run) findings() (n uint64) {
+	for _, f := range r.counts.Findings {
+		n += f
+	}
+	return n
+}
+
+// showProgress tells a person at the terminal how far the reading has come.
+func (r *run) showProgress() {
+	if r.progress == nil {
+		return
+	}
+	var position int64
+	for _, f := range r.files {
+		read, _ := f.Progress()
+		position += read
+	}
+	r.progress.show(position, r.passed, r.table.Stats().Created, r.findings())
+}
+
+// A span is from the smallest to the largest of the times that it includes.
+type span struct {
+	first, last int64
+	some        bool
+}
+
+func (s *span) include(t int64) {
+	if !s.some {
+		*s = span{t, t, true}
+	}
+	s.first, s.last = min(s.first, t), max(s.last, t)
+}
+
+func (s *span) duration() time.Duration { return time.Duration(s.last - s.first) }
+
+// processorTime is what the process has used so far, in user and system mode.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
