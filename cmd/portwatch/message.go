@@ -22,11 +22,14 @@ func report(w io.Writer, err error) {
 // hintFor says what a person can do about an error.
 func hintFor(err error) string {
 	var usage usageError
+	var failed failure
 	var filter *capture.FilterError
 	var format *capture.FormatError
 	switch {
 	case errors.As(err, &usage):
 		return usage.hint
+	case errors.As(err, &failed):
+		return failed.hint
 	case errors.As(err, &filter):
 		return "the expression in quotes as one argument, for instance 'tcp port 80'; pcap-filter(7) has the language"
 	case errors.Is(err, capture.ErrNoDevice):

@@ -2,17 +2,12 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/portwatch/portwatch/registry"
 	"github.com/portwatch/portwatch/registry/cache"
@@ -320,104 +315,6 @@ func (q *query) excerpt(s string, at int) string {
 	return "…" + strings.ToValidUTF8(s[at-lead:], "")
 }
 
-func (q *query) diff() func([]string) error {
-	return func(args []string) error {
-		if len(args) != 1 && len(args) != 2 {
-			return usageError{"registry diff wants one or two files", "portwatch registry diff OLD.csv NEW.xml"}
-		}
-		if len(args) == 2 {
-			if q.registry != "" {
-				return usageError{"registry diff: NEW and --registry exclude each other", ""}
-			}
-			q.registry = args[1]
-		}
-		old, _, err := findRegistry(args[0], q.offline, q.stderr)
-		if err != nil {
-			return err
-		}
-		new, from, err := q.open()
-		if err != nil {
-			return err
-		}
-		d := registry.Compare(old, new)
-		q.printf("old: %s, file %s\nnew: %s, %s\n", old.Date(), args[0], new.Date(), from)
-		q.printf("%d pairs answer differently; %d rows added, %d removed, %d changed\n",
-			len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
-		q.printPairChanges(d.Pairs)
-		q.printRowChanges(&d)
-		return nil
-	}
-}
-
-func (q *query) printPairChanges(changes []registry.PairChange) {
-	if len(changes) == 0 {
-		return
-	}
-	table := [][]string{{"PAIR", "OLD", "NEW"}}
-	for _, c := range changes {
-		table = append(table, []string{fmt.Sprintf("%d/%v", c.Port, c.Transport), says(c.Old), says(c.New)})
-	}
-	q.printf("\n")
-	q.printTable(table)
-}
-
-// printRowChanges prints a sign for each row: + added, - removed, ~ changed.
-func (q *query) printRowChanges(d *registry.Difference) {
-	table := [][]string{{"", "SERVICE", "PORT", "TRANSPORT", "DESCRIPTION"}}
-	changed := make([]*registry.RowChange, 1, 1+len(d.Changed))
-	add := func(sign string, row *registry.Row, c *registry.RowChange) {
-		fields := row.Fields()
-		table = append(table, append([]string{sign}, fields[:shownColumns]...))
-		changed = append(changed, c)
-	}
-	for i := range d.Added {
-		add("+", &d.Added[i], nil)
-	}
-	for i := range d.Removed {
-		add("-", &d.Removed[i], nil)
-	}
-	for i := range d.Changed {
-		add("~", &d.Changed[i].New, &d.Changed[i])
-	}
-	if len(table) == 1 {
-		return
-	}
-	q.printf("\n")
-	widths := columnWidths(table)
-	for i, cells := range table {
-		q.printCells(widths, cells)
-		if changed[i] != nil {
-			q.printFieldChanges(changed[i])
-		}
-	}
-}
-
-func (q *query) printFieldChanges(c *registry.RowChange) {
-	old, new := c.Old.Fields(), c.New.Fields()
-	for i, name := range registry.Columns {
-		if old[i] != new[i] {
-			q.printf("     %s: %q, was %q\n", strings.ToLower(name), new[i], old[i])
-		}
-	}
-}
-
-// says puts an answer in words.
-func says(e *registry.Entry) string {
-	words := e.Status.String()
-	switch names := e.Services(); {
-	case len(names) == 1:
-		words = "assigned to " + names[0]
-	case len(names) > 1:
-		words = "assigned to " + names[0] + ", also named " + strings.Join(names[1:], ", ")
-	case e.Status == registry.Assigned:
-		words = "assigned without a service name"
-	}
-	if _, reported := e.UnauthorizedUse(); reported {
-		words += "; unauthorized use reported"
-	}
-	return words
-}
-
 func (q *query) verify() func([]string) error {
 	return func(args []string) error {
 		if len(args) != 1 {
@@ -436,67 +333,5 @@ func (q *query) verify() func([]string) error {
 		}
 		q.printf("%s: %s; %d rows of %s, sha256 %s\n", args[0], verdict, r.Len(), cmp.Or(r.Date(), "no date"), r.SHA256())
 		return nil
-	}
-}
-
-func (q *query) update() func([]string) error {
-	from := q.flags.String("from", cache.Source, "")
-	force := q.flags.Bool("force", false, "")
-	return func(args []string) error {
-		if err := noArguments("update", args); err != nil {
-			return err
-		}
-		c, err := cache.Default()
-		if err != nil {
-			return failure{fmt.Errorf("update registry: %w", err), "set HOME or XDG_CACHE_HOME"}
-		}
-		current, _, err := q.open()
-		if err != nil {
-			return err
-		}
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		result, err := c.Update(ctx, cache.Options{From: *from, Current: current, Force: *force})
-		if err != nil {
-			return updateFailure(fmt.Errorf("update registry: %w", err))
-		}
-		q.printUpdate(result, current, c.Path())
-		return nil
-	}
-}
-
-// updateFailure adds what to try.
-func updateFailure(err error) error {
-	hint := "see that the address can be reached from here, or --from with a copy of the file"
-	switch {
-	case errors.Is(err, cache.ErrRefused):
-		hint = "--force takes it nevertheless"
-	case errors.Is(err, cache.ErrBusy):
-		hint = "wait for it to end"
-	case errors.Is(err, registry.ErrFormat):
-		hint = "--from with the address or a copy of IANA's service-names-port-numbers.xml"
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		hint = "set XDG_CACHE_HOME to a folder that can be written to"
-	case hintFor(err) != "":
-		return err
-	}
-	return failure{err, hint}
-}
-
-func (q *query) printUpdate(result *cache.Result, was *registry.Registry, path string) {
-	for _, w := range result.Warnings {
-		warn(q.stderr, "%s", w)
-	}
-	r := result.Registry
-	if result.NotModified || r.SHA256() == was.SHA256() {
-		q.printf("up to date: IANA's registry of %s, %d rows\n", r.Date(), r.Len())
-		return
-	}
-	d := registry.Compare(was, r)
-	q.printf("IANA's registry of %s, %d rows, is in %s\n", r.Date(), r.Len(), path)
-	q.printf("against that of %s: %d pairs answer differently; %d rows added, %d removed, %d changed\n",
-		was.Date(), len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
-	if built := registry.Embedded(); r.Date() <= built.Date() {
-		q.printf("it is not used: the built-in registry of %s is not older; --registry FILE uses any\n", built.Date())
 	}
 }
