@@ -15,7 +15,7 @@ type progress struct {
 	life    life
 }
 
-// facts are what is known of a Flow for good.
+// facts are what is known of a Flow, a bit each.
 type facts uint16
 
 const (

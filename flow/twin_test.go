@@ -514,7 +514,7 @@ func TestTwin(t *testing.T) {
 	}
 	for i, o := range tests {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			for seed := range uint64(4) {
+			for seed := range uint64(3) {
 				n := 3000
 				if seed == 0 {
 					n = run + run/4
@@ -525,7 +525,7 @@ func TestTwin(t *testing.T) {
 					want.add(p, all.Tunnels)
 				}
 				want.flush()
-				for _, size := range []int{1, 7, 1000, len(all.Packets)} {
+				for _, size := range []int{1, 7, 1000} {
 					table := NewTable(o)
 					got := meterIn(table, all, size)
 					sameRecords(t, got, want.out)
