@@ -1,9 +1,6 @@
 package capture
 
 import (
-	"encoding/binary"
-	"maps"
-
 	"github.com/google/gopacket"
 
 	"github.com/portwatch/portwatch/flow"
@@ -39,7 +36,7 @@ type Decoder struct {
 func NewDecoder(o DecoderOptions) *Decoder {
 	d := &Decoder{decoded: make([]gopacket.LayerType, 0, maxHeaders+1)}
 	d.tunnels = o.Tunnels
-	d.links = make(map[LinkType]uint64)
+	d.links = make(map[LinkType]*uint64)
 	var container gopacket.DecodingLayerContainer = gopacket.DecodingLayerSparse(nil)
 	for is, decode := range decoders {
 		if decode != nil {
@@ -56,8 +53,9 @@ func NewDecoder(o DecoderOptions) *Decoder {
 
 // Decode appends to b what the meter needs to know of the frame: one packet for
 // each nesting level whose ports could be read, the outermost first, and none
-// where there is no such level. It returns the one Class that the frame is
-// counted in, whatever its octets are.
+// where there is no such level. Behind a first fragment stand the later ones
+// that came before it; an ICMP error appends a signal (flow.Unreachable). Decode
+// returns the one Class that the frame is counted in, whatever its octets are.
 func (d *Decoder) Decode(f *Frame, b *flow.Batch) Class {
 	d.reset(f, b)
 	err := d.parser.DecodeLayers(f.Data, &d.decoded)
@@ -68,9 +66,24 @@ func (d *Decoder) Decode(f *Frame, b *flow.Batch) Class {
 		d.keepInnermost()
 	}
 	d.octets += uint64(len(f.Data))
-	d.links[f.Link]++
 	d.packets[d.class]++
+	*d.linkCounter(f.Link)++
 	return d.class
+}
+
+// linkCounter returns the counter of a link type. It is that of the frame before in
+// nearly all captures, and a map would be a sixth of decoding.
+func (d *Decoder) linkCounter(l LinkType) *uint64 {
+	if d.lastCounter != nil && d.lastLink == l {
+		return d.lastCounter
+	}
+	counter := d.links[l]
+	if counter == nil {
+		counter = new(uint64)
+		d.links[l] = counter
+	}
+	d.lastLink, d.lastCounter = l, counter
+	return counter
 }
 
 // countFault counts why decoding stopped: a fault that a layer found, or a
@@ -116,12 +129,15 @@ func (d *Decoder) Counters() Counters {
 	c := Counters{
 		Packets: d.packets,
 		Octets:  d.octets,
-		Links:   maps.Clone(d.links),
+		Links:   make(map[LinkType]uint64),
 		Faults:  make(map[string]uint64),
 		Limits:  make(map[string]uint64),
 		Panics:  d.panics,
 
 		LaterFragmentsJoined: d.joined,
+	}
+	for link, n := range d.links {
+		c.Links[link] = *n
 	}
 	for i, n := range d.faults {
 		switch f := fault(i); {
@@ -180,10 +196,10 @@ func (c Class) String() string {
 type fault uint8
 
 const (
-	errHeaders fault = iota // bounds first
-	errNesting
-	errFragments
-	errOuterOnly // no fault, a wish: DecoderOptions.Tunnels is Outer
+	errHeaders   fault = iota // bounds first: maxHeaders
+	errNesting                // maxNesting
+	errFragments              // maxFragments, maxFromSource
+	errOuterOnly              // no fault, a wish: DecoderOptions.Tunnels is Outer
 	errLink
 	errVLAN
 	errLLC
@@ -215,12 +231,12 @@ func (f fault) Error() string {
 	switch f {
 	case errHeaders:
 		return "headers"
+	case errNesting:
+		return "nesting"
 	case errFragments:
 		return "fragments"
 	case errOuterOnly:
 		return "outer only"
-	case errNesting:
-		return "nesting"
 	case errLink:
 		return "link header"
 	case errVLAN:
@@ -246,372 +262,3 @@ func (f fault) Error() string {
 	}
 	return "invalid"
 }
-
-// A layer makes one method of the digest a gopacket.DecodingLayer. All layers
-// share the digest and write what they find into it; so no layer holds
-// anything, and one can occur several times in a frame.
-type layer struct {
-	*digest
-	is     gopacket.LayerType
-	decode func(*digest, []byte) error
-}
-
-// CanDecode returns the layer's own number. The numbers are known to no
-// registry: the parser asks for nothing but an index.
-func (l *layer) CanDecode() gopacket.LayerClass { return l.is }
-
-// NextLayerType and LayerPayload say where the walk goes on.
-func (l *layer) NextLayerType() gopacket.LayerType { return l.next }
-
-// LayerPayload is documented with NextLayerType.
-func (l *layer) LayerPayload() []byte { return l.payload }
-
-// DecodeFromBytes reads one header; a layer that names no successor ends the walk.
-func (l *layer) DecodeFromBytes(data []byte, _ gopacket.DecodeFeedback) error {
-	l.next, l.payload = gopacket.LayerTypeZero, nil
-	if l.headers++; l.headers > maxHeaders {
-		return errHeaders
-	}
-	return l.decode(l.digest, data)
-}
-
-// The layers, by their number in the parser's container. Zero ends the walk.
-const (
-	layerFrame gopacket.LayerType = 1 + iota
-	layerEthernet
-	layerVLAN
-	layerLLC
-	layerMPLS
-	layerPBB
-	layerFabricPath
-	layerNSH
-	layerTRILL
-	layerVNTag
-	layerETag
-	layerCiscoMetaData
-	layerHSR
-	layerRTag
-	layerMPacket
-	layerNetAnalyzer
-	layerDOCSIS
-	layerTokenRing
-	layerFDDI
-	layerARCNETBSD
-	layerARCNETLinux
-	layerIPoIB
-	layerIPOver1394
-	layerIPOverFC
-
-	layerIEEE80211
-	layerIEEE80211Padded
-	layerRadiotap
-	layerPPI
-	layerPrism
-	layerAVS
-
-	layerPPPoE
-	layerPPP
-	layerPPPD
-	layerPPPWithDir
-	layerBridgedPPP
-	layerMultilinkPPP
-	layerHDLC
-	layerCHDLC
-	layerCHDLCWithDir
-	layerFrameRelay
-	layerFRelayWithDir
-	layerATMCLIP
-
-	layerSLL
-	layerSLL2
-	layerNull
-	layerLoop
-	layerENC
-	layerPFLog
-	layerIPNET
-	layerNFLog
-	layerPKTAP
-	layerUser2
-	layerJuniperEther
-	layerJuniperPPP
-	layerJuniperFRelay
-	layerJuniperCHDLC
-	layerERF
-	layerNoIP
-
-	layerRaw
-	layerIPv4
-	layerIPv6
-	layerHopByHop
-	layerExtension
-	layerFragment
-	layerAuthentication
-	layerTCP
-	layerUDP
-	layerUDPLite
-	layerSCTP
-	layerDCCP
-	layerICMPv4
-	layerICMPv6
-
-	layerGRE
-	layerWCCP
-	layerEtherIP
-	layerEthernetInIP
-	layerMPLSInIP
-	layerIEEE80211Swapped
-	layerVXLAN
-	layerVXLANGPE
-	layerGeneve
-	layerGTPU
-	layerTeredo
-	layerAYIYA
-	layerCAPWAP
-	layerL2TP
-	layerLISP
-	layerTZSP
-	layerMPLSOverUDP
-	layerGREOverUDP
-	layerEnd
-)
-
-// decoders has the method that reads each layer.
-var decoders = [layerEnd]func(*digest, []byte) error{
-	layerFrame:         (*digest).frame,
-	layerEthernet:      (*digest).ethernet,
-	layerVLAN:          (*digest).vlan,
-	layerLLC:           (*digest).llc,
-	layerMPLS:          (*digest).mpls,
-	layerPBB:           skip(4, layerEthernet),
-	layerFabricPath:    skip(2, layerEthernet),
-	layerNSH:           (*digest).nsh,
-	layerTRILL:         (*digest).trill,
-	layerVNTag:         typeAtEnd(6),
-	layerETag:          typeAtEnd(8),
-	layerCiscoMetaData: typeAtEnd(8),
-	layerHSR:           typeAtEnd(6),
-	layerRTag:          typeAtEnd(6),
-	layerMPacket:       skip(8, layerEthernet),
-	layerNetAnalyzer:   skip(4, layerEthernet),
-	layerDOCSIS:        (*digest).docsis,
-	layerTokenRing:     (*digest).tokenRing,
-	layerFDDI:          (*digest).fddi,
-	layerARCNETBSD:     (*digest).arcnetBSD,
-	layerARCNETLinux:   (*digest).arcnetLinux,
-	layerIPoIB:         (*digest).ipoib,
-	layerIPOver1394:    typeAtEnd(18),
-	layerIPOverFC:      skip(16, layerLLC),
-
-	layerIEEE80211:       (*digest).ieee80211,
-	layerIEEE80211Padded: (*digest).ieee80211Padded,
-	layerRadiotap:        (*digest).radiotap,
-	layerPPI:             (*digest).ppi,
-	layerPrism:           (*digest).prism,
-	layerAVS:             (*digest).avs,
-
-	layerPPPoE:         (*digest).pppoe,
-	layerPPP:           (*digest).ppp,
-	layerPPPD:          skip(2, layerPPP),
-	layerPPPWithDir:    skip(1, layerPPP),
-	layerBridgedPPP:    (*digest).bridgedPPP,
-	layerMultilinkPPP:  (*digest).multilinkPPP,
-	layerHDLC:          (*digest).hdlc,
-	layerCHDLC:         (*digest).chdlc,
-	layerCHDLCWithDir:  skip(1, layerCHDLC),
-	layerFrameRelay:    (*digest).frameRelay,
-	layerFRelayWithDir: skip(1, layerFrameRelay),
-	layerATMCLIP:       (*digest).atmCLIP,
-
-	layerSLL:           (*digest).sll,
-	layerSLL2:          (*digest).sll2,
-	layerNull:          (*digest).null,
-	layerLoop:          (*digest).loop,
-	layerENC:           (*digest).enc,
-	layerPFLog:         (*digest).pflog,
-	layerIPNET:         (*digest).ipnet,
-	layerNFLog:         (*digest).nflog,
-	layerPKTAP:         (*digest).pktap,
-	layerUser2:         (*digest).user2,
-	layerJuniperEther:  (*digest).juniperEther,
-	layerJuniperPPP:    (*digest).juniperPPP,
-	layerJuniperFRelay: (*digest).juniperFRelay,
-	layerJuniperCHDLC:  (*digest).juniperCHDLC,
-	layerERF:           (*digest).erf,
-	layerNoIP:          (*digest).noIP,
-
-	layerRaw:            (*digest).raw,
-	layerIPv4:           (*digest).ipv4,
-	layerIPv6:           (*digest).ipv6,
-	layerHopByHop:       (*digest).hopByHop,
-	layerExtension:      (*digest).extension,
-	layerFragment:       (*digest).fragment,
-	layerAuthentication: (*digest).authentication,
-	layerTCP:            (*digest).tcp,
-	layerUDP:            (*digest).udp,
-	layerUDPLite:        (*digest).udpLite,
-	layerSCTP:           (*digest).sctp,
-	layerDCCP:           (*digest).dccp,
-	layerICMPv4:         (*digest).icmpv4,
-	layerICMPv6:         (*digest).icmpv6,
-
-	layerGRE:              (*digest).gre,
-	layerWCCP:             (*digest).wccp,
-	layerEtherIP:          (*digest).etherIP,
-	layerEthernetInIP:     (*digest).ethernetInIP,
-	layerMPLSInIP:         (*digest).mplsInIP,
-	layerIEEE80211Swapped: (*digest).ieee80211Swapped,
-	layerVXLAN:            (*digest).vxlan,
-	layerVXLANGPE:         (*digest).vxlanGPE,
-	layerGeneve:           (*digest).geneve,
-	layerGTPU:             (*digest).gtpu,
-	layerTeredo:           (*digest).teredo,
-	layerAYIYA:            (*digest).ayiya,
-	layerCAPWAP:           (*digest).capwap,
-	layerL2TP:             (*digest).l2tp,
-	layerLISP:             (*digest).lisp,
-	layerTZSP:             (*digest).tzsp,
-	layerMPLSOverUDP:      (*digest).mplsOverUDP,
-	layerGREOverUDP:       (*digest).greOverUDP,
-}
-
-// A digest is what is known of a frame while its layers are walked.
-type digest struct {
-	counters
-	tunnels Tunnels
-
-	// What the walk began with.
-	in       *Frame
-	timeless flow.Marks
-	batch    *flow.Batch
-	first    int // length of batch.Packets before this frame
-
-	// Where the walk goes on.
-	next    gopacket.LayerType
-	payload []byte
-	headers int
-
-	// class is the frame's class if the walk ends here. The parser stops
-	// without a word where a payload is empty: whoever names a next layer
-	// therefore says at once what it means that this layer is not reached.
-	class Class
-
-	// The link layer around the outermost IP header.
-	tags      uint8 // VLAN tags
-	vlans     [2]uint16
-	broadcast bool // the receiver is the link's broadcast address
-
-	// The current level: the innermost IP header so far.
-	depth    int // how many IP headers were read
-	ip       network
-	segment  uint32 // octets above the IP headers, by their length fields
-	jumbo    bool   // IPv6 payload length 0: a jumbo option may follow
-	appended int    // depth of the level that the batch's last packet is of
-	level    int    // where this level's packets begin in the batch
-	begins   bool   // it is the first fragment of a datagram, begun
-	begun    datagram
-
-	fragments fragments
-
-	// The tunnel between the current level and the next, and the one around
-	// the current level.
-	via      via
-	tried    bool // nothing but a port speaks for via
-	around   flow.Tunnel
-	identity uint64 // 0 outside of tunnels
-	tunnel   uint32 // where around is in the batch, one more than the index; 0 if it is not yet
-}
-
-// counters are what the digests of all frames left.
-type counters struct {
-	packets [classes]uint64
-	faults  [faults]uint64
-	links   map[LinkType]uint64
-	octets  uint64
-	panics  uint64
-	joined  uint64
-}
-
-// A network is what an IP header says.
-type network struct {
-	src, dst [2]uint64 // as flow.Key has them
-	octets   uint32    // from this header on, by its length field
-	version  uint8
-	protocol uint8
-	group    bool // dst is a multicast or broadcast address
-}
-
-// reset forgets the frame before.
-func (d *digest) reset(f *Frame, b *flow.Batch) {
-	d.in, d.batch, d.first = f, b, len(b.Packets)
-	d.headers, d.depth, d.appended = 0, 0, 0
-	d.tags, d.vlans, d.broadcast = 0, [2]uint16{}, false
-	d.via, d.tried, d.identity, d.tunnel = via{}, false, 0, 0
-	d.class = UnknownLink
-	d.timeless = 0
-	if f.Timeless {
-		d.timeless = flow.Timeless
-	} else {
-		d.fragments.tick(f.Time)
-	}
-}
-
-// frame begins every walk: it chooses the link layer.
-func (d *digest) frame(data []byte) error {
-	next := linkLayer(d.in.Link)
-	if next == gopacket.LayerTypeZero {
-		return nil
-	}
-	return d.link(next, data)
-}
-
-// link goes on to a layer that is no part of an IP header, or to an IP header.
-func (d *digest) link(next gopacket.LayerType, payload []byte) error {
-	d.next, d.payload = next, payload
-	if d.depth > 0 {
-		return nil // inside of a tunnel: the frame's class stands
-	}
-	switch next {
-	case layerIPv4, layerIPv6, layerRaw:
-		d.class = BadIP
-	default:
-		d.class = NonIP
-	}
-	return nil
-}
-
-// protocol goes on to what an IP header or an extension header announces.
-func (d *digest) protocol(number uint8, payload []byte) error {
-	d.ip.protocol = number
-	d.next, d.payload = protocolLayer(number), payload
-	if d.depth > 1 {
-		return nil
-	}
-	switch d.next {
-	case layerTCP, layerUDP, layerUDPLite, layerSCTP, layerDCCP:
-		d.class = BadTransport
-	case layerICMPv4, layerICMPv6:
-		d.class = ICMP
-	default:
-		d.class = OtherIP
-	}
-	return nil
-}
-
-// rest is how many octets the frame had on the wire from data on, which is a
-// part of the frame.
-func (d *digest) rest(data []byte) uint32 {
-	offset := cap(d.in.Data) - cap(data)
-	return max(d.in.Length, uint32(len(d.in.Data))) - uint32(offset)
-}
-
-// keepInnermost removes this frame's packets of all levels but the innermost.
-func (d *digest) keepInnermost() {
-	kept := d.batch.Packets[:d.first]
-	if d.appended == d.depth && d.depth > 0 {
-		kept = append(kept, d.batch.Packets[d.level:]...)
-	}
-	d.batch.Packets = kept
-}
-
-// be reads what the network wrote.
-var be = binary.BigEndian

@@ -102,6 +102,10 @@ func etherType(t uint16) gopacket.LayerType {
 		return layerHSR
 	case 0xf1c1:
 		return layerRTag
+	case 0x88e5:
+		return layerMACsec
+	case 0x4305:
+		return layerBATMAN
 	}
 	return gopacket.LayerTypeZero
 }
@@ -234,21 +238,20 @@ func (d *digest) mpls(data []byte) error {
 		return nil
 	case data[0]>>4 == 4 || data[0]>>4 == 6:
 		return d.link(layerRaw, data)
-	case bridged(data, 4):
-		return d.link(layerEthernet, data[4:])
-	case bridged(data, 0):
+	case len(data) > 4 && be.Uint16(data) == 0 && bridged(data[4:]):
+		return d.link(layerEthernet, data[4:]) // behind a control word (RFC 4448 section 4.6)
+	case bridged(data):
 		return d.link(layerEthernet, data)
 	}
 	return nil
 }
 
-// bridged reports whether a frame of IP or with a tag lies behind a control word of
-// so many octets, which is zero but for a sequence number (RFC 4448 section 4.6).
-func bridged(data []byte, controlWord int) bool {
-	if len(data) < controlWord+14 || controlWord > 0 && be.Uint16(data) != 0 {
+// bridged reports whether data may be an Ethernet frame: of IP, or with a tag.
+func bridged(data []byte) bool {
+	if len(data) < 14 {
 		return false
 	}
-	switch etherType(be.Uint16(data[controlWord+12:])) {
+	switch etherType(be.Uint16(data[12:])) {
 	case layerIPv4, layerIPv6, layerVLAN:
 		return true
 	}
@@ -294,6 +297,38 @@ func (d *digest) trill(data []byte) error {
 		return errLink
 	}
 	return d.link(layerEthernet, data[length:])
+}
+
+// macsec reads a security tag (IEEE 802.1AE section 9.3). What is only
+// authenticated can be read like any other frame.
+func (d *digest) macsec(data []byte) error {
+	const secret, channel = 0x0c, 0x20 // encrypted or changed; a channel identifier follows
+	if len(data) < 6 {
+		return errLink
+	}
+	header := 6
+	if data[0]&channel != 0 {
+		header += 8
+	}
+	if data[0]&secret != 0 {
+		return nil
+	}
+	if len(data) < header+2 {
+		return errLink
+	}
+	return d.typeOrLength(be.Uint16(data[header:]), data[header+2:])
+}
+
+// batman reads a unicast header of the B.A.T.M.A.N. advanced mesh, version 15.
+func (d *digest) batman(data []byte) error {
+	const unicast, version, header = 0x40, 15, 10
+	if len(data) < header {
+		return errLink
+	}
+	if data[0] != unicast || data[1] != version {
+		return nil
+	}
+	return d.link(layerEthernet, data[header:])
 }
 
 // tokenRing reads an IEEE 802.5 header and the route that may follow it.

@@ -66,10 +66,16 @@ func (d *digest) tcp(data []byte) error {
 // udp reads a UDP header (RFC 768), and looks for a tunnel behind it.
 func (d *digest) udp(data []byte) error {
 	const header = 8
-	if len(data) < 4 {
+	switch {
+	case len(data) < 4:
 		return errPorts
+	case len(data) < header || be.Uint16(data[4:]) == 0: // cut, or a jumbogram (RFC 2675 section 4)
+		d.append(flow.UDP, data, 0, d.carries(header))
+	case be.Uint16(data[4:]) > header: // of the datagram, in its first fragment too
+		d.append(flow.UDP, data, 0, flow.Data)
+	default:
+		d.append(flow.UDP, data, 0, 0)
 	}
-	d.append(flow.UDP, data, 0, d.carries(header))
 	if len(data) <= header {
 		return nil
 	}
@@ -85,12 +91,14 @@ func (d *digest) udpLite(data []byte) error {
 	return nil
 }
 
-// sctp reads the common header and the types of the chunks (RFC 9260 section 3).
+// sctp reads the common header and the types of the chunks (RFC 9260 section 3). Less
+// than a common header is no SCTP packet to any reader of it.
 func (d *digest) sctp(data []byte) error {
-	if len(data) < 4 {
+	const header = 12
+	if len(data) < header {
 		return errPorts
 	}
-	d.append(flow.SCTP, data, 0, sctpMarks(data[min(len(data), 12):]))
+	d.append(flow.SCTP, data, 0, sctpMarks(data[header:]))
 	return nil
 }
 

@@ -2,13 +2,15 @@ package capture
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
-	"io"
+	"iter"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -47,7 +49,7 @@ func TestTruth(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".tsv.gz")
 		t.Run(name, func(t *testing.T) {
 			want := readTruth(t, file)
-			got := measure(t, filepath.Join(folder, "real", name), len(want.inner) > 0 || want.classes["tunnelled"] > 0)
+			got := measure(filepath.Join(folder, "real", name), len(want.inner) > 0 || want.classes["tunnelled"] > 0)
 			differences := got.differences(want)
 			reason, expected := disagreements[name]
 			switch {
@@ -74,20 +76,14 @@ func TestMalformed(t *testing.T) {
 	}
 	decoded := 0
 	for _, name := range files {
-		file, err := OpenFile(name)
-		if err != nil {
-			continue // not even a capture
-		}
 		d := NewDecoder(DecoderOptions{})
-		var frame Frame
 		var batch flow.Batch
 		read := uint64(0)
-		for file.Next(&frame) == nil {
+		for frame := range framesOf(name) {
 			read++
 			batch.Reset()
-			d.Decode(&frame, &batch)
+			d.Decode(frame, &batch)
 		}
-		file.Close()
 		if c := d.Counters(); c.Read() != read || c.Panics != 0 {
 			t.Errorf("%s: %d packets in classes, %d read; %d panics", name, c.Read(), read, c.Panics)
 		}
@@ -96,6 +92,64 @@ func TestMalformed(t *testing.T) {
 	t.Logf("%d packets of %d files", decoded, len(files))
 	if decoded == 0 {
 		t.Error("no packet was decoded")
+	}
+}
+
+// TestMutated changes and cuts real frames at random, the same way every time: each is still
+// in exactly one class, of a bounded number of levels, and no layer panics.
+func TestMutated(t *testing.T) {
+	folder := capturesFolder(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, set := range []string{"real", "malformed"} {
+		files, err := filepath.Glob(filepath.Join(folder, set, "*cap*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no %s captures: %v", set, err)
+		}
+		for _, name := range files {
+			d := NewDecoder(DecoderOptions{})
+			decoded := uint64(0)
+			for frame := range framesOf(name) {
+				var batch flow.Batch
+				mutate(random, frame)
+				d.Decode(frame, &batch)
+				decoded++
+				if len(batch.Tunnels) > maxNesting {
+					t.Fatalf("%s: %d tunnels in a frame: %x", name, len(batch.Tunnels), frame.Data)
+				}
+			}
+			if c := d.Counters(); c.Read() != decoded || c.Panics != 0 {
+				t.Errorf("%s: %d packets in classes, %d read; %d panics", name, c.Read(), decoded, c.Panics)
+			}
+		}
+	}
+}
+
+// mutate changes a few octets of the headers, and cuts one frame of four.
+func mutate(random *rand.Rand, f *Frame) {
+	data := bytes.Clone(f.Data)
+	if len(data) == 0 {
+		return
+	}
+	for range 1 + random.IntN(4) {
+		data[random.IntN(min(len(data), 120))] = byte(random.Uint32())
+	}
+	if random.IntN(4) == 0 {
+		data = data[:random.IntN(len(data))]
+	}
+	f.Data = slices.Clip(data)
+}
+
+// framesOf are the frames of a savefile, as far as it can be read.
+func framesOf(name string) iter.Seq[*Frame] {
+	return func(yield func(*Frame) bool) {
+		file, err := OpenFile(name)
+		if err != nil {
+			return
+		}
+		defer file.Close()
+		var frame Frame
+		for file.Next(&frame) == nil && yield(&frame) {
+		}
 	}
 }
 
@@ -181,14 +235,13 @@ func (got conversations) differences(view string, want conversations) (lines []s
 
 // measure decodes a capture twice: for all levels and, where there are
 // tunnels, for the innermost ones.
-func measure(t *testing.T, name string, tunnels bool) *truth {
-	t.Helper()
+func measure(name string, tunnels bool) *truth {
 	got := &truth{outer: make(conversations), inner: make(conversations)}
 	decoder := NewDecoder(DecoderOptions{Tunnels: Outer})
-	decodeFile(t, name, decoder, func(packets []flow.Packet) { got.outer.add(packets) })
+	decodeFile(name, decoder, func(packets []flow.Packet) { got.outer.add(packets) })
 	if tunnels {
 		inner := NewDecoder(DecoderOptions{Tunnels: Inner})
-		decodeFile(t, name, inner, func(packets []flow.Packet) { got.inner.add(packets) })
+		decodeFile(name, inner, func(packets []flow.Packet) { got.inner.add(packets) })
 	}
 	c := decoder.Counters()
 	got.classes = map[string]uint64{
@@ -204,27 +257,12 @@ func measure(t *testing.T, name string, tunnels bool) *truth {
 	return got
 }
 
-// decodeFile decodes every frame of a savefile. A file that is cut gives the
-// frames before the cut.
-func decodeFile(t *testing.T, name string, d *Decoder, each func([]flow.Packet)) {
-	t.Helper()
-	file, err := OpenFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var frame Frame
+// decodeFile decodes every frame of a savefile.
+func decodeFile(name string, d *Decoder, each func([]flow.Packet)) {
 	var batch flow.Batch
-	for {
-		err := file.Next(&frame)
-		if err == io.EOF || errors.Is(err, ErrTruncated) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for frame := range framesOf(name) {
 		batch.Reset()
-		d.Decode(&frame, &batch)
+		d.Decode(frame, &batch)
 		each(batch.Packets)
 	}
 }

@@ -19,7 +19,7 @@ func udpTunnel(port uint16) gopacket.LayerType {
 		return layerVXLANGPE
 	case 6081:
 		return layerGeneve
-	case 2152:
+	case 2152, 3386: // version 1, version 0
 		return layerGTPU
 	case 3544:
 		return layerTeredo
@@ -84,31 +84,51 @@ func (d *digest) geneve(data []byte) error {
 	return d.through(via{flow.Geneve, be.Uint32(data[4:]) >> 8, true}, etherType(be.Uint16(data[2:])), data[length:])
 }
 
-// gtpu reads a GTP-U header of version 1 that carries a user's packet, with its extension
-// headers (3GPP TS 29.281 section 5).
+// gtpu reads a GTP-U header that carries a user's packet: of version 1, with its extension
+// headers (3GPP TS 29.281 section 5), or of version 0 (3GPP TS 29.060).
 func (d *digest) gtpu(data []byte) error {
-	const version1, extended, optional, userPacket = 0x30, 0x04, 0x07, 0xff
-	if len(data) < 8 || data[0]&0xf0 != version1 || data[1] != userPacket {
+	const version, version1, version0, userPacket = 0xf0, 0x30, 0x10, 0xff
+	if len(data) < 8 || data[1] != userPacket {
 		return nil
 	}
-	v, header := via{kind: flow.GTPU, id: be.Uint32(data[4:])}, 8
-	if data[0]&optional != 0 {
-		header = 12
+	header, id := 0, uint32(0)
+	switch data[0] & version {
+	case version1:
+		header, id = gtpHeader(data), be.Uint32(data[4:])
+	case version0:
+		header = 20
 	}
+	if header == 0 || len(data) <= header {
+		return nil
+	}
+	next, payload := layerRaw, data[header:]
+	if payload[0]>>4 != 4 && payload[0]>>4 != 6 && bridged(payload) {
+		next = layerEthernet
+	}
+	return d.through(via{kind: flow.GTPU, id: id}, next, payload)
+}
+
+// gtpHeader returns the length of a version 1 header, 0 if it does not end.
+func gtpHeader(data []byte) int {
+	const extended, optional = 0x04, 0x07
+	if data[0]&optional == 0 {
+		return 8
+	}
+	header := 12
 	if len(data) < header {
-		return nil
+		return 0
 	}
 	for data[0]&extended != 0 && data[header-1] != 0 {
 		if len(data) == header {
-			return nil
+			return 0
 		}
 		length := 4 * int(data[header])
 		if length == 0 || header+length > len(data) {
-			return nil
+			return 0
 		}
 		header += length
 	}
-	return d.through(v, layerRaw, data[header:])
+	return header
 }
 
 // teredo passes over Teredo's authentication and origin (RFC 4380 section 5.1.1) to an
