@@ -133,7 +133,8 @@ func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 // render renders what Append needs more than once.
 func (e *ECS) render(r *annotate.Record) {
 	f := r.Flow
-	e.id = hex.AppendEncode(e.id[:0], f.ID[:])
+	id := f.ID()
+	e.id = hex.AppendEncode(e.id[:0], id[:])
 	e.start = appendTime(e.start[:0], f.Start)
 	e.end = appendTime(e.end[:0], f.End)
 	e.source = f.Source.Addr().AppendTo(e.source[:0])
@@ -276,7 +277,7 @@ func (e *ECS) appendNetwork(dst []byte, f *flow.Record) []byte {
 		*head = appendNetworkHead(nil, f)
 	}
 	dst = append(dst, *head...)
-	dst = flow.AppendCommunityID(dst, f.CommunityID)
+	dst = flow.AppendCommunityID(dst, f.CommunityID())
 	dst = append(dst, `","bytes":`...)
 	dst = strconv.AppendUint(dst, f.Source.Octets+f.Destination.Octets, 10)
 	dst = append(dst, `,"packets":`...)
@@ -426,14 +427,14 @@ func appendCount(dst []byte, c flow.Count) []byte {
 }
 
 func appendTunnel(dst []byte, f *flow.Record) []byte {
-	if f.TunnelType == 0 {
+	if f.Tunnel.Type == 0 {
 		return dst
 	}
 	dst = append(dst, `,"tunnel":{"type":"`...)
-	dst = append(dst, f.TunnelType.String()...)
+	dst = append(dst, f.Tunnel.Type.String()...)
 	dst = append(dst, `","id":"`...)
-	dst = strconv.AppendUint(dst, uint64(f.TunnelID), 10)
+	dst = strconv.AppendUint(dst, uint64(f.Tunnel.ID), 10)
 	dst = append(dst, `","outer_community_id":"`...)
-	dst = flow.AppendCommunityID(dst, f.OuterCommunityID)
+	dst = flow.AppendCommunityID(dst, f.Tunnel.CommunityID())
 	return append(dst, `"}`...)
 }

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"crypto/sha1"
 	"flag"
 	"net/netip"
 	"os"
@@ -80,9 +79,7 @@ func conversation(t flow.Transport, source, destination string, after time.Durat
 		r.Source.Count, r.Destination.Count = flow.Count{Packets: 1, Octets: 60}, flow.Count{}
 	}
 	r.Source.Total, r.Destination.Total = r.Source.Count, r.Destination.Count
-	r.CommunityID = sha1.Sum([]byte(source + destination))
-	sum := sha1.Sum([]byte(destination + source))
-	copy(r.ID[:], sum[:])
+	r.Key, _ = flow.KeyOf(t, r.Source.Endpoint, r.Destination.Endpoint)
 	return r
 }
 
@@ -143,11 +140,12 @@ func testFlows() []*flow.Record {
 			r.Source.Total = flow.Count{Packets: 123_456_789, Octets: 1 << 40}
 		}),
 		with(conversation(flow.UDP, "172.16.0.1:50001", "172.16.0.2:53", 11*time.Second, flow.Established), func(r *flow.Record) {
-			r.TunnelType, r.TunnelID = flow.VXLAN, 42
-			r.OuterCommunityID = sha1.Sum([]byte("outer"))
+			r.Tunnel = flow.Tunnel{Type: flow.VXLAN, ID: 42, OuterProtocol: 17}
+			r.Tunnel.Outer, _ = flow.KeyOf(flow.UDP, netip.MustParseAddrPort("10.9.9.1:4789"), netip.MustParseAddrPort("10.9.9.2:4789"))
 		}),
 		with(conversation(flow.TCP, long1, "[2001:db8::2]:80", 12*time.Second, flow.Closed), func(r *flow.Record) {
-			r.TunnelType = flow.SixIn4
+			r.Tunnel = flow.Tunnel{Type: flow.SixIn4, OuterProtocol: 41}
+			r.Tunnel.Outer, _ = flow.KeyOf(0, netip.MustParseAddrPort("10.9.9.1:0"), netip.MustParseAddrPort("10.9.9.2:0"))
 			decided(flow.Learned, flow.Medium)(r)
 		}),
 		with(conversation(flow.UDP, "10.0.0.5:514", "239.1.2.3:514", 13*time.Second, flow.OneWay), decided(flow.Multicast, flow.High)),

@@ -280,14 +280,14 @@ func appendPackets(dst []byte, n uint64) []byte {
 
 // appendInside says what the Flow was inside of, such as (in vxlan 42).
 func appendInside(dst []byte, f *flow.Record) []byte {
-	if f.TunnelType == 0 {
+	if f.Tunnel.Type == 0 {
 		return dst
 	}
 	dst = append(dst, "(in "...)
-	dst = append(dst, f.TunnelType.String()...)
-	if f.TunnelID != 0 {
+	dst = append(dst, f.Tunnel.Type.String()...)
+	if f.Tunnel.ID != 0 {
 		dst = append(dst, ' ')
-		dst = strconv.AppendUint(dst, uint64(f.TunnelID), 10)
+		dst = strconv.AppendUint(dst, uint64(f.Tunnel.ID), 10)
 	}
 	return append(dst, ')')
 }

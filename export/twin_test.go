@@ -196,9 +196,9 @@ func twinOf(o ECSOptions, r *annotate.Record, sequence uint64) *twinRecord {
 		record.Portwatch.Findings = append(record.Portwatch.Findings, twinFinding{
 			f.Rule.String(), f.Rule.ID(), f.Side.String(), r.Reason(f), f.Severity, f.Confidence.String()})
 	}
-	if f.TunnelType != 0 {
+	if f.Tunnel.Type != 0 {
 		record.Portwatch.Tunnel = &twinTunnel{
-			f.TunnelType.String(), strconv.Itoa(int(f.TunnelID)), twinCommunityID(f.OuterCommunityID)}
+			f.Tunnel.Type.String(), strconv.Itoa(int(f.Tunnel.ID)), twinCommunityID(f.Tunnel.CommunityID())}
 	}
 	return record
 }
@@ -213,7 +213,7 @@ func encodeTwin(t testing.TB, out *bytes.Buffer, record *twinRecord) {
 
 func twinEventOf(o ECSOptions, r *annotate.Record, sequence uint64) twinEvent {
 	f := r.Flow
-	id := hex.EncodeToString(f.ID[:])
+	id := twinID128(f)
 	event := twinEvent{
 		Kind: "event", Category: []string{"network"}, Type: []string{"connection"}, Action: "flow_update",
 		Module: "portwatch", Dataset: "portwatch.flow", Provider: "portwatch",
@@ -249,7 +249,7 @@ func twinSideOf(s flow.Side) twinSide {
 func twinNetworkOf(f *flow.Record) twinNetwork {
 	n := twinNetwork{
 		Type: "ipv" + strconv.Itoa(int(f.Version)), Transport: f.Transport.String(),
-		IANANumber: strconv.Itoa(int(f.Transport)), CommunityID: twinCommunityID(f.CommunityID),
+		IANANumber: strconv.Itoa(int(f.Transport)), CommunityID: twinCommunityID(f.CommunityID()),
 		Bytes: f.Source.Octets + f.Destination.Octets, Packets: f.Source.Packets + f.Destination.Packets,
 	}
 	if f.VLANs >= 1 {
@@ -259,6 +259,11 @@ func twinNetworkOf(f *flow.Record) twinNetwork {
 		n.Inner = &twinInner{twinID{strconv.Itoa(int(f.VLAN[1]))}}
 	}
 	return n
+}
+
+func twinID128(f *flow.Record) string {
+	id := f.ID()
+	return hex.EncodeToString(id[:])
 }
 
 func twinCommunityID(sum [20]byte) string { return "1:" + base64.StdEncoding.EncodeToString(sum[:]) }
@@ -277,7 +282,7 @@ func twinPortOfSide(p annotate.Port) twinPort {
 
 func twinFlowOf(f *flow.Record) twinFlow {
 	twin := twinFlow{
-		ID: hex.EncodeToString(f.ID[:]), Sequence: f.Sequence, Final: f.Final,
+		ID: twinID128(f), Sequence: f.Sequence, Final: f.Final,
 		EndReason: f.EndReason.String(), State: f.State.String(), Midstream: f.Midstream,
 		History:   string(f.History[:f.HistoryLen]),
 		Direction: twinDirection{f.Direction.Method.String(), f.Direction.Confidence.String()},

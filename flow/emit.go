@@ -102,7 +102,7 @@ func (t *Table) fill(r *Record, i uint32, reason EndReason) {
 	k := &e.key
 	source := int(e.facts / secondInitiated & 1)
 	*r = Record{}
-	r.ID = t.flowID(i)
+	r.Key, r.origin = *k, origin{t.observer, e.opened, m.first}
 	r.Final = reason != ActiveTimeout
 	r.Transport, r.Version = k.Transport(), k.Version()
 	r.VLANs, r.VLAN[0], r.VLAN[1] = k.VLANs()
@@ -113,7 +113,6 @@ func (t *Table) fill(r *Record, i uint32, reason EndReason) {
 	r.EndReason, r.State, r.Midstream = reason, e.state, e.facts&midstream != 0
 	r.HistoryLen = e.spell(&r.History, source)
 	r.Direction = m.direction
-	r.CommunityID = communityID(k, uint8(r.Transport), hasCommunityPorts(r.Transport))
 	if m.rare != 0 {
 		t.rares.at(m.rare).fill(r, source)
 	}
@@ -129,14 +128,10 @@ func (x *rare) fill(r *Record, source int) {
 	r.Source.since(x.reported[source], x.fragments[source])
 	r.Destination.since(x.reported[1-source], x.fragments[1-source])
 	if x.sequence > 0 {
-		r.Sequence = x.sequence
+		r.Sequence, r.origin.opened = x.sequence, x.opened
 		r.FlowStart = min(r.Start, x.start)
 	}
-	if x.tunnel.Type != 0 {
-		o := &x.tunnel.Outer
-		r.TunnelType, r.TunnelID = x.tunnel.Type, x.tunnel.ID
-		r.OuterCommunityID = communityID(o, x.tunnel.OuterProtocol, hasCommunityPorts(o.Transport()))
-	}
+	r.Tunnel = x.tunnel
 }
 
 // since takes off what earlier records said.

@@ -76,8 +76,8 @@ type rare struct {
 	sequence uint32
 	heir     uint32   // in that record's own entry: the entry that goes on
 	reported [2]Count // what the records before add up to
-	id       [16]byte
-	start    int64 // the smallest time in the records before
+	opened   int64    // the clock at the Flow's first packet, of one with an earlier record
+	start    int64    // the smallest time in the records before
 }
 
 // A slab holds numbered values in chunks that never move; 0 is no number.

@@ -7,32 +7,50 @@ import (
 	"encoding/binary"
 )
 
-// flowID hashes what sets a Flow apart from all others: Key, tunnel, time and
-// ordinal of the first packet, observer. The time is the clock's. What comes
-// first tells the length of what comes behind it.
-func (t *Table) flowID(i uint32) [16]byte {
-	e, m := t.entries.at(i), t.margins.at(i)
-	var tunnel Tunnel
-	if m.rare != 0 {
-		x := t.rares.at(m.rare)
-		if x.sequence > 0 {
-			return x.id
-		}
-		tunnel = x.tunnel
-	}
-	b := binary.BigEndian.AppendUint32(t.identity[:0], uint32(e.key.network)<<8|uint32(tunnel.Type))
-	b = e.key.appendAddresses(b)
-	b = binary.BigEndian.AppendUint64(b, e.key.ports)
+// An origin is what sets a Flow apart from all others, beside its Key and its
+// tunnel.
+type origin struct {
+	observer string
+	opened   int64  // the clock at the first packet
+	first    uint64 // that packet's ordinal
+}
+
+// flowID hashes Key, tunnel, and origin. What comes first tells the length of
+// what comes behind it.
+func flowID(k *Key, tunnel *Tunnel, o *origin) [16]byte {
+	var space [2*(4+32+8) + 16 + 64]byte // with a longer observer, append moves
+	b := binary.BigEndian.AppendUint32(space[:0], uint32(k.network)<<8|uint32(tunnel.Type))
+	b = k.appendAddresses(b)
+	b = binary.BigEndian.AppendUint64(b, k.ports)
 	if tunnel.Type != 0 {
 		b = binary.BigEndian.AppendUint32(b, tunnel.ID)
 		b = append(b, tunnel.Outer.Version())
 		b = tunnel.Outer.appendAddresses(b)
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(e.opened))
-	b = binary.BigEndian.AppendUint64(b, m.first)
-	t.identity = append(b, t.observer...)
-	sum := sha256.Sum256(t.identity)
+	b = binary.BigEndian.AppendUint64(b, uint64(o.opened))
+	b = binary.BigEndian.AppendUint64(b, o.first)
+	b = append(b, o.observer...)
+	sum := sha256.Sum256(b)
 	return [16]byte(sum[:16])
+}
+
+// ID returns the same 128 bits for every record of a Flow: a hash over the
+// observer's id, the Key, and time and ordinal of the first packet. It is hashed
+// anew by each call.
+func (r *Record) ID() [16]byte {
+	return flowID(&r.Key, &r.Tunnel, &r.origin)
+}
+
+// CommunityID returns the SHA-1 of the Flow's Community ID v1 with seed 0; see
+// AppendCommunityID. It is hashed anew by each call.
+func (r *Record) CommunityID() [20]byte {
+	return communityID(&r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport))
+}
+
+// CommunityID returns that of the level around the tunnel's inside, without
+// ports where that level has none.
+func (t *Tunnel) CommunityID() [20]byte {
+	return communityID(&t.Outer, t.OuterProtocol, hasCommunityPorts(t.Outer.Transport()))
 }
 
 // appendAddresses appends both addresses, 4 or 16 octets each.

@@ -30,8 +30,8 @@ func TestCommunityID(t *testing.T) {
 			t.Errorf("%v %s > %s: got %s, want %s", test.transport, test.src, test.dst, got, test.want)
 		}
 		all := meter(Options{}, packet(test.transport, test.src+" > "+test.dst))
-		if all[0].CommunityID != sum {
-			t.Errorf("%v %s > %s: the record's is %x", test.transport, test.src, test.dst, all[0].CommunityID)
+		if all[0].CommunityID() != sum {
+			t.Errorf("%v %s > %s: the record's is %x", test.transport, test.src, test.dst, all[0].CommunityID())
 		}
 	}
 }
@@ -42,8 +42,8 @@ func TestCommunityIDWithoutPorts(t *testing.T) {
 	for _, transport := range []Transport{DCCP, UDPLite} {
 		a := meter(Options{}, packet(transport, "10.0.0.1:1 > 10.0.0.2:2"))[0]
 		b := meter(Options{}, packet(transport, "10.0.0.1:3 > 10.0.0.2:4"))[0]
-		if a.CommunityID != b.CommunityID {
-			t.Errorf("%v: %x and %x", transport, a.CommunityID, b.CommunityID)
+		if a.CommunityID() != b.CommunityID() {
+			t.Errorf("%v: %x and %x", transport, a.CommunityID(), b.CommunityID())
 		}
 	}
 }
@@ -66,9 +66,8 @@ func TestOuterCommunityID(t *testing.T) {
 		table.Add(&Batch{Packets: []Packet{p}, Tunnels: []Tunnel{test.tunnel}})
 		table.Flush()
 		r := drain(table)[0]
-		if got := string(AppendCommunityID(nil, r.OuterCommunityID)); got != test.want ||
-			r.TunnelType != test.tunnel.Type || r.TunnelID != test.tunnel.ID {
-			t.Errorf("%v %d %s, want %s", r.TunnelType, r.TunnelID, got, test.want)
+		if got := string(AppendCommunityID(nil, r.Tunnel.CommunityID())); got != test.want || r.Tunnel != test.tunnel {
+			t.Errorf("%+v %s, want %s", r.Tunnel, got, test.want)
 		}
 	}
 }
@@ -81,7 +80,8 @@ func TestFlowID(t *testing.T) {
 		table.Add(&Batch{Packets: packets, Tunnels: tunnels})
 		table.Flush()
 		all := drain(table)
-		return hex.EncodeToString(all[len(all)-1].ID[:])
+		id := all[len(all)-1].ID()
+		return hex.EncodeToString(id[:])
 	}
 	in := func(identity uint64) Packet {
 		p := tcp(to, SYN, at(1))

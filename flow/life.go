@@ -110,7 +110,7 @@ func (t *Table) split(i uint32, decided int64) {
 
 	start, end := m.span(e)
 	if x.sequence == 0 {
-		x.id, x.start = t.flowID(j), start
+		x.opened, x.start = e.opened, start
 	}
 	x.start = min(x.start, start)
 	x.sequence++

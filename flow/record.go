@@ -10,9 +10,7 @@ import (
 // Source is the initiator and Destination the responder, the service side, as
 // well as Direction could tell.
 type Record struct {
-	// ID is the same in every record of a Flow: 128 bits of a hash over the
-	// observer's id, the Key, and time and ordinal of the first packet.
-	ID [16]byte
+	Key Key
 	// Sequence counts the records of this Flow from 0.
 	Sequence uint32
 	// Final tells the last record of its Flow.
@@ -43,13 +41,10 @@ type Record struct {
 	HistoryLen uint8
 	Direction  Direction
 
-	// CommunityID is the SHA-1 of Community ID v1 (seed 0); see AppendCommunityID.
-	CommunityID [20]byte
+	// Tunnel is what the Flow is inside of; its Type is 0 outside of one.
+	Tunnel Tunnel
 
-	// Tunnel is valid where TunnelType is not 0.
-	TunnelType       TunnelType
-	TunnelID         uint32
-	OuterCommunityID [20]byte
+	origin origin
 }
 
 // Side is one endpoint of a Flow and what it sent.

@@ -67,9 +67,8 @@ type Table struct {
 
 	stats Stats
 
-	aged     []aged // scratch of scan
-	identity []byte // scratch of flowID
-	touched  uint64 // keeps look from being optimized away
+	aged    []aged // scratch of scan
+	touched uint64 // keeps look from being optimized away
 }
 
 // A partition is a part of the table that holds its share of Flows.

@@ -115,15 +115,16 @@ func account(t *testing.T, packets []Packet, records []Record) {
 	flows := map[[16]byte]*story{}
 	for i := range records {
 		r := &records[i]
-		s := flows[r.ID]
+		id := r.ID()
+		s := flows[id]
 		if s == nil {
 			s = &story{first: *r}
-			flows[r.ID] = s
+			flows[id] = s
 		}
 		if s.final || r.Sequence != s.records || r.Final != (r.EndReason != ActiveTimeout) {
 			t.Fatalf("record %d is out of its Flow's sequence: %+v", i, r)
 		}
-		if r.Source.Endpoint != s.first.Source.Endpoint || r.Direction != s.first.Direction || r.CommunityID != s.first.CommunityID {
+		if r.Source.Endpoint != s.first.Source.Endpoint || r.Direction != s.first.Direction || r.Key != s.first.Key {
 			t.Fatalf("record %d differs from its Flow's first: %+v, %+v", i, r, s.first)
 		}
 		plus(&s.sum[0], r.Source.Count)

@@ -28,6 +28,7 @@ type twin struct {
 	known   learned
 	pending []*twinEnding
 	out     []Record
+	hashes  []twinHashes // of out
 	evicted uint64
 	created uint64
 }
@@ -333,12 +334,13 @@ func (w *twin) record(f *twinFlow, reason EndReason) Record {
 		}
 		r.HistoryLen = twinHistory(&r.History, r.HistoryLen, p.Packet, int(p.Marks&Reverse) == f.source)
 	}
-	r.ID = w.id(f)
-	r.CommunityID = twinCommunityID(f.key, byte(f.key.Transport()))
+	r.Key, r.origin = f.key, origin{w.o.ObserverID, f.bornAt, f.born}
+	hashes := twinHashes{id: w.id(f), community: twinCommunityID(f.key, byte(f.key.Transport()))}
 	if f.tunnel != nil {
-		r.TunnelType, r.TunnelID = f.tunnel.Type, f.tunnel.ID
-		r.OuterCommunityID = twinCommunityID(f.tunnel.Outer, f.tunnel.OuterProtocol)
+		r.Tunnel = *f.tunnel
+		hashes.outer = twinCommunityID(f.tunnel.Outer, f.tunnel.OuterProtocol)
 	}
+	w.hashes = append(w.hashes, hashes)
 	return r
 }
 
@@ -529,6 +531,7 @@ func TestTwin(t *testing.T) {
 					table := NewTable(o)
 					got := meterIn(table, all, size)
 					sameRecords(t, got, want.out)
+					sameHashes(t, got, want.hashes)
 					s := table.Stats()
 					if s.Created != want.created || s.Exported != uint64(len(got)) || s.Limits.MaxFlows != want.evicted || s.Live != 0 {
 						t.Errorf("stats %+v, want %d created, %d exported, %d evicted", s, want.created, len(got), want.evicted)
@@ -551,5 +554,25 @@ func sameRecords(t *testing.T, got, want []Record) {
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%d records, want %d", len(got), len(want))
+	}
+}
+
+// twinHashes are what a record says only when asked.
+type twinHashes struct {
+	id               [16]byte
+	community, outer [20]byte
+}
+
+func sameHashes(t *testing.T, got []Record, want []twinHashes) {
+	t.Helper()
+	for i := range got {
+		r := &got[i]
+		h := twinHashes{id: r.ID(), community: r.CommunityID()}
+		if r.Tunnel.Type != 0 {
+			h.outer = r.Tunnel.CommunityID()
+		}
+		if h != want[i] {
+			t.Fatalf("record %d of %d: %x, want %x", i, len(want), h, want[i])
+		}
 	}
 }
