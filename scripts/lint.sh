@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every linter that needs nothing but this module and Go; shellcheck too where it
-# is installed. The folder testdata/gen is named because ./... leaves testdata out.
+# is installed. The folders of testdata are named because ./... leaves them out.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ if [ -n "$unformatted" ]; then
     echo "lint: gofmt -w is due for:" "$unformatted" >&2
     exit 1
 fi
-set -- ./... ./testdata/gen
+set -- ./... ./testdata/gen ./testdata/bench/...
 go vet "$@"
 go tool staticcheck "$@"
 if command -v shellcheck >/dev/null; then
