@@ -60,6 +60,14 @@ func (c *Counts) Count(r *annotate.Record) {
 	}
 }
 
+// Found is the number of findings of all rules.
+func (c *Counts) Found() (n uint64) {
+	for _, rule := range c.Findings {
+		n += rule
+	}
+	return n
+}
+
 // classes are the counters of PacketCounts but Read, with their name in JSON and
 // their name for a person.
 func (p *PacketCounts) classes() [8]struct {

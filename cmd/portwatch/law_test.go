@@ -15,11 +15,7 @@ import (
 func TestLaw(t *testing.T) {
 	dir := captures(t)
 	for _, folder := range []string{"real", "malformed"} {
-		names, err := filepath.Glob(filepath.Join(dir, folder, "*.*cap*"))
-		if err != nil || len(names) == 0 {
-			t.Fatalf("no capture in %s: %v", folder, err)
-		}
-		for _, name := range names {
+		for _, name := range capturesIn(t, dir, folder) {
 			t.Run(filepath.Base(name), func(t *testing.T) { holdLaw(t, name) })
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,7 @@ type options struct {
 	active   time.Duration
 	maxFlows int
 	noVLAN   bool
+	workers  int
 	list     bool
 	version  bool
 	help     bool
@@ -79,6 +81,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.DurationVar(&o.active, "active-timeout", flow.DefaultActiveTimeout, "report a long Flow every `TIME`")
 	f.IntVar(&o.maxFlows, "max-flows", flow.DefaultMaxFlows, "meter at most `N` Flows at a time")
 	f.BoolVar(&o.noVLAN, "ignore-vlan", false, "leave the VLAN out of the Flow Key")
+	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "use `N` cores; the output does not depend on it")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	f.BoolVarP(&o.help, "help", "h", false, "print this help")
 	return f
@@ -118,6 +121,8 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{"--idle-timeout and --active-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
 	case o.maxFlows < 1:
 		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), ""}
+	case o.workers < 1:
+		return usageError{fmt.Sprintf("--workers %d: at least one core does the work", o.workers), ""}
 	case f.Changed("count") && o.count == 0:
 		return usageError{"-c 0: the count must be above 0", ""}
 	}
@@ -211,6 +216,7 @@ Flows:
       --active-timeout TIME     a long flow is reported every TIME (30m)
       --max-flows N             flows in memory at a time (1000000)
       --ignore-vlan             for mirrors that tag each direction differently
+      --workers N               cores to use (all); the output does not depend on it
 
 Registry:
       --registry FILE           IANA's CSV or XML instead of the built-in snapshot

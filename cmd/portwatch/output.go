@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/portwatch/portwatch/annotate"
@@ -47,10 +48,12 @@ func (o *options) newFormat(name string, reg *registry.Registry, s screen) forma
 // A rendering is a format and the places that get its bytes: a record is
 // rendered once, however many places want it.
 type rendering struct {
-	name   string
-	format format
-	buf    []byte
-	places []*place
+	name      string
+	screen    screen
+	newFormat func() format
+	inOrder   bool   // a line may depend on those before
+	format    format // of the writer, where inOrder
+	places    []*place
 }
 
 // A place is where records go.
@@ -59,34 +62,28 @@ type place struct {
 	w    io.WriteCloser
 }
 
-// render appends a record to the bytes that wait for flush.
-func (d *rendering) render(r *annotate.Record, sequence uint64) {
-	d.buf = d.format.Append(d.buf, r, sequence)
-}
+// errNobodyReads is a place whose reader closed it, as head does.
+var errNobodyReads = errors.New("nobody reads any more")
 
-// flush hands the waiting bytes to every place. A place that fails is closed
-// and left out from then on; the others go on. The errors come back joined.
-func (d *rendering) flush() error {
-	if len(d.buf) == 0 {
-		return nil
-	}
+// write hands bytes to every place. A place that fails is closed and left out
+// from then on; the others go on. The errors come back joined.
+func (d *rendering) write(b []byte) error {
 	var failed error
 	alive := d.places[:0]
 	for _, p := range d.places {
-		if _, err := p.w.Write(d.buf); err != nil {
+		if _, err := p.w.Write(b); err != nil {
 			failed = errors.Join(failed, p.fail(err))
 			p.w.Close()
 			continue
 		}
 		alive = append(alive, p)
 	}
-	d.places, d.buf = alive, d.buf[:0]
+	d.places = alive
 	return failed
 }
 
-// close writes what waits and closes the places.
 func (d *rendering) close() error {
-	failed := d.flush()
+	var failed error
 	for _, p := range d.places {
 		if err := p.w.Close(); err != nil {
 			failed = errors.Join(failed, p.fail(err))
@@ -96,6 +93,9 @@ func (d *rendering) close() error {
 }
 
 func (p *place) fail(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return errNobodyReads
+	}
 	return fmt.Errorf("write records to %s: %w", p.name, cause(err))
 }
 
@@ -104,14 +104,15 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry) ([]*rendering
 	var list []*rendering
 	add := func(name string, p *place, s screen) {
 		for _, d := range list {
-			if d.name == name {
+			if d.name == name && (d.screen == s || name != "text") {
 				d.places = append(d.places, p)
 				return
 			}
 		}
-		d := &rendering{name: name, format: o.newFormat(name, reg, s), places: []*place{p}}
-		if t, ok := d.format.(*export.Text); ok {
-			d.buf = t.Header(d.buf)
+		d := &rendering{name: name, screen: s, places: []*place{p}, inOrder: name == "text"}
+		d.newFormat = func() format { return o.newFormat(name, reg, s) }
+		if d.inOrder {
+			d.format = d.newFormat()
 		}
 		list = append(list, d)
 	}

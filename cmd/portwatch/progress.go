@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/cheggaaa/pb/v3"
@@ -16,6 +17,7 @@ type progress struct {
 	bar  *pb.ProgressBar
 	next time.Time
 	tty  *os.File
+	lock sync.Mutex // of the terminal
 }
 
 const progressEvery = 200 * time.Millisecond
@@ -56,12 +58,22 @@ func (p *progress) show(position int64, packets, flows, findings uint64) {
 	p.bar.SetCurrent(position)
 	p.bar.Set("packets", fmt.Sprintf("%.0f packets/s", rate))
 	p.bar.Set("flows", fmt.Sprintf("%d flows, %d findings", flows, findings))
+	p.lock.Lock()
+	defer p.lock.Unlock()
 	p.bar.Write()
 }
 
-// clear takes the line away before something else is written to the terminal.
-func (p *progress) clear() {
+// hide takes the line away, so that something else can be written to the
+// terminal until unhide.
+func (p *progress) hide() {
 	if p != nil {
+		p.lock.Lock()
 		p.tty.WriteString("\r\x1b[K")
+	}
+}
+
+func (p *progress) unhide() {
+	if p != nil {
+		p.lock.Unlock()
 	}
 }

@@ -70,7 +70,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 		return exitDone
 	}
 	if !o.quiet {
-		stderr.Write(r.summary.Append(nil, &r.counts))
+		stderr.Write(r.writer.summary.Append(nil, &r.counts))
 	}
 	for _, e := range flatten(err) {
 		report(stderr, e)
@@ -78,7 +78,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	switch {
 	case err != nil:
 		return statusOf(err)
-	case o.exitCode && r.findings() > 0:
+	case o.exitCode && r.pipeline.meter.counts.Found() > 0:
 		return exitFindings
 	}
 	return exitDone
@@ -91,53 +91,37 @@ type source interface {
 	Close() error
 }
 
-// A run is one observation: the stages in the order in which a packet passes
-// through them, one call after the other.
+// A run is one observation: the reader and what stands around it. What comes
+// behind the reader is the pipeline.
 type run struct {
 	options *options
 	stderr  *os.File
 
-	source     source
-	filter     *capture.Filter
-	saver      *capture.Saver // nil without -w
-	decoder    *capture.Decoder
-	batch      flow.Batch
-	table      *flow.Table
-	record     flow.Record
-	annotator  *annotate.Annotator
-	annotated  annotate.Record
-	renderings []*rendering
-	summary    *export.Summary
-	progress   *progress
-
+	source   source
 	live     bool
 	files    []*capture.File // what source reads, unless it is live
+	filter   *capture.Filter
+	saver    *capture.Saver // nil without -w
+	decoder  *capture.Decoder
+	pipeline *pipeline
+	writer   *writer
+	progress *progress
+
 	started  time.Time
 	span     span // of the packets' times
 	filtered uint64
 	passed   uint64 // packets that the filter let through
-	sequence uint64 // records written
 	counts   export.Counts
 	stopped  atomic.Bool
 }
 
-// errNobodyReads ends a run whose every output was closed by its reader.
-var errNobodyReads = errors.New("every output is closed")
+// batchTime is how long, live, a packet waits for others to come with it.
+const batchTime = int64(100 * time.Millisecond)
 
-const (
-	// batchSize is how many packets are metered at once, so that the table can
-	// overlap its cache misses. It shows in no output.
-	batchSize = 256
-	// batchTime is how long, live, a packet waits for others to fill the batch.
-	batchTime = int64(100 * time.Millisecond)
-	// outputSize is how many octets of records wait for each other.
-	outputSize = 64 << 10
-)
-
-// newRun builds the stages from the end to the beginning: what can fail without
-// a look at the traffic fails before it.
-func newRun(o *options, stdout, stderr *os.File) (*run, error) {
-	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now(), summary: export.NewSummary()}
+// newRun builds the stages: what can fail without a look at the traffic fails
+// before it.
+func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
+	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now()}
 	reg, err := openRegistry(o.registry, o.offline)
 	if err != nil {
 		return nil, err
@@ -151,29 +135,42 @@ func newRun(o *options, stdout, stderr *os.File) (*run, error) {
 	if err := r.openSource(); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			r.source.Close()
+		}
+	}()
 	if err := o.refuseOverwriting(); err != nil {
-		r.source.Close()
 		return nil, err
 	}
-	if r.renderings, err = o.outputs(stdout, reg); err != nil {
-		r.source.Close()
+	r.writer = &writer{stop: r.stop}
+	if r.writer.renderings, err = o.outputs(stdout, reg); err != nil {
 		return nil, err
 	}
 	if o.save != "" {
 		if r.saver, err = capture.NewSaver(o.save); err != nil {
-			r.source.Close()
 			return nil, err
 		}
 	}
 	r.decoder = capture.NewDecoder(capture.DecoderOptions{})
-	r.table = flow.NewTable(flow.Options{
-		IdleTimeout: o.idle, ActiveTimeout: o.active, MaxFlows: o.maxFlows,
-		IgnoreVLAN: o.noVLAN, ObserverID: o.observer, Assigned: assigned(reg),
-	})
-	r.annotator = annotate.New(reg)
-	if tty := screenOf(stderr); tty.is && !o.quiet {
-		r.progress = newProgress(stderr, tty.width, r.files)
+	m := &meter{
+		table: flow.NewTable(flow.Options{
+			IdleTimeout: o.idle, ActiveTimeout: o.active, MaxFlows: o.maxFlows,
+			IgnoreVLAN: o.noVLAN, ObserverID: o.observer, Assigned: assigned(reg),
+		}),
+		annotator: annotate.New(reg),
+		flagged:   o.flagged,
+		eager:     r.live || o.lineBuffer,
 	}
+	if !o.quiet {
+		r.writer.summary = export.NewSummary()
+		if tty := screenOf(stderr); tty.is {
+			m.watch = new(watched)
+			r.progress = newProgress(stderr, tty.width, r.files)
+			r.writer.progress = r.progress
+		}
+	}
+	r.pipeline = newPipeline(o.workers, m, r.writer)
 	return r, nil
 }
 
@@ -215,13 +212,10 @@ func (r *run) openSource() error {
 // records any more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.stop)()
+	r.writer.begin()
 	failed := r.read()
-	if errors.Is(failed, errNobodyReads) {
-		return failed
-	}
-	r.table.Add(&r.batch)
-	r.table.Flush()
-	return errors.Join(failed, r.drain(), r.flush())
+	r.pipeline.finish()
+	return failed
 }
 
 // stop ends the reading, from another goroutine.
@@ -244,7 +238,9 @@ func (r *run) read() error {
 		case err == nil:
 			err = r.packet(&frame)
 		case errors.Is(err, capture.ErrTick):
-			err = r.tick()
+			r.pipeline.load.now = time.Now().UnixNano()
+			r.pipeline.send()
+			err = nil
 		}
 		if err == io.EOF || r.stopped.Load() && errors.Is(err, capture.ErrClosed) {
 			return nil
@@ -277,89 +273,30 @@ func (r *run) packet(frame *capture.Frame) error {
 	if !frame.Timeless {
 		r.span.include(frame.Time)
 	}
-	r.decoder.Decode(frame, &r.batch)
-	if n := len(r.batch.Packets); n < batchSize && !(r.live && n > 0 && frame.Time-r.batch.Packets[0].Time > batchTime) {
-		return nil
+	batch := &r.pipeline.load.Batch
+	r.decoder.Decode(frame, batch)
+	if n := len(batch.Packets); n >= loadSize || r.live && n > 0 && frame.Time-batch.Packets[0].Time > batchTime {
+		r.pipeline.send()
+		r.showProgress()
 	}
-	return r.add()
+	return nil
 }
 
 // warn tells of something that does not end the run.
 func (r *run) warn(err error) {
-	r.progress.clear()
+	r.progress.hide()
+	defer r.progress.unhide()
 	warn(r.stderr, "%v", err)
-}
-
-// add meters the batch and writes the records that it made ready.
-func (r *run) add() error {
-	r.table.Add(&r.batch)
-	r.batch.Reset()
-	if err := r.drain(); err != nil {
-		return err
-	}
-	r.showProgress()
-	return nil
-}
-
-// tick is what a quiet device gives instead of a packet: Flows end by the clock
-// on the wall.
-func (r *run) tick() error {
-	if err := r.add(); err != nil {
-		return err
-	}
-	r.table.Advance(time.Now().UnixNano())
-	if err := r.drain(); err != nil {
-		return err
-	}
-	return r.flush()
-}
-
-// drain annotates and renders the records that are ready.
-func (r *run) drain() error {
-	for r.table.Next(&r.record) {
-		r.annotator.Annotate(&r.annotated, &r.record)
-		r.summary.Add(&r.annotated)
-		r.counts.Count(&r.annotated)
-		if r.options.flagged && len(r.annotated.Findings) == 0 {
-			continue
-		}
-		r.sequence++
-		for _, d := range r.renderings {
-			d.render(&r.annotated, r.sequence)
-			if len(d.buf) >= outputSize || r.options.lineBuffer {
-				if err := r.flush(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// flush writes what was rendered. Nobody left to read is told by errNobodyReads.
-func (r *run) flush() error {
-	var failed error
-	open := 0
-	for _, d := range r.renderings {
-		failed = errors.Join(failed, d.flush())
-		open += len(d.places)
-	}
-	if open == 0 && len(r.renderings) > 0 && isClosedPipe(failed) {
-		return errNobodyReads
-	}
-	return failed
 }
 
 // close ends every stage and gathers the counters.
 func (r *run) close() error {
-	r.progress.clear()
+	r.progress.hide()
 	failed := r.source.Close()
 	if r.saver != nil {
 		failed = errors.Join(failed, r.saver.Close())
 	}
-	for _, d := range r.renderings {
-		failed = errors.Join(failed, d.close())
-	}
+	failed = errors.Join(failed, r.writer.close())
 	r.count()
 	return errors.Join(failed, r.writeStats())
 }
@@ -387,7 +324,8 @@ func (r *run) count() {
 	}
 	slices.SortFunc(c.LinkTypes, func(a, b export.Named) int { return strings.Compare(a.Name, b.Name) })
 
-	t := r.table.Stats()
+	t := r.pipeline.meter.table.Stats()
+	c.Findings = r.pipeline.meter.counts.Findings
 	c.Flows.Created, c.Flows.Exported = t.Created, t.Exported
 	copy(c.Flows.ByReason[:], t.ByEndReason[:])
 	c.Limits = []export.Named{
@@ -421,13 +359,6 @@ func (r *run) writeStats() error {
 	return nil
 }
 
-func (r *run) findings() (n uint64) {
-	for _, f := range r.counts.Findings {
-		n += f
-	}
-	return n
-}
-
 // showProgress tells a person at the terminal how far the reading has come.
 func (r *run) showProgress() {
 	if r.progress == nil {
@@ -438,7 +369,8 @@ func (r *run) showProgress() {
 		read, _ := f.Progress()
 		position += read
 	}
-	r.progress.show(position, r.passed, r.table.Stats().Created, r.findings())
+	w := r.pipeline.meter.watch
+	r.progress.show(position, r.passed, w.flows.Load(), w.findings.Load())
 }
 
 // A span is from the smallest to the largest of the times that it includes.

@@ -20,10 +20,7 @@ import (
 // both ways, and which side opened it.
 func TestTruth(t *testing.T) {
 	dir := captures(t)
-	names, err := filepath.Glob(filepath.Join(dir, "real", "*.*cap*"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no capture in %s: %v", dir, err)
-	}
+	names := capturesIn(t, dir, "real")
 	agree := 0
 	for _, name := range names {
 		base := filepath.Base(name)
@@ -52,6 +49,16 @@ func captureFolder() (dir string, ok bool) {
 	return dir, err == nil
 }
 
+// capturesIn are the captures of one of its folders.
+func capturesIn(t *testing.T, dir, folder string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, folder, "*.*cap*"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no capture in %s of %s: %v", folder, dir, err)
+	}
+	return names
+}
+
 // differs are the captures where tshark and portwatch read something
 // differently, and why.
 var differs = map[string]string{}
@@ -62,7 +69,7 @@ func compareTruth(t *testing.T, capture, truth string) {
 		return
 	}
 	want := readTruth(t, truth)
-	got := meter(t, capture)
+	got := conversationsOf(t, capture)
 	for key, w := range want {
 		g := got[key]
 		if g == nil {
@@ -165,9 +172,9 @@ func readTruth(t *testing.T, name string) map[string]*conversation {
 	return all
 }
 
-// meter runs the program on a capture and sums its ECS records up into
+// conversationsOf runs the program on a capture and sums its ECS records up into
 // conversations, later fragments and inner Flows left out.
-func meter(t *testing.T, capture string) map[string]*conversation {
+func conversationsOf(t *testing.T, capture string) map[string]*conversation {
 	stdout, _, status := runCommand(t, "-q", "-o", "ecs", "-r", capture)
 	if status != exitDone {
 		t.Fatalf("exit status %d", status)

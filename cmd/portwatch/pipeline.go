@@ -1,0 +1,305 @@
+package main
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/flow"
+)
+
+// A pipeline is the way of the packets behind the reader. With one worker each
+// arrow is a call; with more it is a channel, and each stage has a goroutine:
+//
+//	reader --load--> meter --chunk--> renderers --chunk--> writer
+//
+// One meter owns the Flows and decides the order of the records, so that what
+// the writer gets does not depend on how many cores there are: renderers only
+// turn records, which have their numbers by then, into bytes.
+type pipeline struct {
+	meter  *meter
+	writer *writer
+	load   *load // that the reader fills
+	loads  chan *load
+	spare  chan *load // loads that the meter is done with
+	ended  sync.WaitGroup
+}
+
+// A load is a run of packets on its way from the reader to the meter.
+type load struct {
+	flow.Batch
+	now int64 // not 0: no packet came until this time on the wall, Unix nanoseconds
+}
+
+// A chunk is a run of records on its way from the meter to the writer.
+type chunk struct {
+	flows    [chunkSize]flow.Record
+	records  [chunkSize]annotate.Record
+	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
+	n        int
+	text     [][]byte // by rendering, those of them that need not be in order
+	rendered chan struct{}
+}
+
+const (
+	// loadSize is how many packets go to the meter at once: enough to make a
+	// change of goroutine cheap, few enough to stay in a core's cache.
+	loadSize  = 512
+	chunkSize = 256
+	inFlight  = 4 // loads
+)
+
+// newPipeline starts a pipeline that uses so many cores. Its last stage is w.
+func newPipeline(workers int, m *meter, w *writer) *pipeline {
+	p := &pipeline{meter: m, writer: w, load: new(load)}
+	if workers == 1 {
+		formats := w.parallelFormats()
+		m.chunk = newChunk(len(w.renderings))
+		m.pass = func(c *chunk) *chunk {
+			c.render(formats)
+			w.write(c)
+			return c.reset()
+		}
+		return p
+	}
+	p.loads, p.spare = make(chan *load, inFlight), make(chan *load, inFlight)
+	for range inFlight - 1 {
+		p.spare <- new(load)
+	}
+	chunks := 4 + 2*workers
+	free := make(chan *chunk, chunks)
+	for range chunks {
+		free <- newChunk(len(w.renderings))
+	}
+	// Both have room for all chunks there are: passing one on never waits.
+	unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks)
+	m.chunk = <-free
+	m.pass = func(c *chunk) *chunk {
+		inOrder <- c
+		unrendered <- c
+		return <-free
+	}
+	p.ended.Go(func() {
+		defer close(unrendered)
+		defer close(inOrder)
+		for l := range p.loads {
+			m.add(l)
+			p.spare <- l.reset()
+		}
+		m.finish()
+	})
+	for range workers - 1 {
+		formats := w.parallelFormats()
+		p.ended.Go(func() {
+			for c := range unrendered {
+				c.render(formats)
+				c.rendered <- struct{}{}
+			}
+		})
+	}
+	p.ended.Go(func() {
+		for c := range inOrder {
+			<-c.rendered
+			w.write(c)
+			free <- c.reset()
+		}
+	})
+	return p
+}
+
+// send hands the load over and puts an empty one in its place.
+func (p *pipeline) send() {
+	if p.loads == nil {
+		p.meter.add(p.load)
+		p.load.reset()
+		return
+	}
+	p.loads <- p.load
+	p.load = <-p.spare
+}
+
+// finish ends all Flows, writes their records, and waits until that is done.
+func (p *pipeline) finish() {
+	p.send()
+	if p.loads == nil {
+		p.meter.finish()
+		return
+	}
+	close(p.loads)
+	p.ended.Wait()
+}
+
+func (l *load) reset() *load {
+	l.Reset()
+	l.now = 0
+	return l
+}
+
+func newChunk(renderings int) *chunk {
+	return &chunk{text: make([][]byte, renderings), rendered: make(chan struct{}, 1)}
+}
+
+func (c *chunk) reset() *chunk {
+	c.n = 0
+	return c
+}
+
+// render turns the records into bytes. A format that is nil is the writer's.
+func (c *chunk) render(formats []format) {
+	for i, f := range formats {
+		if f != nil {
+			c.text[i] = c.append(c.text[i][:0], f)
+		}
+	}
+}
+
+func (c *chunk) append(dst []byte, f format) []byte {
+	for i := range c.n {
+		if c.numbers[i] != 0 {
+			dst = f.Append(dst, &c.records[i], c.numbers[i])
+		}
+	}
+	return dst
+}
+
+// A meter turns packets into annotated records, in their order.
+type meter struct {
+	table     *flow.Table
+	annotator *annotate.Annotator
+	flagged   bool // only records with a finding are written
+	eager     bool // records wait for no others
+
+	chunk  *chunk              // that is being filled
+	pass   func(*chunk) *chunk // hands it on, and returns an empty one
+	number uint64              // of the last record to be written
+	counts export.Counts       // of it, the findings
+	watch  *watched            // nil: nobody looks
+}
+
+// watched is what the progress line tells of the meter.
+type watched struct{ flows, findings atomic.Uint64 }
+
+func (m *meter) add(l *load) {
+	m.table.Add(&l.Batch)
+	if l.now != 0 {
+		m.table.Advance(l.now)
+	}
+	m.drain()
+	if m.eager && m.chunk.n > 0 {
+		m.chunk = m.pass(m.chunk)
+	}
+	if m.watch != nil {
+		m.watch.flows.Store(m.table.Stats().Created)
+		m.watch.findings.Store(m.counts.Found())
+	}
+}
+
+// finish ends all Flows.
+func (m *meter) finish() {
+	m.table.Flush()
+	m.drain()
+	m.chunk = m.pass(m.chunk)
+}
+
+// drain annotates the records that are ready.
+func (m *meter) drain() {
+	for {
+		c := m.chunk
+		if !m.table.Next(&c.flows[c.n]) {
+			return
+		}
+		r := &c.records[c.n]
+		m.annotator.Annotate(r, &c.flows[c.n])
+		m.counts.Count(r)
+		c.numbers[c.n] = 0
+		if !m.flagged || len(r.Findings) > 0 {
+			m.number++
+			c.numbers[c.n] = m.number
+		}
+		if c.n++; c.n == chunkSize {
+			m.chunk = m.pass(c)
+		}
+	}
+}
+
+// A writer brings chunks to where they go, in their order.
+type writer struct {
+	renderings []*rendering
+	summary    *export.Summary // nil: nobody reads it
+	progress   *progress       // that must not be drawn into a record
+	stop       func()          // ends the reading, when writing has become useless
+	failed     error
+}
+
+// begin writes what stands above the first record.
+func (w *writer) begin() {
+	for _, d := range w.renderings {
+		if t, ok := d.format.(*export.Text); ok {
+			w.show(d, t.Header(nil))
+		}
+	}
+}
+
+// parallelFormats makes a format for each rendering that need not be in order.
+func (w *writer) parallelFormats() []format {
+	formats := make([]format, len(w.renderings))
+	for i, d := range w.renderings {
+		if !d.inOrder {
+			formats[i] = d.newFormat()
+		}
+	}
+	return formats
+}
+
+// write takes a chunk whose records are rendered.
+func (w *writer) write(c *chunk) {
+	if w.summary != nil {
+		for i := range c.n {
+			w.summary.Add(&c.records[i])
+		}
+	}
+	for i, d := range w.renderings {
+		if d.inOrder {
+			c.text[i] = c.append(c.text[i][:0], d.format)
+		}
+		if len(c.text[i]) > 0 {
+			w.show(d, c.text[i])
+		}
+	}
+}
+
+// show writes bytes of a rendering, on a terminal in place of the progress line.
+func (w *writer) show(d *rendering, b []byte) {
+	if d.screen.is {
+		w.progress.hide()
+		defer w.progress.unhide()
+	}
+	w.fail(d.write(b))
+}
+
+// fail notes an error and ends the reading. A reader that went away is no
+// error, and ends it only when it was the last one.
+func (w *writer) fail(err error) {
+	if err == nil {
+		return
+	}
+	if errors.Is(err, errNobodyReads) {
+		for _, d := range w.renderings {
+			if len(d.places) > 0 {
+				return
+			}
+		}
+	}
+	w.failed = errors.Join(w.failed, err)
+	w.stop()
+}
+
+// close closes all places.
+func (w *writer) close() error {
+	for _, d := range w.renderings {
+		w.failed = errors.Join(w.failed, d.close())
+	}
+	return w.failed
+}
