@@ -57,6 +57,7 @@ const (
 	fileValue
 	deviceValue
 	formatValue
+	tunnelValue
 )
 
 func valueOf(f *pflag.Flag) valueKind {
@@ -67,6 +68,8 @@ func valueOf(f *pflag.Flag) valueKind {
 		return deviceValue
 	case "output":
 		return formatValue
+	case "tunnels":
+		return tunnelValue
 	}
 	if f.NoOptDefVal != "" {
 		return noValue
@@ -99,6 +102,7 @@ _portwatch() {
 	%s) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	%s) COMPREPLY=($(compgen -W "$(%s)" -- "$cur")); return ;;
 	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	%s) return ;;
 	registry) COMPREPLY=($(compgen -W "info search export diff update verify" -- "$cur")); return ;;
 	completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")); return ;;
@@ -110,6 +114,7 @@ _portwatch() {
 }
 complete -F _portwatch portwatch
 `, pattern(fileValue), pattern(deviceValue), devicesCommand, pattern(formatValue), formatWords(),
+		pattern(tunnelValue), strings.Join(tunnelWords, " "),
 		pattern(anyValue), strings.Join(all, " "), strings.Join(subcommands, " "))
 }
 
@@ -128,6 +133,8 @@ func zshCompletion(flags *pflag.FlagSet) string {
 			value = ":device:_portwatch_devices"
 		case formatValue:
 			value = ":format:(" + formatWords() + ")"
+		case tunnelValue:
+			value = ":levels:(" + strings.Join(tunnelWords, " ") + ")"
 		case anyValue:
 			value = ":" + what + ": "
 		}
@@ -160,6 +167,8 @@ func fishCompletion(flags *pflag.FlagSet) string {
 			fmt.Fprintf(&b, " -x -a '(%s)'", strings.ReplaceAll(devicesCommand, "'", `\'`))
 		case formatValue:
 			fmt.Fprintf(&b, " -x -a '%s'", formatWords())
+		case tunnelValue:
+			fmt.Fprintf(&b, " -x -a '%s'", strings.Join(tunnelWords, " "))
 		case anyValue:
 			b.WriteString(" -x")
 		}

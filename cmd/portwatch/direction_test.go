@@ -27,7 +27,7 @@ func TestDirectionMidstream(t *testing.T) {
 	rules, lower := newScore(), newScore()
 	byMethod := map[string]*score{}
 	for _, name := range names {
-		truth := readTruth(t, filepath.Join(dir, "truth", filepath.Base(name)+".tsv.gz"))
+		truth := readTruth(t, filepath.Join(dir, "truth", filepath.Base(name)+".tsv.gz"), "O")
 		for key, v := range cutVerdicts(t, name, truth, random) {
 			c := truth[key]
 			service := servicePort(c)

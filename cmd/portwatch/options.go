@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/portwatch/portwatch/capture"
 	"github.com/portwatch/portwatch/flow"
 )
 
@@ -43,6 +44,7 @@ type options struct {
 	active   time.Duration
 	maxFlows int
 	noVLAN   bool
+	tunnels  string
 	workers  int
 	list     bool
 	version  bool
@@ -81,6 +83,7 @@ func (o *options) flags() *pflag.FlagSet {
 	f.DurationVar(&o.active, "active-timeout", flow.DefaultActiveTimeout, "report a long Flow every `TIME`")
 	f.IntVar(&o.maxFlows, "max-flows", flow.DefaultMaxFlows, "meter at most `N` Flows at a time")
 	f.BoolVar(&o.noVLAN, "ignore-vlan", false, "leave the VLAN out of the Flow Key")
+	f.StringVar(&o.tunnels, "tunnels", "both", "which `LEVELS` make Flows where a tunnel is: both, outer or inner")
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "use `N` cores; the output does not depend on it")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	f.BoolVarP(&o.help, "help", "h", false, "print this help")
@@ -121,6 +124,8 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{"--idle-timeout and --active-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
 	case o.maxFlows < 1:
 		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), ""}
+	case !slices.Contains(tunnelWords, o.tunnels):
+		return usageError{fmt.Sprintf("--tunnels %s: unknown choice", o.tunnels), "one of " + strings.Join(tunnelWords, ", ")}
 	case o.workers < 1:
 		return usageError{fmt.Sprintf("--workers %d: at least one core does the work", o.workers), ""}
 	case f.Changed("count") && o.count == 0:
@@ -158,6 +163,9 @@ func countOf(list []string, s string) (n int) {
 	}
 	return n
 }
+
+// tunnelWords are the values of --tunnels, in the order of capture.Tunnels.
+var tunnelWords = []string{capture.Both: "both", capture.Outer: "outer", capture.Inner: "inner"}
 
 // readFilter takes the BPF expression out of the file of -F. A line of it that
 // begins with # is a comment, as tcpdump has it in newer releases.
@@ -216,6 +224,7 @@ Flows:
       --active-timeout TIME     a long flow is reported every TIME (30m)
       --max-flows N             flows in memory at a time (1000000)
       --ignore-vlan             for mirrors that tag each direction differently
+      --tunnels LEVELS          where a tunnel is: both, or only its outer or inner flow
       --workers N               cores to use (all); the output does not depend on it
 
 Registry:

@@ -152,7 +152,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			return nil, err
 		}
 	}
-	r.decoder = capture.NewDecoder(capture.DecoderOptions{})
+	r.decoder = capture.NewDecoder(capture.DecoderOptions{Tunnels: capture.Tunnels(slices.Index(tunnelWords, o.tunnels))})
 	m := &meter{
 		table: flow.NewTable(flow.Options{
 			IdleTimeout: o.idle, ActiveTimeout: o.active, MaxFlows: o.maxFlows,
@@ -333,6 +333,7 @@ func (r *run) count() {
 		{Name: "learned_endpoints", Count: t.Limits.LearnedEndpoints},
 		{Name: "nesting", Count: d.Limits["nesting"]},
 		{Name: "headers", Count: d.Limits["headers"]},
+		{Name: "fragments", Count: d.Limits["fragments"]},
 		{Name: "decoder_panics", Count: d.Panics},
 	}
 	s := r.source.Stats()

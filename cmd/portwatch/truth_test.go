@@ -68,8 +68,13 @@ func compareTruth(t *testing.T, capture, truth string) {
 		t.Logf("read differently: %s", why)
 		return
 	}
-	want := readTruth(t, truth)
-	got := conversationsOf(t, capture)
+	compareConversations(t, conversationsOf(t, capture, "outer"), readTruth(t, truth, "O"))
+	if inner := readTruth(t, truth, "I"); len(inner) > 0 {
+		compareConversations(t, conversationsOf(t, capture, "inner"), inner)
+	}
+}
+
+func compareConversations(t *testing.T, got, want map[string]*conversation) {
 	for key, w := range want {
 		g := got[key]
 		if g == nil {
@@ -107,8 +112,9 @@ func conversationKey(transport string, a, b netip.AddrPort) (key string, swapped
 	return fmt.Sprintf("%s %s %s", transport, a, b), swapped
 }
 
-// readTruth reads the O lines: conversations by the outermost IP header.
-func readTruth(t *testing.T, name string) map[string]*conversation {
+// readTruth reads the lines of one table: O has conversations by the outermost IP
+// header, I by the innermost, in captures with tunnels.
+func readTruth(t *testing.T, name, table string) map[string]*conversation {
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
@@ -124,13 +130,13 @@ func readTruth(t *testing.T, name string) map[string]*conversation {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		cells := strings.Split(lines.Text(), "\t")
-		if cells[0] == "#O" {
+		if cells[0] == "#"+table {
 			columns = map[string]int{}
 			for i, c := range cells {
 				columns[c] = i
 			}
 		}
-		if cells[0] != "O" {
+		if cells[0] != table {
 			continue
 		}
 		number := func(column string) uint64 {
@@ -173,9 +179,9 @@ func readTruth(t *testing.T, name string) map[string]*conversation {
 }
 
 // conversationsOf runs the program on a capture and sums its ECS records up into
-// conversations, later fragments and inner Flows left out.
-func conversationsOf(t *testing.T, capture string) map[string]*conversation {
-	stdout, _, status := runCommand(t, "-q", "-o", "ecs", "-r", capture)
+// conversations, later fragments left out.
+func conversationsOf(t *testing.T, capture, tunnels string) map[string]*conversation {
+	stdout, _, status := runCommand(t, "-q", "-o", "ecs", "--tunnels", tunnels, "-r", capture)
 	if status != exitDone {
 		t.Fatalf("exit status %d", status)
 	}
@@ -189,8 +195,7 @@ func conversationsOf(t *testing.T, capture string) map[string]*conversation {
 			}
 			Network   struct{ Transport string }
 			Portwatch struct {
-				Tunnel *struct{}
-				Flow   struct {
+				Flow struct {
 					LaterFragments struct {
 						Source, Destination struct{ Packets, Bytes uint64 }
 					} `json:"later_fragments"`
@@ -199,9 +204,6 @@ func conversationsOf(t *testing.T, capture string) map[string]*conversation {
 		}
 		if err := json.Unmarshal(line, &r); err != nil {
 			t.Fatalf("%v in %s", err, line)
-		}
-		if r.Portwatch.Tunnel != nil {
-			continue
 		}
 		a, b := netip.AddrPortFrom(r.Source.IP, r.Source.Port), netip.AddrPortFrom(r.Destination.IP, r.Destination.Port)
 		key, swapped := conversationKey(r.Network.Transport, a, b)
