@@ -33,7 +33,7 @@ const maxZstdWindow = 128 << 20
 //
 // This is the one joint between compressed octets and the readers of blocks.
 func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
-	head, err := in.Peek(4)
+	head, _ := in.Peek(4)
 	if len(head) < 4 {
 		return in, "", nil // too short for all formats; the reader after us says so
 	}

@@ -55,7 +55,7 @@ func TestDevices(t *testing.T) {
 func TestDevicesAreTcpdumps(t *testing.T) {
 	out, err := exec.Command("tcpdump", "-D").Output()
 	if err != nil {
-		t.Skipf("NOT TESTED: tcpdump -D: %v", err)
+		t.Skipf("SKIPPED: this test needs tcpdump (Debian: tcpdump): %v", err)
 	}
 	devices, err := Devices()
 	if err != nil {
@@ -87,11 +87,11 @@ func TestDeviceNumbers(t *testing.T) {
 
 func TestDeviceState(t *testing.T) {
 	for state, want := range map[DeviceState]string{
-		0:                                "",
-		Loopback | Up | Running | 0x30:   "Up, Running, Loopback",
-		Up | Running | connected:         "Up, Running, Connected",
-		Wireless | disconnected:          "Wireless, Disconnected",
-		Up | Wireless | 0x80000000 | 0x0: "Up, Wireless",
+		0:                              "",
+		Loopback | Up | Running | 0x30: "Up, Running, Loopback",
+		Up | Running | connected:       "Up, Running, Connected",
+		Wireless | disconnected:        "Wireless, Disconnected",
+		Up | Wireless | 0x80000000:     "Up, Wireless",
 	} {
 		if got := state.String(); got != want {
 			t.Errorf("%#x is %q, not %q", uint32(state), got, want)

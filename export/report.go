@@ -1,6 +1,7 @@
 package export
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"net/netip"
@@ -156,12 +157,16 @@ func (s *Summary) appendFlagged(dst []byte, c *Counts) []byte {
 	if len(hosts) == 0 {
 		return append(dst, "\nNo findings.\n"...)
 	}
-	dst = appendNamedLine(append(dst, '\n'), "! findings: ", c.findings(), true)
+	dst = appendNamedLine(append(dst, '\n'), "! findings: ", c.findings(), false)
 	rows := table{{"FLAGGED ENDPOINT", "TRANSPORT", "THE REGISTRY SAYS", "STATE", "FLOWS", "CLIENTS", "OCTETS"}}
 	for _, h := range hosts[:min(len(hosts), toldHosts)] {
 		rows = s.appendHost(rows, h)
 	}
-	dst = rows.append(dst, "  ", 4)
+	if s.Width > 0 && rows.width("  ") > s.Width {
+		dst = rows.appendFolded(dst, "  ", 4, longColumn)
+	} else {
+		dst = rows.append(dst, "  ", 4)
+	}
 	if more := len(hosts) - toldHosts; more > 0 {
 		dst = append(dst, "  and endpoints of "...)
 		dst = appendCounted(dst, uint64(more), "more host")
@@ -298,15 +303,54 @@ func scaled(n uint64) string { return string(appendScaled(nil, n)) }
 // A table is rows of cells, the heading first.
 type table [][]string
 
-// append appends the rows, each behind indent, columns as wide as their widest
-// cell. Columns from numbers on are flush right.
-func (t table) append(dst []byte, indent string, numbers int) []byte {
+// longColumn is that of the flagged endpoints which has whole phrases.
+const longColumn = 2
+
+// widths are those of the widest cells.
+func (t table) widths() []int {
 	widths := make([]int, len(t[0]))
 	for _, row := range t {
 		for i, text := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(text))
 		}
 	}
+	return widths
+}
+
+// width is that of a whole row, in columns of the terminal.
+func (t table) width(indent string) int {
+	width := len(indent) - 2
+	for _, w := range t.widths() {
+		width += w + 2
+	}
+	return width
+}
+
+// appendFolded appends the rows without one of their columns, whose cells get
+// lines of their own, below.
+func (t table) appendFolded(dst []byte, indent string, numbers, column int) []byte {
+	rows := make(table, len(t))
+	for i, row := range t {
+		rows[i] = slices.Delete(slices.Clone(row), column, column+1)
+	}
+	i := 0
+	for line := range bytes.Lines(rows.append(nil, indent, numbers-1)) {
+		dst = append(dst, line...)
+		if i > 0 && t[i][column] != "" {
+			dst = append(dst, indent...)
+			dst = append(dst, "    "...)
+			dst = append(dst, t[i][column]...)
+			dst = append(dst, '\n')
+		}
+		i++
+	}
+	return dst
+}
+
+// append appends the rows, each behind indent, columns as wide as their widest
+// cell. Columns from numbers on are flush right.
+func (t table) append(dst []byte, indent string, numbers int) []byte {
+	widths := t.widths()
 	for _, row := range t {
 		gap := len(indent)
 		for i, text := range row {

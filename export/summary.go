@@ -23,6 +23,9 @@ const (
 // on. Ports that were only tried are counted by host, in a table of their own: a
 // scan can neither fill the report nor crowd a service out of it.
 type Summary struct {
+	// Width of the terminal in columns, for Append; 0: not limited.
+	Width int
+
 	states   [flow.Reset + 1]uint64 // Flows
 	services map[servicePort]*service
 	flagged  map[endpoint]*usage

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/flow"
@@ -48,6 +49,21 @@ func TestSummaryGolden(t *testing.T) {
 	for _, r := range string(out) {
 		if r != '\n' && !unicode.IsPrint(r) {
 			t.Errorf("%U in the summary", r)
+		}
+	}
+}
+
+// TestSummaryNarrow: on a small terminal no line of the table wraps.
+func TestSummaryNarrow(t *testing.T) {
+	reg, flows := testRegistry(t), testFlows()
+	s := summarize(reg, flows)
+	s.Width = 80
+	out := s.Append(nil, testCounts(annotated(reg, flows)))
+	golden(t, "summary-80.golden", out)
+	_, flagged, _ := strings.Cut(string(out), "FLAGGED ENDPOINT")
+	for line := range strings.Lines(flagged) {
+		if n := utf8.RuneCountInString(line); n > 81 {
+			t.Errorf("%d columns: %s", n, line)
 		}
 	}
 }

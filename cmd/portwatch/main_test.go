@@ -1,9 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,6 +35,9 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"counter": counter,
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DATA", data)
 			e.Setenv("HOME", e.WorkDir) // its cache must not answer for the built-in registry
@@ -40,4 +46,24 @@ func TestScript(t *testing.T) {
 			return os.Unsetenv("NO_COLOR")
 		},
 	})
+}
+
+// counter is a command of the scripts: counter FILE NAME VALUE wants of a file
+// that --stats wrote that the counter, with its path, has the value; with ! that
+// it has another.
+func counter(ts *testscript.TestScript, negated bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: counter FILE NAME VALUE")
+	}
+	var value any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &value))
+	for name := range strings.SplitSeq(args[1], ".") {
+		object, _ := value.(map[string]any)
+		if value = object[name]; value == nil {
+			ts.Fatalf("%s has no %s", args[0], args[1])
+		}
+	}
+	if got := fmt.Sprint(value); (got == args[2]) == negated {
+		ts.Fatalf("%s in %s is %s", args[1], args[0], got)
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -182,8 +181,6 @@ func (o *options) readFilter() error {
 }
 
 var errNoInput = errors.New("neither -i nor -r")
-
-func printUsage(w io.Writer) { io.WriteString(w, usage) }
 
 const usage = `portwatch meters packets into flows and says what IANA registered for their ports.
 

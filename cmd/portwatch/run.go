@@ -164,7 +164,9 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	}
 	if !o.quiet {
 		r.writer.summary = export.NewSummary()
-		if tty := screenOf(stderr); tty.is {
+		tty := screenOf(stderr)
+		r.writer.summary.Width = tty.width
+		if tty.is {
 			m.watch = new(watched)
 			r.progress = newProgress(stderr, tty.width, r.files)
 			r.writer.progress = r.progress

@@ -189,6 +189,9 @@ func TestUpdateFailures(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.handle, o.Current = tt.handle, parsed(t, current)
+			if tt.want == "larger than" {
+				o.Timeout = time.Minute // 64 MiB take a while under the race detector
+			}
 			r, err := update(c, o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || r != nil {
 				t.Fatalf("%+v, %v; want an error with %q", r, err, tt.want)
