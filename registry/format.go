@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"regexp"
+	"strings"
 )
 
 // The compact form of a Registry. Numbers are unsigned varints; a string is its
@@ -74,6 +76,7 @@ func newTexts() *texts {
 }
 
 func (t *texts) place(s string) uint64 {
+	s = withoutAddresses(s)
 	at, known := t.places[s]
 	if !known {
 		at = uint64(len(t.all))
@@ -81,6 +84,19 @@ func (t *texts) place(s string) uint64 {
 		t.all = appendString(t.all, s)
 	}
 	return at
+}
+
+// address is what four rows have in a reference or a note. In the registry's
+// texts & stands for @.
+var address = regexp.MustCompile(`<[^<>\s]+&[^<>\s]+>`)
+
+// withoutAddresses takes people's addresses out of a field: they are IANA's to
+// publish. The names stay.
+func withoutAddresses(s string) string {
+	if !strings.Contains(s, "&") {
+		return s
+	}
+	return fold(address.ReplaceAllString(s, ""))
 }
 
 func appendString(b []byte, s string) []byte {

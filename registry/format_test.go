@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/csv"
 	"hash/crc32"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -152,4 +153,16 @@ func FuzzParseXML(f *testing.F) {
 	f.Add([]byte(wholeXML("<!-- -->")[:200]))
 	f.Add([]byte("<!DOCTYPE html><html>"))
 	f.Fuzz(func(t *testing.T, source []byte) { fuzzParse(t, source) })
+}
+
+// TestNoAddresses: the snapshot names people, and leaves their addresses to IANA.
+func TestNoAddresses(t *testing.T) {
+	address := regexp.MustCompile(`[\w.+-]+[&@][\w-]+\.[\w.-]+`)
+	for row := range Embedded().Rows() {
+		for i, field := range row.Fields() {
+			if found := address.FindString(field); found != "" {
+				t.Errorf("%s of %s %s: %s", Columns[i], row.Name, row.Ports, found)
+			}
+		}
+	}
 }

@@ -236,7 +236,8 @@ func TestSnapshotIsOfXML(t *testing.T) {
 	}
 }
 
-// A standard CSV reader and white space folded is all there is to IANA's CSV.
+// A standard CSV reader and white space folded is all there is to IANA's CSV, but
+// for the addresses of two people.
 func TestCSVFields(t *testing.T) {
 	f := ianaFile(t, "service-names-port-numbers.csv")
 	records, err := csv.NewReader(f).ReadAll()
@@ -256,7 +257,12 @@ func TestCSVFields(t *testing.T) {
 	i := 1
 	for row := range r.Rows() {
 		for column, got := range row.Fields() {
-			if want := strings.Join(strings.Fields(records[i][column]), " "); got != want {
+			want := strings.Join(strings.Fields(records[i][column]), " ")
+			if named, _, found := strings.Cut(want, " <xadmin&"); found {
+				want = named + " 15 June 2009]" // the address is left out
+			}
+			want = strings.ReplaceAll(want, " <feil&kronos.nisd.cam.unisys.com>", "")
+			if got != want {
 				t.Errorf("row %d, %s: %q, want %q", i, Columns[column], got, want)
 			}
 		}
