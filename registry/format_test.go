@@ -161,7 +161,7 @@ func TestNoAddresses(t *testing.T) {
 	for row := range Embedded().Rows() {
 		for i, field := range row.Fields() {
 			if found := address.FindString(field); found != "" {
-				t.Errorf("%s of %s %s: %s", Columns[i], row.Name, row.Ports, found)
+				t.Errorf("%s of %s %s: %s", Columns[i], row.Service, row.Ports, found)
 			}
 		}
 	}
