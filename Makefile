@@ -5,10 +5,13 @@ XML      ?=#                      generate: IANA's service-names-port-numbers.xm
 FUZZTIME ?= 1m#                   fuzz: time for each target
 BENCH    ?= .#                    bench: which benchmarks, a regular expression
 COUNT    ?= 6#                    bench: how often, for benchstat
+MIX      ?= testdata#             bench, bench-peers: folder of real captures
+BENCHDIR ?= bin/bench#            bench-peers: where captures and outputs go, 8 GB
+RUNS     ?= 5#                    bench-peers: pairs of runs for each figure
 PREFIX   ?= /usr/local#           install: portwatch goes to PREFIX/bin
 TESTFLAGS ?=#                     test, race: more for go test, for instance -v
 
-.PHONY: run build test race lint check fuzz bench cover generate golden install clean help libpcap
+.PHONY: run build test race lint check fuzz bench bench-peers cover generate golden install clean help libpcap
 
 run: build ## show the flows of a shipped capture, with what the registry says of their ports
 	bin/portwatch -o text -r $(CAPTURE)
@@ -31,7 +34,12 @@ fuzz: libpcap ## fuzz each target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
 
 bench: libpcap ## run the benchmarks, in benchstat's format
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+	PORTWATCH_MIX='$(abspath $(MIX))' go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 0 ./...
+
+bench-peers: build ## compare with nfpcapd, softflowd, argus and others, as far as they are here
+	$(CC) -O2 -o bin/pcaploop scripts/pcaploop.c -lpcap
+	go run ./testdata/bench -mix '$(MIX)' '$(BENCHDIR)'
+	go run ./testdata/bench/peers -runs $(RUNS) '$(BENCHDIR)'
 
 cover: libpcap ## test coverage by function
 	go test -coverprofile cover.out ./... && go tool cover -func cover.out
@@ -52,6 +60,6 @@ libpcap: ## install libpcap's headers where they are missing
 	@scripts/libpcap.sh
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'variables (make run CAPTURE=x.pcap):'
 	@awk -F ' *\\?= *|# *' '/^[A-Z]+ *\?=/ { printf "  %-10s %-22s %s\n", $$1, $$2, $$3 }' $(MAKEFILE_LIST)
