@@ -166,3 +166,9 @@ func TestNoAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestEmbeddedDate(t *testing.T) {
+	if got, want := EmbeddedDate(), Embedded().Date(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -182,19 +182,20 @@ func (o *options) readFilter() error {
 
 var errNoInput = errors.New("neither -i nor -r")
 
-const usage = `portwatch meters packets into flows and says what IANA registered for their ports.
+const usage = `portwatch meters packets into flows and says what IANA registered for the ports.
 
 Usage:
   portwatch [options] -i IF [-i IF ...] [BPF expression]
   portwatch [options] -r FILE [-r FILE ...] [BPF expression]
   portwatch lookup PORT[/TRANSPORT] | NAME ...
-  portwatch registry info | search TEXT | export | diff OLD [NEW] | update | verify FILE
+  portwatch registry info | search | export | diff | update | verify ...
   portwatch completion bash | zsh | fish
 
 Input:
-  -i, --interface IF            live from a device: a name, a number of -D, or any
-  -r, --read FILE               a savefile: pcap or pcapng, plain or gzip'd, zstd'd, lz4'd;
-                                - is standard input; several are merged by time
+  -i, --interface IF            live from a device: name, number of -D, or any
+  -r, --read FILE               a savefile: pcap or pcapng, also compressed by gzip,
+                                zstd or lz4; - is standard input; several are
+                                merged by time
   -F, --filter-file FILE        the BPF expression from a file
   -c, --count N                 stop after N packets that passed the filter
   -s, --snapshot-length N       octets of a packet to capture (262144)
@@ -203,29 +204,30 @@ Input:
   -D, --list-interfaces         list the devices, with addresses and state
 
 Output:
-  -o, --output FORMAT           of standard output: text, ecs (JSON lines), none;
+  -o, --output FORMAT           of standard output: text, ecs (JSON lines) or none;
                                 text on a terminal, else ecs
-      --to URL                  also write records to file:PATH or - ; ecs, or
-                                file:PATH?format=text; without -o instead of standard output
+      --to URL                  also write records to file:PATH or -, as ecs or
+                                with ?format=text behind it; without -o, nothing
+                                goes to standard output
       --flagged                 only flows with a finding
       --utc                     times of the text output in UTC
   -l, --line-buffered           write every record at once
   -q, --quiet                   no progress and no summary
   -v, --verbose                 more of what happens
-      --stats FILE              the closing counters as one JSON object; - is standard error
+      --stats FILE              the closing counters as JSON; - is standard error
       --exit-code               exit with 3 when any finding was made
-      --observer NAME           the name of this sensor, in records and in flow ids
+      --observer NAME           this sensor's name, in records and in flow ids
 
 Flows:
-      --idle-timeout TIME       a flow without packets for so long has ended (5m)
+      --idle-timeout TIME       a flow ends without packets for so long (5m)
       --active-timeout TIME     a long flow is reported every TIME (30m)
       --max-flows N             flows in memory at a time (1000000)
       --ignore-vlan             for mirrors that tag each direction differently
-      --tunnels LEVELS          where a tunnel is: both, or only its outer or inner flow
-      --workers N               cores to use (all); the output does not depend on it
+      --tunnels LEVELS          of tunnelled packets: both, outer or inner flows
+      --workers N               cores to use (all); it changes no output
 
 Registry:
-      --registry FILE           IANA's CSV or XML instead of the built-in snapshot
+      --registry FILE           IANA's CSV or XML instead of the snapshot inside
       --offline                 never look into the cache of 'registry update'
 
 Other:
@@ -235,12 +237,12 @@ Other:
 
 Examples:
   portwatch -i eth0                          flows of a device, on the screen
-  portwatch -nr office.pcap 'tcp port 80'    a savefile, filtered as tcpdump does
+  portwatch -nr office.pcap 'tcp port 80'    a savefile, filtered as by tcpdump
   portwatch -r office.pcap --flagged         only what stands out
   zcat big.pcap.gz | portwatch -r - -o ecs --stats - > flows.jsonl
   portwatch lookup 42000                     what IANA says of a port
   portwatch registry search modbus           the registry's rows with that text
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 findings (with --exit-code).
-A registered port proves neither the service nor good intent: IANA says so itself.
+A registered port proves neither the service nor good intent: IANA says so.
 `

@@ -13,15 +13,9 @@ import (
 	"github.com/portwatch/portwatch/registry/cache"
 )
 
-// openRegistry returns the registry that answers: that of a file, else the newer
-// of the cached and the embedded one. A damaged cache is told on standard error.
-func openRegistry(file string, offline bool) (*registry.Registry, error) {
-	r, _, err := findRegistry(file, offline, os.Stderr)
-	return r, err
-}
-
-// findRegistry also says in words where the registry comes from. Warnings go to
-// stderr.
+// findRegistry returns the registry that answers, and in words where it comes
+// from: a file, or the newer of the cached and the embedded one. A damaged cache
+// is told on stderr, as other warnings are.
 func findRegistry(file string, offline bool, stderr io.Writer) (r *registry.Registry, from string, err error) {
 	if file != "" {
 		r, warnings, err := parseRegistry(file)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -72,6 +73,9 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	if !o.quiet {
 		stderr.Write(r.writer.summary.Append(nil, &r.counts))
 	}
+	if o.verbose {
+		r.tellMore()
+	}
 	for _, e := range flatten(err) {
 		report(stderr, e)
 	}
@@ -96,6 +100,9 @@ type source interface {
 type run struct {
 	options *options
 	stderr  *os.File
+
+	registry     *registry.Registry
+	registryFrom string // in words
 
 	source   source
 	live     bool
@@ -122,10 +129,11 @@ const batchTime = int64(100 * time.Millisecond)
 // before it.
 func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now()}
-	reg, err := openRegistry(o.registry, o.offline)
+	reg, from, err := findRegistry(o.registry, o.offline, stderr)
 	if err != nil {
 		return nil, err
 	}
+	r.registry, r.registryFrom = reg, from
 	if err := o.readFilter(); err != nil {
 		return nil, err
 	}
@@ -301,6 +309,24 @@ func (r *run) close() error {
 	failed = errors.Join(failed, r.writer.close())
 	r.count()
 	return errors.Join(failed, r.writeStats())
+}
+
+// tellMore is what -v adds to the closing report.
+func (r *run) tellMore() {
+	d := r.decoder.Counters()
+	for _, fault := range slices.Sorted(maps.Keys(d.Faults)) {
+		fmt.Fprintf(r.stderr, "  broken or cut: %s of %d packets\n", fault, d.Faults[fault])
+	}
+	if n := r.source.Stats().SkippedBlocks; n > 0 {
+		fmt.Fprintf(r.stderr, "  %d blocks of the savefiles are no packets\n", n)
+	}
+	for _, d := range r.writer.renderings {
+		for _, p := range d.places {
+			fmt.Fprintf(r.stderr, "  %d records as %s to %s\n", r.pipeline.meter.number, d.name, p.name)
+		}
+	}
+	fmt.Fprintf(r.stderr, "  registry of %s, sha256 %s, %s\n", r.registry.Date(), r.registry.SHA256(), r.registryFrom)
+	fmt.Fprintf(r.stderr, "  %.2f s of processor time, %d cores\n", r.counts.Seconds.CPU.Seconds(), r.options.workers)
 }
 
 // count takes the stages' own counters into those of the run.

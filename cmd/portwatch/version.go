@@ -25,5 +25,5 @@ func version() string {
 
 func versionText() string {
 	return fmt.Sprintf("portwatch %s %s/%s %s\nIANA registry of %s, built in\n",
-		version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), registry.Embedded().Date())
+		version(), runtime.GOOS, runtime.GOARCH, runtime.Version(), registry.EmbeddedDate())
 }
