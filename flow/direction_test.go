@@ -2,37 +2,48 @@ package flow
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 )
 
 func TestVerdict(t *testing.T) {
-	served := knowledge{peers: servedBit}
-	peers := func(n int) knowledge { return knowledge{peers: 1<<n - 1} }
+	const served = servedBit
+	peers := func(n int) knowledge { return 1<<n - 1 }
 	tests := []struct {
 		name    string
 		e       evidence
 		service int
 		want    Direction
 	}{
-		{"handshake", evidence{port: [2]uint16{80, 40000}, opener: 0, group: nobody}, 1, Direction{Handshake, High}},
-		{"handshake before group", evidence{port: [2]uint16{80, 40000}, opener: 1, group: 1}, 0, Direction{Handshake, High}},
-		{"group", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: 1}, 1, Direction{Multicast, High}},
-		{"group before learned", evidence{opener: nobody, group: 0, known: [2]knowledge{{}, served}}, 0, Direction{Multicast, High}},
-		{"served", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{{}, served}}, 1, Direction{Learned, High}},
-		{"both served", evidence{port: [2]uint16{8080, 80}, opener: nobody, group: nobody, known: [2]knowledge{served, served}}, 1, Direction{LowerPort, Low}},
-		{"popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{peers(1), peers(3)}}, 1, Direction{Learned, Medium}},
-		{"two peers are few", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{peers(1), peers(2)}}, 0, Direction{Range, Medium}},
-		{"both popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, known: [2]knowledge{peers(4), peers(4)}}, 0, Direction{Range, Medium}},
-		{"symmetric", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, beginner: 1}, 0, Direction{Symmetric, Medium}},
-		{"symmetric, learned", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, known: [2]knowledge{peers(1), peers(5)}}, 1, Direction{Learned, Medium}},
-		{"registry", evidence{port: [2]uint16{1000, 8080}, opener: nobody, group: nobody, assigned: [2]bool{false, true}}, 1, Direction{Registered, Medium}},
-		{"both assigned", evidence{port: [2]uint16{50000, 8080}, opener: nobody, group: nobody, assigned: [2]bool{true, true}}, 1, Direction{Range, Medium}},
-		{"range, edge", evidence{port: [2]uint16{32767, 32768}, opener: nobody, group: nobody}, 0, Direction{Range, Medium}},
-		{"both ephemeral", evidence{transport: TCP, port: [2]uint16{50000, 49152}, opener: nobody, group: nobody}, 1, Direction{LowerPort, Low}},
-		{"first packet", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, beginner: 0, settled: true}, 1, Direction{FirstPacket, Medium}},
-		{"first packet of the capture", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, beginner: 1}, 0, Direction{FirstPacket, Low}},
-		{"first packet of TCP says nothing", evidence{transport: TCP, port: [2]uint16{1000, 2000}, opener: nobody, group: nobody, beginner: 1, settled: true}, 0, Direction{LowerPort, Low}},
+		{"handshake", evidence{port: [2]uint16{80, 40000}, opener: 0, group: nobody, announced: nobody}, 1, Direction{Handshake, High}},
+		{"handshake before group", evidence{port: [2]uint16{80, 40000}, opener: 1, group: 1, announced: nobody}, 0, Direction{Handshake, High}},
+		{"group", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: 1, announced: nobody}, 1, Direction{Multicast, High}},
+		{"group before learned", evidence{opener: nobody, group: 0, announced: nobody, known: [2]knowledge{0, served}}, 0, Direction{Multicast, High}},
+		{"served", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{0, served}}, 1, Direction{Learned, High}},
+		{"both served", evidence{port: [2]uint16{8080, 80}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{served, served}}, 1, Direction{LowerPort, Low}},
+		{"popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(3)}}, 1, Direction{Learned, Medium}},
+		{"two peers are few", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(2)}}, 0, Direction{Range, Medium}},
+		{"both popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(4), peers(4)}}, 0, Direction{Range, Medium}},
+		{"handshake to an announced port", evidence{port: [2]uint16{20, 40000}, opener: 0, group: nobody, announced: 1}, 1, Direction{Announced, High}},
+		{"handshake from an announced port", evidence{port: [2]uint16{20, 40000}, opener: 1, group: nobody, announced: 1}, 0, Direction{Handshake, High}},
+		{"group before announced", evidence{opener: nobody, group: 0, announced: 1}, 0, Direction{Multicast, High}},
+		{"announced before served", evidence{opener: nobody, group: nobody, announced: 0, known: [2]knowledge{0, served}}, 0, Direction{Announced, High}},
+		{"FTP data", evidence{transport: TCP, port: [2]uint16{20, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(9), 0}}, 1, Direction{Announced, Medium}},
+		{"port 20 of UDP is none", evidence{transport: UDP, port: [2]uint16{20, 40000}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{Range, Medium}},
+		{"between System Ports neither", evidence{transport: TCP, port: [2]uint16{20, 1023}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
+		{"two peers are better than nothing", evidence{transport: TCP, port: [2]uint16{2869, 2331}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(2), peers(1)}}, 0, Direction{Learned, Low}},
+		{"outside", evidence{transport: TCP, port: [2]uint16{43300, 65010}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{true, false}}, 1, Direction{Address, Low}},
+		{"inside", evidence{transport: TCP, port: [2]uint16{65010, 43300}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{true, true}}, 1, Direction{LowerPort, Low}},
+		{"symmetric", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, announced: nobody, beginner: 1}, 0, Direction{Symmetric, Medium}},
+		{"symmetric, learned", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(5)}}, 1, Direction{Learned, Medium}},
+		{"registry", evidence{port: [2]uint16{1000, 8080}, opener: nobody, group: nobody, announced: nobody, assigned: [2]bool{false, true}}, 1, Direction{Registered, Medium}},
+		{"both assigned", evidence{port: [2]uint16{50000, 8080}, opener: nobody, group: nobody, announced: nobody, assigned: [2]bool{true, true}}, 1, Direction{Range, Medium}},
+		{"range, edge", evidence{port: [2]uint16{32767, 32768}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{Range, Medium}},
+		{"both ephemeral", evidence{transport: TCP, port: [2]uint16{50000, 49152}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{LowerPort, Low}},
+		{"first packet", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, announced: nobody, beginner: 0, settled: true}, 1, Direction{FirstPacket, Medium}},
+		{"first packet of the capture", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, announced: nobody, beginner: 1}, 0, Direction{FirstPacket, Low}},
+		{"first packet of TCP says nothing", evidence{transport: TCP, port: [2]uint16{1000, 2000}, opener: nobody, group: nobody, announced: nobody, beginner: 1, settled: true}, 0, Direction{LowerPort, Low}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -74,6 +85,21 @@ func TestDirection(t *testing.T) {
 		{"a SYN scan from one port teaches nothing", []Packet{
 			tcp("10.0.0.9:30000 > 10.0.1.1:1500", SYN), tcp("10.0.0.9:30000 > 10.0.1.2:1500", SYN), tcp("10.0.0.9:30000 > 10.0.1.3:1500", SYN),
 			tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)}, "10.0.1.1:80", Direction{Registered, Medium}},
+		{"a service whose answers alone came by", []Packet{
+			tcp("10.0.0.9:30000 > 10.0.0.1:1", SYN|ACK),
+			tcp("10.0.0.9:30000 > 10.0.0.2:80", ACK, data)}, "10.0.0.9:30000", Direction{Learned, High}},
+		{"an association accepted, seen alone", []Packet{
+			packet(SCTP, "10.0.0.9:30000 > 10.0.0.1:1", marked(Response)),
+			packet(SCTP, "10.0.0.9:30000 > 10.0.0.2:80", data)}, "10.0.0.9:30000", Direction{Learned, High}},
+		{"who refuses many is their service", []Packet{
+			tcp("10.0.0.9:30000 > 10.0.1.1:80", RST|ACK), tcp("10.0.0.9:30000 > 10.0.1.2:80", RST|ACK),
+			tcp("10.0.0.9:30000 > 10.0.1.3:80", RST|ACK), tcp("10.0.0.9:30000 > 10.0.1.4:80", RST|ACK)}, "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"a client that gives up", []Packet{
+			tcp("10.0.0.1:30000 > 10.0.0.9:80", RST)}, "10.0.0.9:80", Direction{Registered, Medium}},
+		{"outside", []Packet{
+			tcp("10.0.0.1:40000 > 203.0.113.9:50000", ACK, data)}, "203.0.113.9:50000", Direction{Address, Low}},
+		{"outside, in the shared address space", []Packet{
+			tcp("100.64.0.1:40000 > 203.0.113.9:50000", ACK, data)}, "203.0.113.9:50000", Direction{Address, Low}},
 		{"another transport's service", []Packet{
 			tcp("10.0.0.1:1 > 10.0.0.9:30000", SYN), tcp("10.0.0.9:30000 > 10.0.0.1:1", SYN|ACK),
 			udp("10.0.0.9:30000 > 10.0.0.2:80", data)}, "10.0.0.2:80", Direction{Registered, Medium}},
@@ -99,6 +125,94 @@ func TestDirection(t *testing.T) {
 			}
 			t.Error("no record")
 		})
+	}
+}
+
+// What a control Flow announces, and what becomes of it.
+func TestAnnounced(t *testing.T) {
+	const control = "10.0.0.1:1500 > 10.0.0.9:21"
+	says := func(port uint16) Announcement { return Announcement{Transport: TCP, Port: port} }
+	asks := Announcement{Transport: UDP, Port: 1500, Asker: true}
+	tests := []struct {
+		name        string
+		said        Announcement // by the first packet
+		packets     []Packet     // the first is the control Flow's
+		destination string       // of the last packet's Flow
+		want        Direction
+	}{
+		{"active: the announced client is opened", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.9:20 > 10.0.0.1:40000", SYN)}, "10.0.0.1:40000", Direction{Announced, High}},
+		{"its end without its beginning", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.1:40000 > 10.0.0.9:20", ACK, data)}, "10.0.0.1:40000", Direction{Announced, High}},
+		{"opened from there", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.1:40000 > 10.0.0.9:20", SYN)}, "10.0.0.9:20", Direction{Handshake, High}},
+		{"another port", says(40001), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.9:1024 > 10.0.0.1:40000", SYN)}, "10.0.0.1:40000", Direction{Handshake, High}},
+		{"another host's", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.9:1024 > 10.0.0.2:40000", SYN)}, "10.0.0.2:40000", Direction{Handshake, High}},
+		{"another transport", says(40000), []Packet{tcp(control, ACK, data),
+			udp("10.0.0.9:1024 > 10.0.0.1:40000", data)}, "10.0.0.9:1024", Direction{Range, Medium}},
+		{"five minutes later", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.9:1024 > 10.0.0.1:40000", SYN, at(300))}, "10.0.0.1:40000", Direction{Announced, High}},
+		{"later than that", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.9:1024 > 10.0.0.1:40000", SYN, at(300.1))}, "10.0.0.1:40000", Direction{Handshake, High}},
+		{"each use keeps it", says(40000), []Packet{tcp(control, ACK, data),
+			tcp("10.0.0.9:1024 > 10.0.0.1:40000", SYN, at(299)),
+			tcp("10.0.0.9:1025 > 10.0.0.1:40000", SYN, at(598))}, "10.0.0.1:40000", Direction{Announced, High}},
+		{"a Flow that was there before", says(40000), []Packet{tcp("10.0.0.1:40000 > 10.0.0.9:50000", ACK, data),
+			tcp("10.0.0.1:40000 > 10.0.0.9:50000", ACK, data)}, "10.0.0.1:40000", Direction{LowerPort, Low}},
+		{"who asks is answered from a port of the service's choice", asks, []Packet{udp("10.0.0.1:1500 > 10.0.0.9:69", data),
+			udp("10.0.0.9:50000 > 10.0.0.1:1500", data)}, "10.0.0.9:50000", Direction{Announced, High}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			table := NewTable(Options{})
+			table.Add(&Batch{Packets: test.packets, Announcements: []Announcement{test.said}})
+			table.Flush()
+			last := test.packets[len(test.packets)-1].Key
+			for _, r := range drain(table) {
+				if r.Key == last && (r.Destination.Endpoint.String() != test.destination || r.Direction != test.want) {
+					t.Errorf("destination %v by %v (%v); want %s by %v (%v)", r.Destination.Endpoint,
+						r.Direction.Method, r.Direction.Confidence, test.destination, test.want.Method, test.want.Confidence)
+				}
+			}
+		})
+	}
+}
+
+// What two control Flows say of the two sides of one Flow is no verdict.
+func TestAnnouncedTwice(t *testing.T) {
+	table := NewTable(Options{})
+	table.Add(&Batch{
+		Packets: []Packet{udp("10.0.0.1:5060 > 10.0.0.2:5060", data), udp("10.0.0.2:5060 > 10.0.0.1:5060", data),
+			udp("10.0.0.1:20000 > 10.0.0.2:50000", data)},
+		Announcements: []Announcement{{0, UDP, 20000, false}, {1, UDP, 50000, false}},
+	})
+	table.Flush()
+	for _, r := range drain(table) {
+		if r.Source.Port() == 50000 && r.Direction.Method != Range {
+			t.Errorf("method %v", r.Direction.Method)
+		}
+	}
+}
+
+// A flood of announcements takes no memory, and what it pushes out is counted.
+func TestAnnouncedForgets(t *testing.T) {
+	var a announced
+	for i := range 4 * announcedEndpoints {
+		k, _ := KeyOf(TCP, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1), netip.MustParseAddrPort("10.9.9.9:21"))
+		a.announce(&k, 0, &Announcement{Transport: TCP, Port: uint16(i >> 16)}, 0)
+	}
+	if a.forgot != 3*announcedEndpoints {
+		t.Errorf("%d of %d were forgotten", a.forgot, 4*announcedEndpoints)
+	}
+	before := a.forgot
+	for i := range announcedEndpoints / 16 {
+		k, _ := KeyOf(TCP, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 2, byte(i >> 8), byte(i)}), 1), netip.MustParseAddrPort("10.9.9.9:21"))
+		a.announce(&k, 0, &Announcement{Transport: TCP, Port: 1}, expectation+1)
+	}
+	if a.forgot != before {
+		t.Errorf("%d forgotten ones were not expected any more", a.forgot-before)
 	}
 }
 
@@ -151,7 +265,7 @@ func TestLearnedForgets(t *testing.T) {
 	l.serve(end(0))
 	for i := range 2 * learnedEndpoints {
 		l.serve(end(1 + i))
-		if i%learnedSets == 0 {
+		if i%(learnedEndpoints/seatsInSet) == 0 {
 			l.meet(end(0), end(i))
 		}
 	}
@@ -177,12 +291,12 @@ func TestLearnedHasNoSeed(t *testing.T) {
 		a.meet(end(i), end(i/3))
 		b.meet(end(i), end(i/3))
 	}
-	if a.seed == b.seed {
+	if a.memory.seed == b.memory.seed {
 		t.Fatal("one seed twice")
 	}
 	for i := range 3 * learnedEndpoints {
-		if x, y := a.of(end(i)), b.of(end(i)); x.peers != y.peers {
-			t.Fatalf("endpoint %d: %x and %x", i, x.peers, y.peers)
+		if x, y := a.of(end(i)), b.of(end(i)); x != y {
+			t.Fatalf("endpoint %d: %x and %x", i, x, y)
 		}
 	}
 }

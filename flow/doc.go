@@ -56,6 +56,39 @@
 // on, and its next record begins with its next packet: Count is what came since,
 // Total what came in all. If no packet comes, the last record has none.
 //
+// # Which side is the service
+//
+// The verdict rests on the strongest evidence that there is when the Flow's first
+// record leaves, and is kept; docs/direction.md has what each rule is worth.
+//
+//	method        confidence  the service is
+//	handshake     high        whom a SYN, SCTP INIT or DCCP Request went to; whom a
+//	                          SYN-ACK, INIT ACK or Response came from
+//	group         high        the multicast or broadcast address
+//	announced     high        the endpoint that a control Flow named no more than
+//	                          five minutes before, or before its last use
+//	learned       high        the endpoint that accepted what a handshake asked for
+//	announced     medium      with TCP, the side that does not have port 20: FTP's
+//	                          server opens data connections from there
+//	learned       medium      the endpoint with at least three peers, and more than
+//	                          the other one
+//	symmetric     medium      whom the first packet went to, with one port on both sides
+//	registry      medium      the side whose port alone is known to the registry
+//	range         medium      the side whose port alone is below 32768
+//	first-packet  medium, low with UDP, whom the first packet went to: low where the
+//	                          capture had not yet run for an idle timeout
+//	learned       low         the endpoint with two peers, the other one having one
+//	address       low         the side whose address alone is not private
+//	lower-port    low
+//
+// An announcement explains a Flow, and so stands in for the handshake where both
+// name the same service. A handshake from the announced endpoint shows that it was
+// not used for what it was announced for.
+//
+// An endpoint learns peers from answered Flows and from those in which payload goes
+// on. A scan, which has neither, makes nobody popular; an RST alone counts as a
+// peer of who sent it, for it is an answer.
+//
 // # The order of records
 //
 // Records leave in the order of the packet time at which they were decided on,
@@ -76,9 +109,10 @@
 //	                     packet is the furthest back
 //	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     LearnedEndpoints
 //	                     the endpoint not used for longest
+//	announced endpoints  16,384, in the same way                                 AnnouncedEndpoints
 //	waiting records      what two ticks or 16,384 packets decide on, until Next  none: nothing is lost
 //
 // A Flow takes 168 octets and its share of the index, less than 200 in all; 232
 // more with a tunnel, later fragments, or a record before. Learned endpoints take
-// 1 MiB.
+// 1 MiB, announced ones 384 KiB.
 package flow

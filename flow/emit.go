@@ -59,6 +59,7 @@ func (t *Table) evidence(e *entry) evidence {
 		port:      [2]uint16{e.key.port(0), e.key.port(1)},
 		opener:    nobody,
 		group:     either(e.facts&groupFirst != 0, e.facts&groupSecond != 0),
+		announced: either(e.facts&announcedFirst != 0, e.facts&announcedSecond != 0),
 		beginner:  int(e.facts & secondBegan),
 		settled:   e.facts&settled != 0,
 	}
@@ -68,6 +69,7 @@ func (t *Table) evidence(e *entry) evidence {
 	}
 	for side := range 2 {
 		v.known[side] = t.known.of(e.key.service(side))
+		v.private[side] = private(e.key.address(side))
 		v.assigned[side] = t.assigned != nil && t.assigned(v.transport, v.port[side])
 	}
 	return v

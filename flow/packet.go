@@ -101,17 +101,33 @@ type Tunnel struct {
 // TunnelType names how the inner packet was carried.
 type TunnelType uint8
 
+// An Announcement is what a packet of a control Flow said of another Flow: one of
+// its endpoints, at the address that the packet came from. Announcements of other
+// hosts' endpoints do not exist: anybody could explain away anything.
+type Announcement struct {
+	// Packet is the index in Batch.Packets of the packet that said so.
+	Packet    int
+	Transport Transport
+	Port      uint16
+	// Asker: the endpoint is the client's, of a service whose port is still to be
+	// chosen. Else the endpoint is the service.
+	Asker bool
+}
+
 // A Batch is a run of packets in capture order. Packets of one frame stand
 // side by side, the outermost level first.
 type Batch struct {
 	Packets []Packet
 	Tunnels []Tunnel
+	// Announcements are in the order of their packets.
+	Announcements []Announcement
 }
 
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	b.Packets = b.Packets[:0]
 	b.Tunnels = b.Tunnels[:0]
+	b.Announcements = b.Announcements[:0]
 }
 
 // An Endpoint is one side of a Flow: an address without zone, and a port.

@@ -118,16 +118,17 @@ const (
 	Registered                    // "registry": one port is assigned, the other is not
 	Range                         // one port lies outside the ephemeral ranges
 	FirstPacket                   // UDP, whose first packet is the initiator's
+	Address                       // one address is private, the other is not
 	LowerPort
 	Symmetric // the same port on both sides
 )
 
 // String returns the method's word: handshake, group, announced, learned,
-// registry, range, first-packet, lower-port or symmetric.
+// registry, range, first-packet, address, lower-port or symmetric.
 func (m Method) String() string { return word(methods[:], int(m)) }
 
 var methods = [...]string{"", "handshake", "group", "announced", "learned", "registry", "range",
-	"first-packet", "lower-port", "symmetric"}
+	"first-packet", "address", "lower-port", "symmetric"}
 
 // Confidence grades a verdict.
 type Confidence uint8

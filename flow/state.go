@@ -44,6 +44,9 @@ const (
 	// that came behind its time; see margin.
 	fresh
 	late
+	// announcedFirst, announcedSecond: the endpoint was announced as the service.
+	announcedFirst
+	announcedSecond
 )
 
 // life is how long a Flow lives without packets: an index into Table.lives.
@@ -83,6 +86,12 @@ func (g *progress) reopens(p *Packet) bool {
 		opening = p.Flags&(SYN|ACK|RST) == SYN
 	}
 	return opening && g.facts&(begun|over) != 0
+}
+
+// accepts reports whether p says yes to what another packet asked for, which makes
+// its sender a service.
+func (p *Packet) accepts() bool {
+	return p.Flags&(SYN|ACK|RST) == SYN|ACK || p.Marks&Response != 0
 }
 
 // step takes in a packet that side from sent; sent counts each side's packets,

@@ -20,8 +20,9 @@ type Options struct {
 	ObserverID string
 	// IgnoreVLAN leaves the VLANs out of the Flow Key.
 	IgnoreVLAN bool
-	// Assigned says whether IANA's registry assigns a port for a transport. nil
-	// leaves the method Registered unused.
+	// Assigned says whether IANA's registry assigns a port for a transport, or
+	// knows that it is used without authorization: services are to be expected
+	// there. nil leaves the method Registered unused.
 	Assigned func(t Transport, port uint16) bool
 }
 
@@ -49,6 +50,7 @@ type Table struct {
 	assigned   func(Transport, uint16) bool
 	observer   string
 	known      learned
+	promised   announced
 
 	clock   int64  // the largest packet time so far
 	began   int64  // the first one
@@ -100,6 +102,8 @@ type Stats struct {
 type Limits struct {
 	MaxFlows         uint64 // Flows that ended with LackOfResources
 	LearnedEndpoints uint64 // endpoints that were forgotten
+	// AnnouncedEndpoints were forgotten while their Flow was still expected.
+	AnnouncedEndpoints uint64
 }
 
 // NewTable returns an empty table.
@@ -138,6 +142,7 @@ func (t *Table) Stats() Stats {
 	s := t.stats
 	s.Live = t.live()
 	s.Limits.LearnedEndpoints = t.known.forgot
+	s.Limits.AnnouncedEndpoints = t.promised.forgot
 	return s
 }
 
@@ -162,10 +167,21 @@ type place struct {
 // Add meters the packets of a batch, in their order. Batches may be cut
 // anywhere. It keeps nothing of b, and with IgnoreVLAN changes its Keys.
 func (t *Table) Add(b *Batch) {
-	for rest := b.Packets; len(rest) > 0; {
-		n := min(len(rest), stride)
-		t.add(rest[:n], b.Tunnels)
-		rest = rest[n:]
+	from := 0
+	for _, a := range b.Announcements {
+		t.addAll(b.Packets[from:a.Packet+1], b.Tunnels)
+		from = a.Packet + 1
+		p := &b.Packets[a.Packet]
+		t.promised.announce(&p.Key, int(p.Marks&Reverse), &a, t.clock)
+	}
+	t.addAll(b.Packets[from:], b.Tunnels)
+}
+
+func (t *Table) addAll(packets []Packet, tunnels []Tunnel) {
+	for len(packets) > 0 {
+		n := min(len(packets), stride)
+		t.add(packets[:n], tunnels)
+		packets = packets[n:]
 	}
 }
 
@@ -264,6 +280,9 @@ func (t *Table) begin(p *Packet, tunnels []Tunnel, at place) uint32 {
 	if after(t.began, t.lives[exchanging]) < t.clock {
 		e.facts |= settled
 	}
+	if service := t.promised.expected(&e.key, t.clock); service != nobody {
+		e.facts |= announcedFirst << service
+	}
 	if p.Tunnel != 0 {
 		m.rare = t.rares.take()
 		t.rares.at(m.rare).tunnel = tunnels[p.Tunnel-1]
@@ -301,8 +320,11 @@ func (t *Table) count(i uint32, p *Packet) {
 	}
 	was, lived := e.state, e.life
 	e.step(p, from, [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
-	if e.state != was {
-		t.learn(e)
+	switch {
+	case e.state != was && was != Established:
+		t.learn(e, from)
+	case e.state == Attempt && p.accepts():
+		t.known.serve(e.key.service(from)) // what it accepts went another way
 	}
 	if e.life != lived || resumes {
 		t.wheel.hasten(&t.margins, i, t.due(e))
@@ -332,14 +354,18 @@ func (t *Table) refuse(i uint32, p *Packet) {
 	t.wheel.hasten(&t.margins, i, t.due(e))
 }
 
-// learn notes what a Flow that has just changed its state shows of its
-// endpoints. A scan's unanswered packets show nothing.
-func (t *Table) learn(e *entry) {
+// learn notes what a Flow that has just changed its state, by a packet of side
+// from, shows of its endpoints. A scan's unanswered packets show nothing.
+func (t *Table) learn(e *entry, from int) {
 	switch {
-	case e.state != Established && e.state != OneWay, e.facts&(groupFirst|groupSecond) != 0:
-	case e.facts&opened == 0:
+	case e.facts&(groupFirst|groupSecond) != 0, e.state == Attempt:
+	case e.facts&opened != 0:
+		if e.state == Established || e.state == Closed {
+			t.known.serve(e.key.service(1 - e.initiator()))
+		}
+	case e.state != Rejected:
 		t.known.meet(e.key.service(0), e.key.service(1))
-	case e.state == Established:
-		t.known.serve(e.key.service(1 - e.initiator()))
+	case e.sent[1-from].Packets == 0:
+		t.known.refuse(e.key.service(from), e.key.service(1-from))
 	}
 }

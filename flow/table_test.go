@@ -18,7 +18,7 @@ func TestSizes(t *testing.T) {
 	if n := unsafe.Sizeof(margin{}); n > 40 {
 		t.Errorf("a margin has %d octets", n)
 	}
-	if n := unsafe.Sizeof(set{}); n != 64 {
+	if n := unsafe.Sizeof(set[knowledge]{}); n != 64 {
 		t.Errorf("a set of learned endpoints has %d octets, want a cache line", n)
 	}
 }
@@ -76,14 +76,15 @@ func TestNoAllocs(t *testing.T) {
 	for _, o := range []Options{{}, {MaxFlows: 640}, {ActiveTimeout: time.Second}} {
 		all := traffic(rand.New(rand.NewPCG(3, 3)), 12_000)
 		shift := all.Packets[len(all.Packets)-1].Time - all.Packets[0].Time
+		batches := slices.Collect(chunks(all, 500))
 		table := NewTable(o)
 		var r Record
 		work := func() {
-			for i := range all.Packets {
-				all.Packets[i].Time += shift
-			}
-			for c := range slices.Chunk(all.Packets, 500) {
-				table.Add(&Batch{Packets: c, Tunnels: all.Tunnels})
+			for _, b := range batches {
+				for i := range b.Packets {
+					b.Packets[i].Time += shift
+				}
+				table.Add(b)
 				for table.Next(&r) {
 				}
 			}
@@ -339,9 +340,7 @@ func FuzzTable(f *testing.F) {
 		o := []Options{{}, {MaxFlows: 1}, {ActiveTimeout: time.Second}, {IdleTimeout: time.Second, IgnoreVLAN: true}}[option%4]
 		all := packetsOf(data)
 		want := twin{o: o}
-		for _, p := range all.Packets {
-			want.add(p, all.Tunnels)
-		}
+		want.addAll(all)
 		want.flush()
 		got := meterIn(NewTable(o), all, int(size)+1)
 		sameRecords(t, got, want.out)
@@ -379,6 +378,11 @@ func packetsOf(data []byte) *Batch {
 		now += int64(int8(c[4])) << (c[4] & 31)
 		p.Time = now
 		all.Packets = append(all.Packets, p)
+		if c[3]&7 == 5 {
+			all.Announcements = append(all.Announcements, Announcement{
+				Packet: len(all.Packets) - 1, Transport: p.Key.Transport(), Port: 1 + uint16(c[1])&1*79, Asker: c[2]&1 != 0,
+			})
+		}
 	}
 	return all
 }

@@ -26,6 +26,7 @@ type twin struct {
 	timed   bool
 	ordinal uint64
 	known   learned
+	said    []twinPromise
 	pending []*twinEnding
 	out     []Record
 	hashes  []twinHashes // of out
@@ -46,6 +47,14 @@ type twinFlow struct {
 	tunnel    *Tunnel
 	source    int
 	direction Direction
+}
+
+// A twinPromise is what was announced, and when it was last of use.
+type twinPromise struct {
+	end       Endpoint
+	transport Transport
+	asker     bool
+	clock     int64
 }
 
 type twinPacket struct {
@@ -121,13 +130,74 @@ func (w *twin) add(p Packet, tunnels []Tunnel) {
 	f.packets = append(f.packets, twinPacket{p, w.clock, w.ordinal})
 	was := f.state
 	f.step(&p, from, f.sent())
-	if f.state != was && (f.state == Established || f.state == OneWay) && f.facts&(groupFirst|groupSecond) == 0 {
-		if f.facts&opened == 0 {
-			w.known.meet(f.key.service(0), f.key.service(1))
-		} else if f.state == Established {
-			w.known.serve(f.key.service(int(1 - f.facts/secondOpened&1)))
+	w.learn(f, &p, from, was)
+}
+
+func (w *twin) learn(f *twinFlow, p *Packet, from int, was State) {
+	sender, receiver := f.key.service(from), f.key.service(1-from)
+	byHandshake := f.facts&opened != 0
+	answered := f.state == Established || f.state == Closed
+	switch {
+	case f.state == was:
+		if f.state == Attempt && (p.Flags&SYN != 0 && p.Flags&ACK != 0 && p.Flags&RST == 0 || p.Marks&Response != 0) {
+			w.known.serve(sender)
+		}
+	case was == Established || f.facts&(groupFirst|groupSecond) != 0:
+	case answered && byHandshake:
+		w.known.serve(f.key.service(int(1 - f.facts/secondOpened&1)))
+	case byHandshake:
+	case answered || f.state == OneWay:
+		w.known.meet(sender, receiver)
+	case f.state == Rejected && f.sent()[1-from] == 0:
+		w.known.refuse(sender, receiver)
+	}
+}
+
+// addAll takes in the packets of a batch, each with what it announced.
+func (w *twin) addAll(b *Batch) {
+	for i, p := range b.Packets {
+		w.add(p, b.Tunnels)
+		for _, a := range b.Announcements {
+			if a.Packet == i {
+				w.hear(p, a)
+			}
 		}
 	}
+}
+
+// hear takes in an announcement behind its packet. What an endpoint was announced
+// as before is forgotten.
+func (w *twin) hear(p Packet, a Announcement) {
+	first, second := p.Key.Endpoints()
+	sender := first
+	if p.Marks&Reverse != 0 {
+		sender = second
+	}
+	end := netip.AddrPortFrom(sender.Addr(), a.Port)
+	w.said = slices.DeleteFunc(w.said, func(old twinPromise) bool { return old.end == end && old.transport == a.Transport })
+	w.said = append(w.said, twinPromise{end, a.Transport, a.Asker, w.clock})
+}
+
+// expected returns the bits of the sides that were announced as the service.
+func (w *twin) expected(k Key) (sides facts) {
+	first, second := k.Endpoints()
+	for i := range w.said {
+		s := &w.said[i]
+		if s.transport != k.Transport() || s.end != first && s.end != second || w.clock-s.clock > int64(5*time.Minute) {
+			continue
+		}
+		s.clock = w.clock
+		if (s.end == first) != s.asker {
+			sides |= announcedFirst
+		}
+		if (s.end == second) != s.asker {
+			sides |= announcedSecond
+		}
+	}
+	if sides == announcedFirst|announcedSecond {
+		return 0
+	}
+	return sides
 }
 
 func (w *twin) find(k Key) *twinFlow {
@@ -161,6 +231,7 @@ func (w *twin) begin(p Packet, tunnels []Tunnel) *twinFlow {
 	}
 	f := &twinFlow{key: p.Key, bornAt: w.clock, born: w.ordinal}
 	f.begin(&p)
+	f.facts |= w.expected(p.Key)
 	if w.clock-w.first > int64(min(time.Minute, cmp.Or(w.o.IdleTimeout, time.Minute))) {
 		f.facts |= settled
 	}
@@ -261,12 +332,18 @@ func (w *twin) judge(f, then *twinFlow) {
 	v := evidence{
 		transport: f.key.Transport(),
 		port:      [2]uint16{first.Port(), second.Port()},
-		opener:    nobody, group: nobody,
+		opener:    nobody, group: nobody, announced: nobody,
 		beginner: int(then.packets[0].Marks & Reverse),
 		settled:  then.facts&settled != 0,
 	}
 	if then.facts&opened != 0 {
 		v.opener = int(then.facts / secondOpened & 1)
+	}
+	switch then.facts & (announcedFirst | announcedSecond) {
+	case announcedFirst:
+		v.announced = 0
+	case announcedSecond:
+		v.announced = 1
 	}
 	toFirst, toSecond := false, false
 	for _, p := range then.packets {
@@ -455,18 +532,26 @@ func traffic(rng *rand.Rand, n int) *Batch {
 			p.Key.SetTunnel(uint64(p.Tunnel))
 		}
 		b.Packets = append(b.Packets, p)
+		for rng.IntN(60) == 0 {
+			b.Announcements = append(b.Announcements, Announcement{
+				Packet: len(b.Packets) - 1, Transport: p.Key.Transport(), Port: randomPort(rng), Asker: rng.IntN(2) == 0,
+			})
+		}
 	}
 	return b
 }
 
+func randomPort(rng *rand.Rand) uint16 {
+	return []uint16{53, 80, 443, 5353, 40000, 40001, 50000}[rng.IntN(7)]
+}
+
 func randomPacket(rng *rand.Rand) Packet {
 	addresses := []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.9.9"}
-	ports := []uint16{53, 80, 443, 5353, 40000, 40001, 50000}
 	if rng.IntN(8) == 0 {
 		addresses = []string{"2001:db8::1", "2001:db8::2"}
 	}
 	pick := func() Endpoint {
-		return netip.AddrPortFrom(netip.MustParseAddr(addresses[rng.IntN(len(addresses))]), ports[rng.IntN(len(ports))])
+		return netip.AddrPortFrom(netip.MustParseAddr(addresses[rng.IntN(len(addresses))]), randomPort(rng))
 	}
 	transport := []Transport{TCP, TCP, TCP, UDP, UDP, SCTP, DCCP, UDPLite}[rng.IntN(8)]
 	k, reverse := KeyOf(transport, pick(), pick())
@@ -494,11 +579,28 @@ func randomPacket(rng *rand.Rand) Packet {
 	return p
 }
 
+// chunks yields copies of a batch's packets, in batches of size.
+func chunks(all *Batch, size int) func(yield func(*Batch) bool) {
+	return func(yield func(*Batch) bool) {
+		packets, said := slices.Clone(all.Packets), all.Announcements
+		for from := 0; from < len(packets); from += size {
+			b := &Batch{Packets: packets[from:min(len(packets), from+size)], Tunnels: all.Tunnels}
+			for ; len(said) > 0 && said[0].Packet < from+size; said = said[1:] {
+				a := said[0]
+				a.Packet -= from
+				b.Announcements = append(b.Announcements, a)
+			}
+			if !yield(b) {
+				return
+			}
+		}
+	}
+}
+
 // meterIn meters a copy of the packets in batches of size.
 func meterIn(t *Table, all *Batch, size int) (records []Record) {
-	packets := slices.Clone(all.Packets)
-	for c := range slices.Chunk(packets, size) {
-		t.Add(&Batch{Packets: c, Tunnels: all.Tunnels})
+	for b := range chunks(all, size) {
+		t.Add(b)
 		records = append(records, drain(t)...)
 	}
 	t.Flush()
@@ -523,9 +625,7 @@ func TestTwin(t *testing.T) {
 				}
 				all := traffic(rand.New(rand.NewPCG(seed, uint64(i))), n)
 				want := twin{o: o}
-				for _, p := range all.Packets {
-					want.add(p, all.Tunnels)
-				}
+				want.addAll(all)
 				want.flush()
 				for _, size := range []int{1, 7, 1000} {
 					table := NewTable(o)

@@ -184,10 +184,13 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	return r, nil
 }
 
-// assigned is what the registry has to say to the judgement of directions.
+// assigned is what the registry has to say to the judgement of directions: that
+// a port is used without authorization makes it a service's all the same.
 func assigned(reg *registry.Registry) func(flow.Transport, uint16) bool {
 	return func(t flow.Transport, port uint16) bool {
-		return reg.Lookup(annotate.RegistryTransport(t), port).Status == registry.Assigned
+		e := reg.Lookup(annotate.RegistryTransport(t), port)
+		_, used := e.UnauthorizedUse()
+		return used || e.Status == registry.Assigned
 	}
 }
 
@@ -359,6 +362,7 @@ func (r *run) count() {
 	c.Limits = []export.Named{
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
 		{Name: "learned_endpoints", Count: t.Limits.LearnedEndpoints},
+		{Name: "announced_endpoints", Count: t.Limits.AnnouncedEndpoints},
 		{Name: "nesting", Count: d.Limits["nesting"]},
 		{Name: "headers", Count: d.Limits["headers"]},
 		{Name: "fragments", Count: d.Limits["fragments"]},

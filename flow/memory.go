@@ -1,0 +1,200 @@
+package flow
+
+import (
+	"math/bits"
+	"time"
+)
+
+// A memory holds a value for each of so many endpoints at most.
+//
+// It is a fixed number of sets, in which an endpoint has one of a few seats; who
+// has not been used for longest gives up the seat. Which set an endpoint belongs to
+// has no seed, for the reason that partitionOf has none.
+type memory[V any] struct {
+	sets []set[V]
+	seed seed
+}
+
+// newMemory returns an empty memory for so many endpoints.
+func newMemory[V any](endpoints int) memory[V] {
+	return memory[V]{make([]set[V], endpoints/seatsInSet), newSeed()}
+}
+
+// set has the endpoint used last first.
+type set[V any] [seatsInSet]seat[V]
+
+const seatsInSet = 4
+
+// A seat is an endpoint's. who is a hash of it, with the memory's seed; 0 is nobody.
+type seat[V any] struct {
+	who   uint64
+	value V
+}
+
+// A service is an endpoint as its clients name it.
+type service struct {
+	addr [2]uint64
+	port uint64 // with IP version and transport above it
+}
+
+func (k *Key) service(side int) service { return k.serviceAt(side, k.Transport(), k.port(side)) }
+
+// serviceAt is another service at the address of one of the Key's endpoints.
+func (k *Key) serviceAt(side int, t Transport, port uint16) service {
+	return service{
+		addr: [2]uint64{k.addr[2*side], k.addr[2*side+1]},
+		port: uint64(k.Version())<<24 | uint64(t)<<16 | uint64(port),
+	}
+}
+
+// hash is without a seed.
+func (s *service) hash() uint64 {
+	return mix(mix(s.addr[0]^fixed[0], s.addr[1]^fixed[1])^s.port, fixed[2])
+}
+
+func (m *memory[V]) who(s *service) uint64 {
+	h := mix(s.addr[0]^m.seed[0], s.addr[1]^m.seed[1])
+	return mix(h^m.seed[2], s.port^m.seed[3]) | 1
+}
+
+// put gives s the first seat of its set. It returns the value there, and the seat
+// that was given up for it, if it had none.
+func (m *memory[V]) put(s service) (value *V, lost seat[V]) {
+	seats, who := &m.sets[s.hash()%uint64(len(m.sets))], m.who(&s)
+	this := seat[V]{who: who}
+	for i := range seats {
+		seats[i], this = this, seats[i]
+		if this.who == who {
+			seats[0].value = this.value
+			return &seats[0].value, lost
+		}
+	}
+	return &seats[0].value, this
+}
+
+// of returns the value of s, nil if it has none.
+func (m *memory[V]) of(s service) *V {
+	if m.sets == nil {
+		return nil
+	}
+	seats, who := &m.sets[s.hash()%uint64(len(m.sets))], m.who(&s)
+	for i := range seats {
+		if seats[i].who == who {
+			return &seats[i].value
+		}
+	}
+	return nil
+}
+
+// learned remembers what Flows showed of endpoints, for the direction of those
+// that do not show it themselves. It is filled in packet order.
+type learned struct {
+	memory memory[knowledge] // empty until something is learned
+	forgot uint64            // endpoints that gave up a seat
+}
+
+const learnedEndpoints = 1 << 16
+
+// knowledge is what was seen of an endpoint: a bit for each peer, chosen by a hash,
+// below the top one. The number of bits is close to that of peers as long as these
+// are few. The top bit says that the endpoint accepted what a handshake asked for.
+type knowledge uint64
+
+const servedBit knowledge = 1 << 63
+
+func (k knowledge) served() bool { return k&servedBit != 0 }
+
+// popularity is about how many peers the endpoint had, 63 at most.
+func (k knowledge) popularity() int { return bits.OnesCount64(uint64(k &^ servedBit)) }
+
+// peer is the bit that an endpoint has among the peers of another.
+func (s *service) peer() knowledge { return 1 << (s.hash() >> 32 % 63) }
+
+// serve notes that an endpoint accepted what a handshake asked for.
+func (l *learned) serve(s service) { l.add(s, servedBit) }
+
+// meet notes that two endpoints were in conversation.
+func (l *learned) meet(a, b service) {
+	l.add(a, b.peer())
+	l.add(b, a.peer())
+}
+
+// refuse notes that s refused what peer had asked for, unseen: an RST alone. Who is
+// talked to by many in this way (the victim of spoofed SYNs, of whose answers a
+// network of the spoofed addresses sees a part) is no client of theirs.
+func (l *learned) refuse(s, peer service) { l.add(s, peer.peer()) }
+
+// add adds to what is known of s.
+func (l *learned) add(s service, more knowledge) {
+	if l.memory.sets == nil {
+		l.memory = newMemory[knowledge](learnedEndpoints)
+	}
+	k, lost := l.memory.put(s)
+	*k |= more
+	if lost.who != 0 {
+		l.forgot++
+	}
+}
+
+// of returns what is known of s.
+func (l *learned) of(s service) knowledge {
+	if k := l.memory.of(s); k != nil {
+		return *k
+	}
+	return 0
+}
+
+// announced remembers the endpoints that control Flows named. It is filled in
+// packet order.
+type announced struct {
+	memory memory[promise] // empty until something is announced
+	forgot uint64          // endpoints that gave up a seat while a Flow was still expected
+}
+
+const (
+	announcedEndpoints = 1 << 14
+
+	// expectation is how long a Flow is waited for: since the announcement, or since
+	// the last one that kept it. Linux' connection tracking waits for FTP's data
+	// connections as long.
+	expectation = int64(5 * time.Minute)
+)
+
+// A promise is what was announced of an endpoint, and the clock at that time.
+type promise struct {
+	since int64
+	asker bool // it is the client; else the service
+}
+
+// announce takes in what the sender of a packet with Key k announced.
+func (a *announced) announce(k *Key, from int, n *Announcement, clock int64) {
+	if a.memory.sets == nil {
+		a.memory = newMemory[promise](announcedEndpoints)
+	}
+	p, lost := a.memory.put(k.serviceAt(from, n.Transport, n.Port))
+	*p = promise{clock, n.Asker}
+	if lost.who != 0 && clock-lost.value.since <= expectation {
+		a.forgot++
+	}
+}
+
+// expected returns which side of a Flow that begins was announced as the service, or
+// the other one's side as the client's; nobody if neither was, or both. The
+// expectation lasts as long again.
+func (a *announced) expected(k *Key, clock int64) (service int) {
+	if a.memory.sets == nil {
+		return nobody
+	}
+	var serves [2]bool
+	for side := range 2 {
+		if p := a.memory.of(k.service(side)); p != nil && clock-p.since <= expectation {
+			p.since = clock
+			if p.asker {
+				serves[1-side] = true
+			} else {
+				serves[side] = true
+			}
+		}
+	}
+	return either(serves[0], serves[1])
+}
