@@ -289,18 +289,6 @@ func FuzzString(f *testing.F) {
 	})
 }
 
-func FuzzTime(f *testing.F) {
-	for _, ns := range []int64{0, -1, 1, 999_999_999, noon.UnixNano(), -1 << 63, 1<<63 - 1, 951_782_400e9} {
-		f.Add(ns)
-	}
-	f.Fuzz(func(t *testing.T, ns int64) {
-		want := time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")
-		if got := string(appendTime(nil, ns)); got != want {
-			t.Errorf("%d ns: %s, want %s", ns, got, want)
-		}
-	})
-}
-
 func BenchmarkECS(b *testing.B) {
 	reg := testRegistry(b)
 	for _, row := range []struct {

@@ -13,7 +13,7 @@ func appendThousands(dst []byte, n uint64) []byte {
 		return strconv.AppendUint(dst, n, 10)
 	}
 	dst = appendThousands(dst, n/1000)
-	return appendPair(append(dst, ',', byte('0'+n%1000/100)), int(n%100))
+	return appendPair(append(dst, ',', byte('0'+n%1000/100)), n%100)
 }
 
 // appendScaled appends n in at most five characters, by powers of 1000: 999, 1.0k,

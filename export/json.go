@@ -1,9 +1,6 @@
 package export
 
-import (
-	"time"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 const hexDigits = "0123456789abcdef"
 
@@ -75,28 +72,4 @@ func appendStrings(dst []byte, all []string) []byte {
 		dst = appendString(dst, s)
 	}
 	return append(dst, ']')
-}
-
-// appendTime appends nanoseconds since the Unix epoch as RFC 3339 in UTC, always
-// with nine digits: a column of them sorts as text, and no reader has to guess.
-func appendTime(dst []byte, ns int64) []byte {
-	t := time.Unix(0, ns).UTC()
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	dst = appendPair(appendPair(dst, year/100), year%100)
-	dst = appendPair(append(dst, '-'), int(month))
-	dst = appendPair(append(dst, '-'), day)
-	dst = appendPair(append(dst, 'T'), hour)
-	dst = appendPair(append(dst, ':'), minute)
-	dst = appendPair(append(dst, ':'), second)
-	fraction := t.Nanosecond()
-	dst = append(dst, '.', byte('0'+fraction/1e8))
-	dst = appendPair(appendPair(dst, fraction/1e6%100), fraction/1e4%100)
-	dst = appendPair(appendPair(dst, fraction/100%100), fraction%100)
-	return append(dst, 'Z')
-}
-
-// appendPair appends n, which is below 100, as two digits.
-func appendPair(dst []byte, n int) []byte {
-	return append(dst, byte('0'+n/10), byte('0'+n%10))
 }

@@ -1,0 +1,168 @@
+package export
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+	"time"
+)
+
+// A record is mostly numbers. They are written here as strconv, encoding/hex,
+// netip and time write them, in a half of the time. All that is appended has a
+// size that the compiler knows, and what is too much of it is cut off: that is
+// cheaper than to append as much as there is.
+
+// triples has the numbers below 1000 in three digits, the first one in the lowest
+// octet, and in the highest octet how many of them are leading zeros.
+var triples = func() (t [1000]uint32) {
+	for i := range t {
+		n := uint32(i)
+		t[i] = '0' + n/100 | ('0'+n/10%10)<<8 | ('0'+n%10)<<16
+		switch {
+		case n < 10:
+			t[i] |= 2 << 24
+		case n < 100:
+			t[i] |= 1 << 24
+		}
+	}
+	return t
+}()
+
+// appendUint appends n in decimal.
+func appendUint(dst []byte, n uint64) []byte {
+	if n >= 1000 {
+		t := triples[n%1000]
+		return append(appendUint(dst, n/1000), byte(t), byte(t>>8), byte(t>>16))
+	}
+	t := triples[n]
+	zeros := t >> 24
+	t >>= 8 * zeros & 31
+	return append(dst, byte(t), byte(t>>8), byte(t>>16))[:len(dst)+3-int(zeros)]
+}
+
+// appendPair appends n, which is below 100, as two digits.
+func appendPair(dst []byte, n uint64) []byte {
+	t := triples[n]
+	return append(dst, byte(t>>8), byte(t>>16))
+}
+
+// hexPairs has the 256 octets in two hexadecimal digits, the first one in the lower
+// octet.
+var hexPairs = func() (t [256]uint16) {
+	for i := range t {
+		t[i] = uint16(hexDigits[i>>4]) | uint16(hexDigits[i&15])<<8
+	}
+	return t
+}()
+
+// putHex writes 128 bits as 32 hexadecimal digits.
+func putHex(b *[32]byte, bits *[16]byte) {
+	for i, octet := range bits {
+		binary.LittleEndian.PutUint16(b[2*i:], hexPairs[octet])
+	}
+}
+
+// appendAddr appends a, which has no zone, as netip does.
+func appendAddr(dst []byte, a netip.Addr) []byte {
+	switch {
+	case a.Is4():
+		for _, octet := range a.As4() {
+			dst = append(appendUint(dst, uint64(octet)), '.')
+		}
+		return dst[:len(dst)-1]
+	case a.Is4In6():
+		return a.AppendTo(dst)
+	}
+	return appendIPv6(dst, a.As16())
+}
+
+// appendIPv6 appends a by RFC 5952: no leading zeros, and :: for the longest run
+// of zero groups, the first of equals, but not for a single one.
+func appendIPv6(dst []byte, a [16]byte) []byte {
+	var zeros uint8 // the groups that are 0, a bit each
+	for i := range 8 {
+		if a[2*i]|a[2*i+1] == 0 {
+			zeros |= 1 << i
+		}
+	}
+	longest := longestRuns[zeros]
+	for i := 0; i < 8; i++ {
+		if i == longest.from {
+			dst = append(dst, "::"...)
+			if i = longest.to; i == 8 {
+				break
+			}
+		} else if i > 0 {
+			dst = append(dst, ':')
+		}
+		dst = appendGroup(dst, a[2*i], a[2*i+1])
+	}
+	return dst
+}
+
+// appendGroup appends 16 bits of an IPv6 address.
+func appendGroup(dst []byte, high, low byte) []byte {
+	size := (bits.Len16(uint16(high)<<8|uint16(low)|1) + 3) / 4
+	digits := (uint32(hexPairs[high]) | uint32(hexPairs[low])<<16) >> (32 - 8*size)
+	return append(dst, byte(digits), byte(digits>>8), byte(digits>>16), byte(digits>>24))[:len(dst)+size]
+}
+
+// run is what :: stands for: groups from from up to to.
+type run struct{ from, to int }
+
+// longestRuns has the run by which groups are 0, a bit each.
+var longestRuns = func() (t [256]run) {
+	for zeros := range t {
+		longest := run{8, 9} // one is not enough
+		for from := range 8 {
+			to := from
+			for zeros>>to&1 != 0 {
+				to++
+			}
+			if to-from > longest.to-longest.from {
+				longest = run{from, to}
+			}
+		}
+		t[zeros] = longest
+	}
+	return t
+}()
+
+// A stamp is a time as RFC 3339 writes it, in UTC and always with nine digits: a
+// column of them sorts as text, and no reader has to guess. It is set to one time
+// after the other, of which nearly all are on the day of the one before.
+type stamp struct {
+	day  int64 // since the Unix epoch
+	text [len("2006-01-02T15:04:05.000000000Z")]byte
+}
+
+// set sets s to a time in nanoseconds since the Unix epoch.
+func (s *stamp) set(ns int64) {
+	const length = int64(24 * time.Hour)
+	day, within := ns/length, ns%length
+	if within < 0 {
+		day, within = day-1, within+length
+	}
+	if day != s.day || s.text[0] == 0 {
+		s.day = day
+		time.Unix(0, ns).UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.000000000Z")
+		return
+	}
+	second, fraction := uint32(within/1e9), uint32(within%1e9)
+	putPair(s.text[11:13], second/3600)
+	putPair(s.text[14:16], second/60%60)
+	putPair(s.text[17:19], second%60)
+	putTriple(s.text[20:23], fraction/1e6)
+	putTriple(s.text[23:26], fraction/1e3%1e3)
+	putTriple(s.text[26:29], fraction%1e3)
+}
+
+func putPair(b []byte, n uint32) {
+	t := triples[n]
+	b[0], b[1] = byte(t>>8), byte(t>>16)
+}
+
+func putTriple(b []byte, n uint32) {
+	t := triples[n]
+	b[0], b[1], b[2] = byte(t), byte(t>>8), byte(t>>16)
+}

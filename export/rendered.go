@@ -1,0 +1,145 @@
+package export
+
+import (
+	"fmt"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// The pieces of an ECS record that are rendered once; see [ECS] for what they
+// are by. Each begins and ends where it suits the pieces around it.
+
+func (e *ECS) renderEvent() {
+	const head = `","ecs":{"version":"` + ECSVersion + `"},"event":{"kind":"event","category":["network"],`
+	const tail = `,"module":"portwatch","dataset":"portwatch.flow","provider":"portwatch","id":"`
+	for final := range 2 {
+		for first := range 2 {
+			e.lifecycles[final][first] = []byte(head + lifecycle[final][first] + tail)
+		}
+	}
+}
+
+// lifecycle is event.type and event.action by whether the record is its Flow's
+// last and whether it is its first.
+var lifecycle = [2][2]string{
+	{
+		`"type":["connection","info"],"action":"flow_update"`,
+		`"type":["connection","start"],"action":"flow_start"`,
+	}, {
+		`"type":["connection","end"],"action":"flow_end"`,
+		`"type":["connection","start","end"],"action":"flow_end"`,
+	},
+}
+
+func (e *ECS) renderFlow() {
+	for final := range 2 {
+		for reason := range flow.LackOfResources + 1 {
+			for state := range flow.Reset + 1 {
+				for midstream := range 2 {
+					e.outcomes[final][reason][state][midstream] = fmt.Appendf(nil,
+						`,"final":%t,"end_reason":"%v","state":"%v","midstream":%t`,
+						final != 0, reason, state, midstream != 0)
+				}
+			}
+		}
+	}
+	for method := range flow.Symmetric + 1 {
+		for confidence := range flow.High + 1 {
+			e.directions[method][confidence] = fmt.Appendf(nil,
+				`,"direction":{"method":"%v","confidence":"%v"}`, method, confidence)
+		}
+	}
+	for union := range e.flags[0] {
+		names := appendFlags(nil, flow.TCPFlags(union))
+		e.flags[annotate.Source][union] = fmt.Appendf(nil, `,"tcp_flags":{"source":%s,"destination":`, names)
+		e.flags[annotate.Destination][union] = append(names, '}')
+	}
+}
+
+func (e *ECS) renderAnnotations() {
+	for t := range e.tags {
+		names := appendStrings(nil, annotate.Tags(t).Names())
+		e.tags[t] = fmt.Appendf(nil, `"]},"tags":%s,"portwatch":{`, names)
+	}
+	heads := [...]string{annotate.Source: `"source":{"port":`, annotate.Destination: `},"destination":{"port":`}
+	for side, head := range heads {
+		for class := range registry.Dynamic + 1 {
+			for role := range annotate.Service + 1 {
+				e.ports[side][class][role] = fmt.Appendf(nil, `%s{"class":"%v","role":"%v`, head, class, role)
+			}
+		}
+		for rule := range annotate.Rule(annotate.Rules) {
+			e.rules[rule][side] = fmt.Appendf(nil,
+				`{"rule":"%v","id":"%s","side":"%v","reason":`, rule, rule.ID(), annotate.Side(side))
+		}
+	}
+}
+
+// appendObserver appends the observer, and what follows up to the first address.
+func appendObserver(dst []byte, o *ECSOptions) []byte {
+	dst = append(dst, `,"observer":{`...)
+	if o.ObserverName != "" {
+		dst = append(dst, `"name":`...)
+		dst = appendString(dst, o.ObserverName)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"type":"sensor","vendor":"portwatch","product":"portwatch","version":`...)
+	dst = appendString(dst, o.Version)
+	if o.Interface != "" {
+		dst = append(dst, `,"ingress":{"interface":{"name":`...)
+		dst = appendString(dst, o.Interface)
+		dst = append(dst, `}}`...)
+	}
+	return append(dst, `},"related":{"ip":["`...)
+}
+
+// appendFlags appends a union of TCP flags as an array, in the header's order.
+func appendFlags(dst []byte, flags flow.TCPFlags) []byte {
+	names := [...]string{"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr"}
+	set := make([]string, 0, len(names))
+	for bit, name := range names {
+		if flags&(1<<bit) != 0 {
+			set = append(set, name)
+		}
+	}
+	return appendStrings(dst, set)
+}
+
+func appendNetworkHead(dst []byte, f *flow.Record) []byte {
+	dst = append(dst, `,"network":{"type":"ipv`...)
+	dst = appendUint(dst, uint64(f.Version))
+	dst = append(dst, `","transport":"`...)
+	dst = append(dst, f.Transport.String()...)
+	dst = append(dst, `","iana_number":"`...)
+	dst = appendUint(dst, uint64(f.Transport))
+	return append(dst, `","community_id":"`...)
+}
+
+func appendEntry(dst []byte, entry *registry.Entry) []byte {
+	dst = append(dst, `","status":"`...)
+	dst = append(dst, entry.Status.String()...)
+	dst = append(dst, '"')
+	if service := entry.Service(); service != "" {
+		dst = append(dst, `,"service":`...)
+		dst = appendString(dst, service)
+		dst = append(dst, `,"services":`...)
+		dst = appendStrings(dst, entry.Services())
+	}
+	if others := entry.RegisteredOn(); len(others) > 0 {
+		separator := `,"registered_on":["`
+		for _, t := range others {
+			dst = append(dst, separator...)
+			dst = append(dst, t.String()...)
+			separator = `","`
+		}
+		dst = append(dst, `"]`...)
+	}
+	if note, reported := entry.UnauthorizedUse(); reported {
+		dst = append(dst, `,"unauthorized_use":{"reported":true,"note":`...)
+		dst = appendString(dst, note)
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
+}
