@@ -216,8 +216,9 @@ const (
 
 // The bounds of a walk through one frame.
 const (
-	// maxHeaders is how many headers of one frame are read. A frame of 64 KiB
-	// could hold thousands of VLAN tags or extension headers.
+	// maxHeaders is how many turns of the parser are spent on one frame, each for
+	// one header at least. A frame of 64 KiB could hold thousands of VLAN tags or
+	// extension headers.
 	maxHeaders = 128
 	// maxNesting is how many IP headers of one frame are read, one inside the
 	// other, and so how many packets one frame can append at most.

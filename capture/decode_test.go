@@ -698,8 +698,8 @@ func TestCounters(t *testing.T) {
 // what was read before stays.
 func TestPanic(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})
-	d.parser.AddDecodingLayer(&layer{&d.digest, layerUDP, func(*digest, []byte) error { panic("as planned") }})
-	if got, want := decodeOne(d, LinkIPv4, plain4), "bad_transport"; got != want {
+	d.parser.AddDecodingLayer(&layer{&d.digest, layerSCTP, func(*digest, []byte) error { panic("as planned") }})
+	if got, want := decodeOne(d, LinkIPv4, ip4(132, "192.0.2.1", "192.0.2.2", make([]byte, 12))), "bad_transport"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if c := d.Counters(); c.Panics != 1 || c.Read() != 1 || len(c.Faults) != 0 {

@@ -89,7 +89,7 @@ func (d *digest) laterFragment(id uint32, protocol uint8) error {
 // hasPorts reports whether ports may be behind an IP protocol number: those of a
 // transport, or of one behind an extension header.
 func hasPorts(protocol uint8) bool {
-	switch protocolLayer(protocol) {
+	switch ipProtocols[protocol] {
 	case layerTCP, layerUDP, layerUDPLite, layerSCTP, layerDCCP,
 		layerHopByHop, layerExtension, layerAuthentication:
 		return true
@@ -114,12 +114,8 @@ func (d *digest) remember(key flow.Key, marks flow.Marks) {
 
 // join appends a later fragment to the batch.
 func (d *digest) join(first *firstFragment, later orphan) {
-	d.add(flow.Packet{
-		Key:    first.key,
-		Time:   later.time,
-		Octets: later.octets,
-		Marks:  flow.LaterFragment | first.marks | later.marks,
-	})
+	p := d.add(later.time, flow.LaterFragment|first.marks|later.marks)
+	p.Key, p.Octets = first.key, later.octets
 	if d.depth == 1 {
 		d.joined++
 	}

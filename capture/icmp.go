@@ -72,6 +72,6 @@ func (d *digest) unreachable(ip network, data []byte) {
 	if len(data) < 4 {
 		return
 	}
-	key, reverse := d.key(&ip, t, be.Uint16(data), be.Uint16(data[2:]))
-	d.add(flow.Packet{Key: key, Time: d.in.Time, Marks: flow.Unreachable | reverse | d.timeless})
+	p := d.add(d.in.Time, flow.Unreachable|d.timeless)
+	p.Marks |= d.key(&p.Key, &ip, t, be.Uint32(data))
 }

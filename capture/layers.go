@@ -246,44 +246,51 @@ type digest struct {
 
 	// What the walk began with.
 	in       *Frame
-	timeless flow.Marks
 	batch    *flow.Batch
-	first    int // length of batch.Packets before this frame
+	first    int        // length of batch.Packets before this frame
+	timeless flow.Marks // flow.Timeless, or nothing
 
 	// Where the walk goes on.
 	next    gopacket.LayerType
 	payload []byte
-	headers int
 
 	// class is the frame's class if the walk ends here. The parser stops
 	// without a word where a payload is empty: whoever names a next layer
 	// therefore says at once what it means that this layer is not reached.
 	class Class
 
-	// The link layer around the outermost IP header.
-	tags      uint8 // VLAN tags
-	vlans     [2]uint16
-	broadcast bool // the receiver is the link's broadcast address
+	progress
 
 	// The current level: the innermost IP header so far.
-	depth    int // how many IP headers were read
-	ip       network
-	segment  uint32 // octets above the IP headers, by their length fields
-	jumbo    bool   // IPv6 payload length 0: a jumbo option may follow
-	appended int    // depth of the level that the batch's last packet is of
-	level    int    // where that level's packets begin in the batch
-	begins   bool   // it is the first fragment of a datagram, begun
-	begun    datagram
+	ip      network
+	segment uint32   // octets above the IP headers, by their length fields
+	jumbo   bool     // IPv6 payload length 0: a jumbo option may follow
+	level   int      // where in the batch the packets of the level appended begin
+	begun   datagram // if begins: what it is the first fragment of
 
 	fragments fragments
+	around    flow.Tunnel // the tunnel around the current level, if depth > 1
+}
+
+// A progress is how far the walk came. Every frame begins with the zero value.
+type progress struct {
+	headers int // turns of the parser
+
+	// The link layer around the outermost IP header.
+	tags      uint8 // VLAN tags
+	broadcast bool  // the receiver is the link's broadcast address
+	vlans     [2]uint16
+
+	depth    int  // how many IP headers were read
+	appended int  // depth of the level that the batch's last packet is of
+	begins   bool // the current level is the first fragment of a datagram
 
 	// The tunnel between the current level and the next, and the one around
 	// the current level.
-	via      via
 	tried    bool // nothing but a port speaks for via
-	around   flow.Tunnel
+	via      via
 	identity uint64 // 0 outside of tunnels
-	tunnel   uint32 // where around is in the batch, one more than the index; 0 if it is not yet
+	tunnel   uint32 // where digest.around is in the batch, one more than the index; 0 if it is not yet
 }
 
 // counters are what the digests of all frames left.
@@ -311,9 +318,7 @@ type network struct {
 // reset forgets the frame before.
 func (d *digest) reset(f *Frame, b *flow.Batch) {
 	d.in, d.batch, d.first = f, b, len(b.Packets)
-	d.headers, d.depth, d.appended = 0, 0, 0
-	d.tags, d.vlans, d.broadcast = 0, [2]uint16{}, false
-	d.via, d.tried, d.identity, d.tunnel = via{}, false, 0, 0
+	d.progress = progress{}
 	d.class = UnknownLink
 	d.timeless = 0
 	if f.Timeless {
@@ -336,37 +341,57 @@ func (d *digest) frame(data []byte) error {
 	return d.link(next, data)
 }
 
-// link goes on to a layer that is no part of an IP header, or to an IP header.
+// link goes on to a layer that is no part of an IP header, or to an IP header. Like
+// protocol, it goes straight on where nearly all frames do: from the link to IP, and
+// from there to TCP or UDP. A turn of the parser, which costs more than such a header,
+// is only taken for what is rarer.
 func (d *digest) link(next gopacket.LayerType, payload []byte) error {
-	d.next, d.payload = next, payload
-	if d.depth > 0 {
-		return nil // inside of a tunnel: the frame's class stands
-	}
-	switch next {
-	case layerIPv4, layerIPv6, layerRaw:
-		d.class = BadIP
-	default:
+	if d.depth == 0 { // else inside of a tunnel: the frame's class stands
 		d.class = NonIP
+		if next == layerIPv4 || next == layerIPv6 || next == layerRaw {
+			d.class = BadIP
+		}
 	}
+	if len(payload) > 0 {
+		switch next {
+		case layerIPv4:
+			return d.ipv4(payload)
+		case layerIPv6:
+			return d.ipv6(payload)
+		}
+	}
+	d.next, d.payload = next, payload
 	return nil
 }
 
 // protocol goes on to what an IP header or an extension header announces.
 func (d *digest) protocol(number uint8, payload []byte) error {
 	d.ip.protocol = number
-	d.next, d.payload = protocolLayer(number), payload
-	if d.depth > 1 {
-		return nil
+	next := ipProtocols[number]
+	if d.depth == 1 {
+		d.class = classOf(next)
 	}
-	switch d.next {
-	case layerTCP, layerUDP, layerUDPLite, layerSCTP, layerDCCP:
-		d.class = BadTransport
-	case layerICMPv4, layerICMPv6:
-		d.class = ICMP
-	default:
-		d.class = OtherIP
+	if len(payload) > 0 {
+		switch next {
+		case layerTCP:
+			return d.tcp(payload)
+		case layerUDP:
+			return d.udp(payload)
+		}
 	}
+	d.next, d.payload = next, payload
 	return nil
+}
+
+// classOf is the class of a frame that ends where this layer, above IP, should begin.
+func classOf(next gopacket.LayerType) Class {
+	switch next {
+	case layerTCP, layerUDP, layerUDPLite, layerSCTP, layerDCCP:
+		return BadTransport
+	case layerICMPv4, layerICMPv6:
+		return ICMP
+	}
+	return OtherIP
 }
 
 // rest is how many octets the frame had on the wire from data on, which is a

@@ -2,64 +2,37 @@ package capture
 
 import "github.com/google/gopacket"
 
-// protocolLayer returns the layer behind an IP protocol number, zero for one that
-// is counted and not opened. Extension headers (RFC 7045) are IPv6's; where an
-// IPv4 header announces one it is read as what it says to be.
-func protocolLayer(number uint8) gopacket.LayerType {
-	switch number {
-	case 6:
-		return layerTCP
-	case 17:
-		return layerUDP
-	case 33:
-		return layerDCCP
-	case 132:
-		return layerSCTP
-	case 136:
-		return layerUDPLite
-	case 1:
-		return layerICMPv4
-	case 58:
-		return layerICMPv6
-	case 0:
-		return layerHopByHop
-	case 43, 60, 135, 139, 140: // routing, destination options, mobility, HIP, Shim6
-		return layerExtension
-	case 44:
-		return layerFragment
-	case 51:
-		return layerAuthentication
-	case 4:
-		return layerIPv4
-	case 41:
-		return layerIPv6
-	case 47:
-		return layerGRE
-	case 97:
-		return layerEtherIP
-	case 137:
-		return layerMPLSInIP
-	case 143:
-		return layerEthernetInIP
-	}
-	return gopacket.LayerTypeZero
+// ipProtocols has the layer behind each IP protocol number. Extension headers (RFC 7045)
+// are IPv6's; where an IPv4 header announces one it is read as what it says to be.
+var ipProtocols = [256]gopacket.LayerType{
+	6:   layerTCP,
+	17:  layerUDP,
+	33:  layerDCCP,
+	132: layerSCTP,
+	136: layerUDPLite,
+	1:   layerICMPv4,
+	58:  layerICMPv6,
+	0:   layerHopByHop,
+	43:  layerExtension, // routing
+	60:  layerExtension, // destination options
+	135: layerExtension, // mobility
+	139: layerExtension, // HIP
+	140: layerExtension, // Shim6
+	44:  layerFragment,
+	51:  layerAuthentication,
+	4:   layerIPv4,
+	41:  layerIPv6,
+	47:  layerGRE,
+	97:  layerEtherIP,
+	137: layerMPLSInIP,
+	143: layerEthernetInIP,
 }
 
-// enter begins a level: an IP header was read, and lies in all levels before.
-func (d *digest) enter(n network) error {
-	switch {
-	case d.depth > 0 && d.tunnels == Outer:
-		return errOuterOnly
-	case d.depth == maxNesting:
-		return errNesting
-	}
-	if d.depth > 0 {
-		d.nest(n.version)
-	}
+// enter begins a level: an IP header was read, whose addresses are still to be set.
+func (d *digest) enter(version uint8, octets uint32, group bool) {
 	d.depth++
-	d.ip = n
+	d.ip.version, d.ip.octets, d.ip.group = version, octets, group
 	d.broadcast, d.begins = false, false
-	return nil
 }
 
 // ipv4 reads an IPv4 header (RFC 791 section 3.1). One whose options are cut is
@@ -77,16 +50,15 @@ func (d *digest) ipv4(data []byte) error {
 		return errIPv4
 	}
 	dst := be.Uint32(data[16:])
-	err := d.enter(network{
-		src:     [2]uint64{0, uint64(be.Uint32(data[12:]))},
-		dst:     [2]uint64{0, uint64(dst)},
-		octets:  total,
-		version: 4,
-		group:   dst>>28 == 14 || dst == 1<<32-1 || d.broadcast && directed(dst),
-	})
-	if err != nil {
-		return err
+	group := dst>>28 == 14 || dst == 1<<32-1 || d.broadcast && directed(dst)
+	if d.depth > 0 {
+		if err := d.nest(4); err != nil {
+			return err
+		}
 	}
+	d.enter(4, total, group)
+	d.ip.src[0], d.ip.src[1] = 0, uint64(be.Uint32(data[12:]))
+	d.ip.dst[0], d.ip.dst[1] = 0, uint64(dst)
 	d.segment = total - header
 	const more, offset = 0x2000, 0x1fff
 	switch id, fragment := uint32(be.Uint16(data[4:])), be.Uint16(data[6:]); {
@@ -121,16 +93,14 @@ func (d *digest) ipv6(data []byte) error {
 	if d.tried && header+length > d.rest(data) {
 		return errIPv6
 	}
-	err := d.enter(network{
-		src:     [2]uint64{be.Uint64(data[8:]), be.Uint64(data[16:])},
-		dst:     [2]uint64{be.Uint64(data[24:]), be.Uint64(data[32:])},
-		octets:  header + length,
-		version: 6,
-		group:   data[24] == 0xff,
-	})
-	if err != nil {
-		return err
+	if d.depth > 0 {
+		if err := d.nest(6); err != nil {
+			return err
+		}
 	}
+	d.enter(6, header+length, data[24] == 0xff)
+	d.ip.src[0], d.ip.src[1] = be.Uint64(data[8:]), be.Uint64(data[16:])
+	d.ip.dst[0], d.ip.dst[1] = be.Uint64(data[24:]), be.Uint64(data[32:])
 	d.segment = length
 	return d.protocol(data[6], upTo(data, header+length)[header:])
 }

@@ -2,42 +2,50 @@ package capture
 
 import "github.com/portwatch/portwatch/flow"
 
-// append adds the current level to the batch. data begins with its transport
-// header, whose first four octets are the ports.
-func (d *digest) append(t flow.Transport, data []byte, flags flow.TCPFlags, marks flow.Marks) {
-	key, reverse := d.key(&d.ip, t, be.Uint16(data), be.Uint16(data[2:]))
-	marks |= reverse | d.timeless
+// append adds the current level to the batch. Its ports are the first four octets
+// of the transport header.
+func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, marks flow.Marks) {
 	if d.ip.group {
 		marks |= flow.Group
 	}
-	d.add(flow.Packet{Key: key, Time: d.in.Time, Octets: d.ip.octets, Flags: flags, Marks: marks})
+	p := d.add(d.in.Time, marks|d.timeless)
+	p.Octets, p.Flags = d.ip.octets, flags
+	p.Marks |= d.key(&p.Key, &d.ip, t, ports)
 	if d.depth == 1 {
 		d.class = WithPorts
 	}
 	if d.begins {
-		d.remember(key, marks)
+		d.remember(p.Key, p.Marks)
 	}
 }
 
-// add appends a packet of the current level.
-func (d *digest) add(p flow.Packet) {
+// add appends a packet of the current level, of which the caller sets the rest where
+// it lies: a packet that is built elsewhere and copied costs more than its decoding.
+func (d *digest) add(time int64, marks flow.Marks) *flow.Packet {
+	b := d.batch
+	n := len(b.Packets)
+	b.Packets = append(b.Packets, flow.Packet{})
+	p := &b.Packets[n]
+	p.Time, p.Marks = time, marks
 	if d.appended != d.depth {
-		d.appended, d.level = d.depth, len(d.batch.Packets)
+		d.appended, d.level = d.depth, n
 	}
-	p.Tunnel = d.inside()
-	d.batch.Packets = append(d.batch.Packets, p)
+	if d.depth > 1 {
+		p.Tunnel = d.inside()
+	}
+	return p
 }
 
-// key builds the Flow Key of a packet in the current level, and says which
-// of the Key's endpoints sent it.
-func (d *digest) key(ip *network, t flow.Transport, src, dst uint16) (k flow.Key, reverse flow.Marks) {
+// key sets the Flow Key of a packet in the current level, which is zero, and says
+// which of the Key's endpoints sent it.
+func (d *digest) key(k *flow.Key, ip *network, t flow.Transport, ports uint32) (reverse flow.Marks) {
 	k.SetNetwork(ip.version, t)
 	k.SetVLANs(d.tags, d.vlans[0], d.vlans[1])
 	k.SetTunnel(d.identity)
-	if k.SetEndpoints(ip.src, ip.dst, src, dst) {
-		return k, flow.Reverse
+	if k.SetEndpoints(ip.src, ip.dst, uint16(ports>>16), uint16(ports)) {
+		return flow.Reverse
 	}
-	return k, 0
+	return 0
 }
 
 // carries marks a transport that has payload behind a header of so many octets.
@@ -55,11 +63,11 @@ func (d *digest) tcp(data []byte) error {
 	}
 	const header = 20
 	if len(data) < 14 {
-		d.append(flow.TCP, data, 0, d.carries(header))
+		d.append(flow.TCP, be.Uint32(data), 0, d.carries(header))
 		return nil
 	}
 	offset := uint32(data[12]>>4) * 4
-	d.append(flow.TCP, data, flow.TCPFlags(data[13]), d.carries(max(offset, header)))
+	d.append(flow.TCP, be.Uint32(data), flow.TCPFlags(data[13]), d.carries(max(offset, header)))
 	return nil
 }
 
@@ -70,11 +78,11 @@ func (d *digest) udp(data []byte) error {
 	case len(data) < 4:
 		return errPorts
 	case len(data) < header || be.Uint16(data[4:]) == 0: // cut, or a jumbogram (RFC 2675 section 4)
-		d.append(flow.UDP, data, 0, d.carries(header))
+		d.append(flow.UDP, be.Uint32(data), 0, d.carries(header))
 	case be.Uint16(data[4:]) > header: // of the datagram, in its first fragment too
-		d.append(flow.UDP, data, 0, flow.Data)
+		d.append(flow.UDP, be.Uint32(data), 0, flow.Data)
 	default:
-		d.append(flow.UDP, data, 0, 0)
+		d.append(flow.UDP, be.Uint32(data), 0, 0)
 	}
 	if len(data) <= header {
 		return nil
@@ -87,7 +95,7 @@ func (d *digest) udpLite(data []byte) error {
 	if len(data) < 4 {
 		return errPorts
 	}
-	d.append(flow.UDPLite, data, 0, d.carries(8))
+	d.append(flow.UDPLite, be.Uint32(data), 0, d.carries(8))
 	return nil
 }
 
@@ -98,7 +106,7 @@ func (d *digest) sctp(data []byte) error {
 	if len(data) < header {
 		return errPorts
 	}
-	d.append(flow.SCTP, data, 0, sctpMarks(data[header:]))
+	d.append(flow.SCTP, be.Uint32(data), 0, sctpMarks(data[header:]))
 	return nil
 }
 
@@ -131,7 +139,7 @@ func (d *digest) dccp(data []byte) error {
 	if len(data) >= 9 {
 		marks = d.dccpMarks(data[8]>>1&15, uint32(data[4])*4)
 	}
-	d.append(flow.DCCP, data, 0, marks)
+	d.append(flow.DCCP, be.Uint32(data), 0, marks)
 	return nil
 }
 

@@ -23,7 +23,13 @@ func (d *digest) through(v via, next gopacket.LayerType, payload []byte) error {
 }
 
 // nest makes the current level the one around an IP header of the version.
-func (d *digest) nest(version uint8) {
+func (d *digest) nest(version uint8) error {
+	switch {
+	case d.tunnels == Outer:
+		return errOuterOnly
+	case d.depth == maxNesting:
+		return errNesting
+	}
 	if d.via.kind == 0 {
 		d.via.kind = ipInIP(d.ip.version, version)
 	}
@@ -31,13 +37,14 @@ func (d *digest) nest(version uint8) {
 	if d.appended == d.depth {
 		outer = d.batch.Packets[len(d.batch.Packets)-1].Key
 	} else {
-		outer, _ = d.key(&d.ip, flow.Transport(d.ip.protocol), 0, 0)
+		d.key(&outer, &d.ip, flow.Transport(d.ip.protocol), 0)
 	}
 	d.around = flow.Tunnel{Type: d.via.kind, ID: d.via.id, Outer: outer, OuterProtocol: d.ip.protocol}
 	d.tunnel = 0
 	d.identity = d.identify()
 	d.via = via{}
 	d.tried = false
+	return nil
 }
 
 // ipInIP names the tunnel that has no header of its own.
@@ -78,7 +85,7 @@ func (d *digest) identify() uint64 {
 // inside returns the index of the current level's tunnel as flow.Packet has it. The
 // tunnel is appended with the level's first packet: most that is carried has no ports.
 func (d *digest) inside() uint32 {
-	if d.depth > 1 && d.tunnel == 0 {
+	if d.tunnel == 0 {
 		d.batch.Tunnels = append(d.batch.Tunnels, d.around)
 		d.tunnel = uint32(len(d.batch.Tunnels))
 	}

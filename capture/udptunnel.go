@@ -51,7 +51,8 @@ func (d *digest) try(src, dst uint16, payload []byte) error {
 		next = udpTunnel(src)
 	}
 	d.tried = true
-	return d.link(next, payload)
+	d.next, d.payload = next, payload
+	return nil
 }
 
 // vxlan reads a VXLAN header with a network identifier (RFC 7348 section 5).
