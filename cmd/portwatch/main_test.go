@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,5 +67,43 @@ func counter(ts *testscript.TestScript, negated bool, args []string) {
 	}
 	if got := fmt.Sprint(value); (got == args[2]) == negated {
 		ts.Fatalf("%s in %s is %s", args[1], args[0], got)
+	}
+}
+
+// TestSignal interrupts the reading of a pipe in which nothing more comes: the
+// run ends in good order, with all that was read.
+func TestSignal(t *testing.T) {
+	capture, err := os.ReadFile(filepath.Join("..", "..", "testdata", "raw.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fileHeader = 24
+	packets := capture[fileHeader:]
+	stats := filepath.Join(t.TempDir(), "stats.json")
+	c := exec.Command(os.Args[0], "-q", "-r", "-", "-o", "none", "--stats", stats)
+	c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	// More than a pipe holds: once it is written, the program reads.
+	const pipeSize = 64 << 10
+	if _, err := in.Write(append(capture[:fileHeader:fileHeader], bytes.Repeat(packets, 1+4*pipeSize/len(packets))...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Errorf("%v: %s", err, &stderr)
+	}
+	if n := readCounters(t, stats).Packets["read"]; n == 0 {
+		t.Error("no packet was counted")
 	}
 }

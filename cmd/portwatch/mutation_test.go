@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// mutations is how many broken captures TestMutations makes.
-const mutations = 2000
-
 // TestMutations cuts captures anywhere and changes octets of theirs: whatever a
 // file says, the program ends soon, in good order, with counters that hold the
 // law. The captures are those of the folder, where it is there, and our own.
@@ -21,6 +18,10 @@ func TestMutations(t *testing.T) {
 		for _, folder := range []string{"real", "malformed"} {
 			names = append(names, capturesIn(t, dir, folder)...)
 		}
+	}
+	mutations, limit := 2000, time.Second
+	if testing.Short() { // under the race detector, which is ten times as slow
+		mutations, limit = 200, 20*time.Second
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	broken := filepath.Join(t.TempDir(), "broken")
@@ -38,7 +39,7 @@ func TestMutations(t *testing.T) {
 		// hundred times what such a file takes.
 		begin := processorTime()
 		holdLaw(t, broken)
-		if took := processorTime() - begin; took > time.Second {
+		if took := processorTime() - begin; took > limit {
 			t.Errorf("took %v", took)
 		}
 		if t.Failed() {
