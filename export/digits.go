@@ -31,13 +31,18 @@ var triples = func() (t [1000]uint32) {
 // appendUint appends n in decimal.
 func appendUint(dst []byte, n uint64) []byte {
 	if n >= 1000 {
-		t := triples[n%1000]
-		return append(appendUint(dst, n/1000), byte(t), byte(t>>8), byte(t>>16))
+		return appendTriple(appendUint(dst, n/1000), n%1000)
 	}
 	t := triples[n]
 	zeros := t >> 24
 	t >>= 8 * zeros & 31
 	return append(dst, byte(t), byte(t>>8), byte(t>>16))[:len(dst)+3-int(zeros)]
+}
+
+// appendTriple appends n, which is below 1000, as three digits.
+func appendTriple(dst []byte, n uint64) []byte {
+	t := triples[n]
+	return append(dst, byte(t), byte(t>>8), byte(t>>16))
 }
 
 // appendPair appends n, which is below 100, as two digits.

@@ -10,7 +10,7 @@ import (
 // appendThousands appends n with a comma between groups of three digits.
 func appendThousands(dst []byte, n uint64) []byte {
 	if n < 1000 {
-		return strconv.AppendUint(dst, n, 10)
+		return appendUint(dst, n)
 	}
 	dst = appendThousands(dst, n/1000)
 	return appendPair(append(dst, ',', byte('0'+n%1000/100)), n%100)
@@ -20,14 +20,14 @@ func appendThousands(dst []byte, n uint64) []byte {
 // 18.2k, 182k, 1.8M. It rounds down, so that no number looks larger than it is.
 func appendScaled(dst []byte, n uint64) []byte {
 	if n < 1000 {
-		return strconv.AppendUint(dst, n, 10)
+		return appendUint(dst, n)
 	}
 	units := "kMGTPE"
 	unit := 0
 	for ; n >= 1000_000; n /= 1000 {
 		unit++
 	}
-	dst = strconv.AppendUint(dst, n/1000, 10)
+	dst = appendUint(dst, n/1000)
 	if n < 100_000 {
 		dst = append(dst, '.', byte('0'+n%1000/100))
 	}
@@ -62,11 +62,14 @@ func appendUnits(dst []byte, d, large time.Duration, largeName string, small tim
 // registry file cannot steer a terminal: no control characters of C0 or C1, no
 // direction marks, nothing invisible.
 func appendPrintable[S string | []byte](dst []byte, s S) []byte {
-	for i := 0; i < len(s); {
-		if c := s[i]; ' ' <= c && c < 0x7f {
-			dst = append(dst, c)
+	for i := 0; ; {
+		start := i
+		for i < len(s) && ' ' <= s[i] && s[i] < 0x7f {
 			i++
-			continue
+		}
+		dst = append(dst, s[start:i]...)
+		if i == len(s) {
+			return dst
 		}
 		r, size := decodeRune(s[i:])
 		if !unicode.IsPrint(r) {
@@ -75,5 +78,4 @@ func appendPrintable[S string | []byte](dst []byte, s S) []byte {
 		dst = utf8.AppendRune(dst, r)
 		i += size
 	}
-	return dst
 }

@@ -2,7 +2,6 @@ package export
 
 import (
 	"bytes"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -35,7 +34,10 @@ type Text struct {
 	options TextOptions
 	columns [fields]column
 	narrow  bool
-	day     time.Time // the latest that a Flow began on so far; zero: none yet
+
+	// The latest day that a Flow began on so far, in the reader's time zone, and
+	// the one behind it: their first moments; zero: none yet.
+	day, tomorrow time.Time
 
 	// Scratch memory.
 	line           [fields]cell
@@ -69,6 +71,7 @@ type column struct{ start, width int }
 // A cell is one field's text, printable characters only, and how it looks.
 type cell struct {
 	text  []byte
+	width int    // in characters
 	style string // the parameters of an SGR sequence; empty is plain
 }
 
@@ -141,7 +144,7 @@ func wideColumns(width int) [fields]column {
 // Header appends the heading, one line or two.
 func (t *Text) Header(dst []byte) []byte {
 	for i := range t.line {
-		t.line[i] = cell{append(t.line[i].text[:0], headings[i]...), heading}
+		t.line[i] = cell{append(t.line[i].text[:0], headings[i]...), len(headings[i]), heading}
 	}
 	return t.appendFields(dst)
 }
@@ -159,21 +162,17 @@ func (t *Text) Append(dst []byte, r *annotate.Record, _ uint64) []byte {
 	return dst
 }
 
-// dayOf returns the first moment of t's day in the reader's time zone.
-func dayOf(t time.Time) time.Time {
-	year, month, day := t.Date()
-	return time.Date(year, month, day, 0, 0, 0, 0, t.Location())
-}
-
 // appendDay appends a line where a later day than any before begins. Records come
 // in the order of their end, so those that follow may have begun earlier: see
 // appendStart.
 func (t *Text) appendDay(dst []byte, start time.Time) []byte {
-	before := t.day
-	if !dayOf(start).After(before) {
+	if start.Before(t.tomorrow) {
 		return dst
 	}
-	t.day = dayOf(start)
+	before := t.day
+	year, month, day := start.Date()
+	t.day = time.Date(year, month, day, 0, 0, 0, 0, start.Location())
+	t.tomorrow = time.Date(year, month, day+1, 0, 0, 0, 0, start.Location())
 	if before.IsZero() {
 		return dst
 	}
@@ -182,13 +181,18 @@ func (t *Text) appendDay(dst []byte, start time.Time) []byte {
 	return append(paint(t, dst, heading, t.words), '\n')
 }
 
-// appendStart appends the time of day or, of a Flow that began before the day
-// that the lines have reached, month, day, hour and minute in the same space.
+// appendStart appends the time of day, 15:04:05.000 or, of a Flow that began
+// before the day that the lines have reached, month, day, hour and minute in the
+// same space.
 func (t *Text) appendStart(dst []byte, start time.Time) []byte {
-	if dayOf(start).Before(t.day) {
+	if start.Before(t.day) {
 		return start.AppendFormat(dst, "01-02 15:04")
 	}
-	return start.AppendFormat(dst, "15:04:05.000")
+	hour, minute, second := start.Clock()
+	dst = append(appendPair(dst, uint64(hour)), ':')
+	dst = append(appendPair(dst, uint64(minute)), ':')
+	dst = append(appendPair(dst, uint64(second)), '.')
+	return appendTriple(dst, uint64(start.Nanosecond()/1e6))
 }
 
 // fill sets the cells to what r says.
@@ -199,15 +203,18 @@ func (t *Text) fill(r *annotate.Record, start time.Time) {
 	}
 	c[timeField].text = t.appendStart(c[timeField].text, start)
 	c[transportField].text = append(c[transportField].text, f.Transport.String()...)
-	c[clientField].text = f.Source.AppendTo(c[clientField].text)
+	c[clientField].text = appendEndpoint(c[clientField].text, f.Source.Endpoint)
 	c[arrowField].text = append(c[arrowField].text, arrow(f.Direction)...)
-	c[serviceField].text = f.Destination.AppendTo(c[serviceField].text)
+	c[serviceField].text = appendEndpoint(c[serviceField].text, f.Destination.Endpoint)
 	c[assignedField].text = appendAssigned(c[assignedField].text, r.Destination.Entry)
 	c[classField].text = append(c[classField].text, r.Destination.Class.String()...)
 	c[stateField].text = append(c[stateField].text, f.State.String()...)
 	c[packetsField].text = appendPackets(c[packetsField].text, f.Source.Packets+f.Destination.Packets)
 	c[octetsField].text = appendScaled(c[octetsField].text, octets(f))
 	c[tunnelField].text = appendInside(c[tunnelField].text, f)
+	for i := range c {
+		c[i].width = utf8.RuneCount(c[i].text)
+	}
 
 	c[timeField].style = faint
 	if f.Direction.Confidence == flow.Low {
@@ -219,6 +226,16 @@ func (t *Text) fill(r *annotate.Record, start time.Time) {
 	} else if onlyTried(f.State) {
 		c[stateField].style = faint
 	}
+}
+
+// appendEndpoint appends e as netip does, brackets around an IPv6 address.
+func appendEndpoint(dst []byte, e flow.Endpoint) []byte {
+	if e.Addr().Is4() {
+		dst = append(appendAddr(dst, e.Addr()), ':')
+	} else {
+		dst = append(appendAddr(append(dst, '['), e.Addr()), "]:"...)
+	}
+	return appendUint(dst, uint64(e.Port()))
 }
 
 func severityStyle(r *annotate.Record) string {
@@ -254,7 +271,7 @@ func appendAssigned(dst []byte, entry *registry.Entry) []byte {
 	dst = appendClipped(dst, names[0], maxName)
 	if more := len(names) - 1; more > 0 {
 		dst = append(dst, " +"...)
-		dst = strconv.AppendInt(dst, int64(more), 10)
+		dst = appendUint(dst, uint64(more))
 	}
 	return dst
 }
@@ -273,7 +290,7 @@ func appendClipped(dst []byte, s string, limit int) []byte {
 
 func appendPackets(dst []byte, n uint64) []byte {
 	if n < 100_000 {
-		return strconv.AppendUint(dst, n, 10)
+		return appendUint(dst, n)
 	}
 	return appendScaled(dst, n)
 }
@@ -287,7 +304,7 @@ func appendInside(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, f.Tunnel.Type.String()...)
 	if f.Tunnel.ID != 0 {
 		dst = append(dst, ' ')
-		dst = strconv.AppendUint(dst, uint64(f.Tunnel.ID), 10)
+		dst = appendUint(dst, uint64(f.Tunnel.ID))
 	}
 	return append(dst, ')')
 }
@@ -347,7 +364,7 @@ func (t *Text) appendRun(dst []byte, first, last int) []byte {
 		start := t.place(i, first, at)
 		dst = appendSpaces(dst, start-at)
 		dst = paint(t, dst, c.style, c.text)
-		at = start + utf8.RuneCount(c.text)
+		at = start + c.width
 	}
 	dst = append(dst, '\n')
 	if below {
@@ -371,7 +388,7 @@ func (t *Text) place(i, first, at int) int {
 	}
 	start := c.start
 	if c.width > 0 {
-		start += c.width - utf8.RuneCount(t.line[i].text)
+		start += c.width - t.line[i].width
 	}
 	if at > 0 {
 		start = max(start, at+1)
@@ -386,7 +403,7 @@ func (t *Text) fits(first, last int) bool {
 	}
 	at := 0
 	for i := first; i <= last; i++ {
-		if n := utf8.RuneCount(t.line[i].text); n > 0 {
+		if n := t.line[i].width; n > 0 {
 			at = t.place(i, first, at) + n
 		}
 	}
@@ -435,21 +452,22 @@ func (t *Text) appendWrapped(dst, words []byte, style string) []byte {
 // firstLine returns what of text has room in width characters: up to the last
 // space, or the whole width where there is none.
 func firstLine(text []byte, width int) []byte {
-	space := 0
-	for at, n := 0, 0; at < len(text); n++ {
-		if n > 0 && text[at] == ' ' {
-			space = at
+	end := 0 // where the first character begins that has no room
+	for ; width > 0 && end < len(text); width-- {
+		if text[end] < utf8.RuneSelf {
+			end++
+			continue
 		}
-		if n == width {
-			if space > 0 {
-				return text[:space]
-			}
-			return text[:at]
-		}
-		_, size := utf8.DecodeRune(text[at:])
-		at += size
+		_, size := utf8.DecodeRune(text[end:])
+		end += size
 	}
-	return text
+	if end == len(text) {
+		return text
+	}
+	if space := bytes.LastIndexByte(text[:end+1], ' '); space > 0 {
+		return text[:space]
+	}
+	return text[:end]
 }
 
 // paint appends text in a style.
@@ -465,8 +483,9 @@ func paint[S string | []byte](t *Text, dst []byte, style string, text S) []byte 
 }
 
 func appendSpaces(dst []byte, n int) []byte {
-	for range n {
-		dst = append(dst, ' ')
+	const spaces = "                                "
+	for ; n > len(spaces); n -= len(spaces) {
+		dst = append(dst, spaces...)
 	}
-	return dst
+	return append(dst, spaces[:max(0, n)]...)
 }

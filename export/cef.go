@@ -1,0 +1,260 @@
+package export
+
+import (
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// CEFOptions are the facts that a record cannot know; see [ECSOptions]. They
+// become the device version, dvchost, deviceInboundInterface and rt.
+type CEFOptions ECSOptions
+
+// CEF writes records as lines of the ArcSight Common Event Format, version 0 ("CEF
+// Implementation Standard", document version 27: header, character encoding and
+// extension dictionary). There is no syslog prefix: that is the transport's.
+//
+// A Flow with a finding is an event of the rule, such as PW001; the most severe one
+// decides. All others are events flow_start, flow_update and flow_end. Severity is a
+// tenth of the finding's, rounded up, and 0 where there is none.
+//
+// Beside the keys that explain themselves:
+//
+//	src dst             IPv4 only, as the dictionary has it for version 0
+//	c6a2 c6a3           source and destination of IPv6
+//	in out              octets from source to destination, and back: the dictionary's
+//	                    words, though many firewalls mean the opposite
+//	act cat             flow_start, flow_update or flow_end; portwatch.flow
+//	externalId          event.id of ECS, which tells a second delivery
+//	outcome             the Flow's state, such as established
+//	reason              why the most severe finding was made
+//	msg                 all findings, where there are several
+//	cs1 cs2             registered names, destination's and source's
+//	cs3 cs4             class and status of both ports, such as "user assigned"
+//	cs5                 reported unauthorized use of the destination's port
+//	cs6                 Community ID
+//	cn1 cn2             packets from source to destination, and back
+//	cn3                 confidence of the direction: 90, 60 or 30
+//	portwatch...        what the dictionary has no key for
+//
+// app is not written: a port number proves no protocol.
+//
+// Text that the dictionary limits is cut at the limit, counted in octets of UTF-8
+// before escaping, and never within a character. Line breaks are written as \n and
+// \r; what else cannot be printed becomes U+FFFD. externalId has room for the first
+// ten million records of a Flow, and is not cut then.
+type CEF struct {
+	now     func() time.Time
+	flows   [phases][]byte         // headers up to the severity
+	rules   [annotate.Rules][]byte // likewise, of flagged Flows
+	answers [2][][]byte            // by side and registry.Entry.Index; nil: not rendered yet
+	device  []byte                 // to the last key
+	scratch []byte
+}
+
+// The lengths of the dictionary that text from outside can exceed.
+const (
+	cefVersion   = 31 // deviceVersion
+	cefHost      = 100
+	cefInterface = 128
+	cefReason    = 1023 // and msg
+	cefCustom    = 4000 // cs1 to cs6
+)
+
+// NewCEF returns a format for records that were annotated from reg.
+func NewCEF(reg *registry.Registry, o CEFOptions) *CEF {
+	c := &CEF{now: o.Now}
+	for side := range c.answers {
+		c.answers[side] = make([][]byte, reg.Entries())
+	}
+	head := appendCEFHeader([]byte("CEF:0|portwatch|portwatch|"), o.Version)
+	add := func(id, name string) []byte {
+		return append(append([]byte(nil), head...), "|"+id+"|"+name+"|"...)
+	}
+	c.flows = [phases][]byte{
+		started: add(started.String(), "Flow started"),
+		updated: add(updated.String(), "Flow goes on"),
+		ended:   add(ended.String(), "Flow ended"),
+	}
+	for rule := range annotate.Rule(annotate.Rules) {
+		c.rules[rule] = add(rule.ID(), rule.String())
+	}
+	if o.ObserverName != "" {
+		c.device = appendCEFText(append(c.device, " dvchost="...), o.ObserverName, cefHost)
+	}
+	if o.Interface != "" {
+		c.device = appendCEFText(append(c.device, " deviceInboundInterface="...), o.Interface, cefInterface)
+	}
+	c.device = appendCEFText(append(c.device, " portwatchRegistryDate="...), reg.Date(), cefCustom)
+	c.device = append(c.device, " portwatchSequence="...)
+	return c
+}
+
+// Append appends r as one line. sequence counts the records of the run.
+func (c *CEF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
+	f := r.Flow
+	dst = c.appendHeader(dst, r)
+	dst = appendMillis(append(dst, "start="...), f.Start)
+	dst = appendMillis(append(dst, " end="...), f.End)
+	if c.now != nil {
+		dst = appendMillis(append(dst, " rt="...), c.now().UnixNano())
+	}
+	dst = appendCEFEndpoints(dst, f)
+	dst = append(append(dst, " act="...), phaseOf(f).String()...)
+	dst = append(dst, " cat="+dataset+" externalId="...)
+	dst = appendEventID(dst, f)
+	dst = append(append(dst, " outcome="...), f.State.String()...)
+	dst = c.appendFindings(dst, r)
+	dst = c.appendPort(dst, r, annotate.Destination, " cs3Label=dstIanaPort cs3=")
+	dst = c.appendPort(dst, r, annotate.Source, " cs4Label=srcIanaPort cs4=")
+	dst = append(dst, " cs6Label=communityId cs6="...)
+	dst = flow.AppendCommunityID(dst, f.CommunityID())
+	dst = appendUint(append(dst, " cn1Label=srcPackets cn1="...), f.Source.Packets)
+	dst = appendUint(append(dst, " cn2Label=dstPackets cn2="...), f.Destination.Packets)
+	dst = appendUint(append(dst, " cn3Label=directionConfidence cn3="...), score(f.Direction.Confidence))
+	dst = appendCEFOwn(dst, f)
+	dst = append(dst, c.device...)
+	return append(appendUint(dst, sequence), '\n')
+}
+
+func (c *CEF) appendHeader(dst []byte, r *annotate.Record) []byte {
+	severity := 0
+	if worst := mostSevere(r); worst != nil {
+		dst = append(dst, c.rules[worst.Rule]...)
+		severity = worst.Severity
+	} else {
+		dst = append(dst, c.flows[phaseOf(r.Flow)]...)
+	}
+	return append(appendUint(dst, tenths(severity)), '|')
+}
+
+func appendCEFEndpoints(dst []byte, f *flow.Record) []byte {
+	if f.Source.Addr().Is4() {
+		dst = appendAddr(append(dst, " src="...), f.Source.Addr())
+		dst = appendAddr(append(dst, " dst="...), f.Destination.Addr())
+	} else {
+		dst = append(dst, " c6a2Label=Source IPv6 Address c6a2="...)
+		dst = appendAddr(dst, f.Source.Addr())
+		dst = append(dst, " c6a3Label=Destination IPv6 Address c6a3="...)
+		dst = appendAddr(dst, f.Destination.Addr())
+	}
+	dst = appendUint(append(dst, " spt="...), uint64(f.Source.Port()))
+	dst = appendUint(append(dst, " dpt="...), uint64(f.Destination.Port()))
+	dst = append(append(dst, " proto="...), protocol(f.Transport)...)
+	dst = appendUint(append(dst, " in="...), f.Source.Octets)
+	return appendUint(append(dst, " out="...), f.Destination.Octets)
+}
+
+func (c *CEF) appendFindings(dst []byte, r *annotate.Record) []byte {
+	worst := mostSevere(r)
+	if worst == nil {
+		return dst
+	}
+	c.scratch = r.AppendReason(c.scratch[:0], *worst)
+	dst = appendCEFText(append(dst, " reason="...), c.scratch, cefReason)
+	if len(r.Findings) == 1 {
+		return dst
+	}
+	c.scratch = c.scratch[:0]
+	for i, f := range r.Findings {
+		if i > 0 {
+			c.scratch = append(c.scratch, "; "...)
+		}
+		c.scratch = append(c.scratch, f.Rule.ID()...)
+		c.scratch = append(c.scratch, ' ')
+		c.scratch = append(c.scratch, f.Side.String()...)
+		c.scratch = append(c.scratch, ": "...)
+		c.scratch = r.AppendReason(c.scratch, f)
+	}
+	return appendCEFText(append(dst, " msg="...), c.scratch, cefReason)
+}
+
+// appendPort appends one side's port: key begins its class and status, and what
+// the registry says of it follows.
+func (c *CEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, key string) []byte {
+	p := r.Port(side)
+	answer := &c.answers[side][p.Entry.Index]
+	if *answer == nil {
+		*answer = appendCEFEntry(nil, side, p.Entry)
+	}
+	dst = append(append(dst, key...), p.Class.String()...)
+	return append(dst, *answer...)
+}
+
+func appendCEFEntry(dst []byte, side annotate.Side, entry *registry.Entry) []byte {
+	dst = append(append(dst, ' '), entry.Status.String()...)
+	names := appendWords(nil, entry.Services())
+	note, reported := entry.UnauthorizedUse()
+	switch {
+	case len(names) == 0:
+	case side == annotate.Source:
+		dst = appendCEFText(append(dst, " cs2Label=srcIanaService cs2="...), names, cefCustom)
+	default:
+		dst = appendCEFText(append(dst, " cs1Label=dstIanaService cs1="...), names, cefCustom)
+	}
+	if reported && side == annotate.Destination {
+		dst = appendCEFText(append(dst, " cs5Label=ianaUnauthorizedUse cs5="...), note, cefCustom)
+	}
+	return dst
+}
+
+// appendCEFOwn appends what the dictionary has no key for.
+func appendCEFOwn(dst []byte, f *flow.Record) []byte {
+	dst = append(append(dst, " portwatchEndReason="...), f.EndReason.String()...)
+	dst = append(append(dst, " portwatchDirectionMethod="...), f.Direction.Method.String()...)
+	if f.VLANs > 0 {
+		dst = appendUint(append(dst, " portwatchVlan="...), uint64(f.VLAN[0]))
+	}
+	if f.VLANs > 1 {
+		dst = appendUint(append(dst, " portwatchInnerVlan="...), uint64(f.VLAN[1]))
+	}
+	if f.Tunnel.Type != 0 {
+		dst = append(append(dst, " portwatchTunnelType="...), f.Tunnel.Type.String()...)
+		dst = appendUint(append(dst, " portwatchTunnelId="...), uint64(f.Tunnel.ID))
+		dst = append(dst, " portwatchOuterCommunityId="...)
+		dst = flow.AppendCommunityID(dst, f.Tunnel.CommunityID())
+	}
+	return dst
+}
+
+// appendCEFHeader appends the device version: a header field has no line breaks,
+// and escapes pipe and backslash.
+func appendCEFHeader(dst []byte, version string) []byte {
+	for _, b := range cut(appendPrintable(nil, version), cefVersion) {
+		if b == '|' || b == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, b)
+	}
+	return dst
+}
+
+// appendCEFText appends a value of the extension, at most limit octets before
+// escaping.
+func appendCEFText[S string | []byte](dst []byte, s S, limit int) []byte {
+	for i := 0; i < len(s); {
+		r, size := decodeRune(s[i:])
+		i += size
+		if !unicode.IsPrint(r) && r != '\n' && r != '\r' {
+			r = utf8.RuneError
+		}
+		if limit -= utf8.RuneLen(r); limit < 0 {
+			break
+		}
+		switch r {
+		case '\\', '=':
+			dst = append(dst, '\\', byte(r))
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return dst
+}
