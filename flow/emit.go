@@ -1,23 +1,15 @@
 package flow
 
-import (
-	"cmp"
-	"slices"
-)
-
 // release makes ready, in their order, the records decided since the last time,
 // and gives each Flow's first one its direction.
 func (t *Table) release() {
-	slices.SortFunc(t.pending, func(a, b ending) int {
-		if a.decided != b.decided {
-			return cmp.Compare(a.decided, b.decided)
-		}
-		return cmp.Compare(a.first, b.first)
-	})
 	for i := range t.pending {
-		t.touch(t.pending[min(i+ahead, len(t.pending)-1)].entry)
+		if i%stride == 0 {
+			t.touchAll(t.pending[i:min(i+stride, len(t.pending))])
+		}
 		t.judge(t.pending[i].entry)
 	}
+	sortEndings(t.pending)
 	if len(t.ready) == 0 {
 		t.ready, t.pending = t.pending, t.ready
 		return
@@ -25,9 +17,6 @@ func (t *Table) release() {
 	t.ready = append(t.ready, t.pending...)
 	t.pending = t.pending[:0]
 }
-
-// ahead is how many records before its own turn an entry is touched.
-const ahead = 8
 
 // judge settles the direction of an entry, and of the one that goes on after it.
 func (t *Table) judge(i uint32) {
@@ -84,7 +73,9 @@ func (t *Table) Next(r *Record) bool {
 		return false
 	}
 	end := &t.ready[t.taken]
-	t.touch(t.ready[min(t.taken+ahead, len(t.ready)-1)].entry)
+	if t.taken%stride == 0 {
+		t.touchAll(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
+	}
 	t.taken++
 	t.fill(r, end.entry, end.reason)
 	if m := t.margins.at(end.entry); m.rare != 0 {

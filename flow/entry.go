@@ -17,6 +17,9 @@ type entry struct {
 	progress
 }
 
+// touch reads from both of the entry's lines.
+func (e *entry) touch() uint64 { return e.key.addr[0] + e.last }
+
 // A margin is the part of an entry that lies elsewhere.
 type margin struct {
 	// start and end are the smallest and the largest packet time of the record
@@ -103,6 +106,9 @@ func (s *slab[T]) take() uint32 {
 	s.reach(s.top)
 	return s.top
 }
+
+// upcoming returns some of the next n numbers that take is going to return.
+func (s *slab[T]) upcoming(n int) []uint32 { return s.free[max(0, len(s.free)-n):] }
 
 // reach makes room for a number.
 func (s *slab[T]) reach(i uint32) {

@@ -88,6 +88,9 @@ func (x *index) remove(tag uint32, entry uint32) {
 	x.slots[hole] = 0
 }
 
+// touch reads the slot where a tag belongs.
+func (x *index) touch(tag uint32) uint64 { return x.slots[tag>>x.shift] }
+
 // guess returns the number of the entry that find will look at first, or 0.
 func (x *index) guess(tag uint32) uint32 {
 	mask := len(x.slots) - 1

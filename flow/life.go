@@ -186,7 +186,7 @@ func (t *Table) evict(part *partition) {
 // touchNext reads what the next but one eviction is going to read.
 func (t *Table) touchNext(part *partition) {
 	if next := part.passed + 1; next < len(part.queue) {
-		t.touch(part.queue[next])
+		t.touched += t.touch(part.queue[next])
 	}
 }
 

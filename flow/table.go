@@ -127,6 +127,7 @@ func NewTable(o Options) *Table {
 	for i := range t.parts {
 		t.parts[i].index.grow()
 	}
+	t.entries.reach(0) // look reads it, where there is no entry
 	return t
 }
 
@@ -208,26 +209,41 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
-// look reads what meter is going to read, in loops whose loads do not wait for
-// one another.
+// look reads what meter is going to read, in loops whose loads wait neither for
+// one another nor for a branch that hangs on one.
 func (t *Table) look(places []place) {
+	sum := uint64(0)
 	for i := range places {
 		at := &places[i]
-		at.entry = t.parts[at.part].index.guess(at.tag)
+		sum += t.parts[at.part].index.touch(at.tag)
 	}
+	begins := 0
 	for i := range places {
-		if places[i].entry != 0 {
-			e := t.entries.at(places[i].entry)
-			t.touched += e.key.addr[0] + e.last
+		at := &places[i]
+		if at.entry = t.parts[at.part].index.guess(at.tag); at.entry == 0 {
+			begins++
 		}
 	}
+	for i := range places {
+		sum += t.entries.at(places[i].entry).touch()
+	}
+	for _, i := range t.entries.upcoming(begins) {
+		sum += t.touch(i)
+	}
+	t.touched += sum
 }
 
 // touch reads an entry with its margin, so that they are near when their time
 // has come. Nobody waits for what is read.
-func (t *Table) touch(i uint32) {
-	e, m := t.entries.at(i), t.margins.at(i)
-	t.touched += e.key.addr[0] + e.last + m.first
+func (t *Table) touch(i uint32) uint64 { return t.entries.at(i).touch() + t.margins.at(i).first }
+
+// touchAll touches the entries of some endings.
+func (t *Table) touchAll(ends []ending) {
+	sum := uint64(0)
+	for i := range ends {
+		sum += t.touch(ends[i].entry)
+	}
+	t.touched += sum
 }
 
 // find returns the number of the live Flow with a Key, or 0.
@@ -318,7 +334,7 @@ func (t *Table) count(i uint32, p *Packet) {
 	if p.Marks&LaterFragment != 0 {
 		t.fragment(i, from, p)
 	}
-	was, lived := e.state, e.life
+	was, lived := e.state, t.lives[e.life]
 	e.step(p, from, [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
 	switch {
 	case e.state != was && was != Established:
@@ -326,7 +342,7 @@ func (t *Table) count(i uint32, p *Packet) {
 	case e.state == Attempt && p.accepts():
 		t.known.serve(e.key.service(from)) // what it accepts went another way
 	}
-	if e.life != lived || resumes {
+	if t.lives[e.life] < lived || resumes {
 		t.wheel.hasten(&t.margins, i, t.due(e))
 	}
 }

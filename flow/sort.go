@@ -1,0 +1,91 @@
+package flow
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
+
+// sortEndings puts endings into the order of records: by the time that decided
+// them, then by their Flows' first packets.
+//
+// A flood ends thousands of Flows in a tick, and Flush all of them: to compare
+// them in pairs would cost as much as metering. But both numbers lie in a short
+// range, and about evenly: so the range is cut into even cells, every ending is
+// swapped into its cell, and the cells are sorted likewise, without further
+// memory. Each level takes eight bits off a range, so that whatever the numbers
+// are, there are sixteen at most.
+func sortEndings(ends []ending) {
+	if len(ends) <= fewEndings {
+		slices.SortFunc(ends, compareEndings)
+		return
+	}
+	c := cut(ends)
+	var next, last [cells]int
+	for i := range ends {
+		last[c.of(&ends[i])]++
+	}
+	sum := 0
+	for i, n := range last {
+		next[i] = sum
+		sum += n
+		last[i] = sum
+	}
+	for i := range cells {
+		for next[i] < last[i] {
+			here := next[i]
+			home := c.of(&ends[here])
+			ends[here], ends[next[home]] = ends[next[home]], ends[here]
+			next[home]++
+		}
+	}
+	begin := 0
+	for _, end := range last {
+		sortEndings(ends[begin:end])
+		begin = end
+	}
+}
+
+// fewEndings are sorted in pairs.
+const fewEndings = 64
+
+func compareEndings(a, b ending) int {
+	if a.decided != b.decided {
+		return cmp.Compare(a.decided, b.decided)
+	}
+	return cmp.Compare(a.first, b.first)
+}
+
+const cells = 256
+
+// A cutting tells the cell of an ending.
+type cutting struct {
+	byFirst bool // they were all decided at one time
+	low     uint64
+	shift   int
+}
+
+// cut spreads endings over cells.
+func cut(ends []ending) cutting {
+	low, high := ends[0].decided, ends[0].decided
+	first, end := ends[0].first, ends[0].first
+	for i := range ends {
+		e := &ends[i]
+		low, high = min(low, e.decided), max(high, e.decided)
+		first, end = min(first, e.first), max(end, e.first)
+	}
+	if low < high {
+		return cutting{low: uint64(low), shift: narrow(uint64(high - low))}
+	}
+	return cutting{byFirst: true, low: first, shift: narrow(end - first)}
+}
+
+// narrow returns by how much a span must be shifted to be one of cells.
+func narrow(span uint64) int { return max(0, bits.Len64(span)-bits.Len(cells-1)) }
+
+func (c *cutting) of(e *ending) uint8 {
+	if c.byFirst {
+		return uint8((e.first - c.low) >> c.shift)
+	}
+	return uint8((uint64(e.decided) - c.low) >> c.shift)
+}
