@@ -5,7 +5,7 @@ package flow
 func (t *Table) release() {
 	for i := range t.pending {
 		if i%stride == 0 {
-			t.touchAll(t.pending[i:min(i+stride, len(t.pending))])
+			t.touchEndings(t.pending[i:min(i+stride, len(t.pending))])
 		}
 		t.judge(t.pending[i].entry)
 	}
@@ -74,7 +74,7 @@ func (t *Table) Next(r *Record) bool {
 	}
 	end := &t.ready[t.taken]
 	if t.taken%stride == 0 {
-		t.touchAll(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
+		t.touchEndings(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
 	}
 	t.taken++
 	t.fill(r, end.entry, end.reason)

@@ -1,9 +1,6 @@
 package flow
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Advance tells the time of a live capture when no packet does: nanoseconds
 // since the Unix epoch. A time before the clock's changes nothing.
@@ -61,9 +58,20 @@ func (t *Table) sweep(limit int64) {
 }
 
 func (t *Table) expireAll(limit int64) {
-	t.wheel.advance(&t.margins, limit, func(i uint32) {
-		if !t.expire(i, limit) {
-			t.wheel.add(&t.margins, i, t.due(t.entries.at(i)))
+	t.wheel.advance(&t.margins, limit, func(due []uint32) {
+		var places [stride]place
+		ended := places[:0]
+		t.touchAll(due)
+		for _, i := range due {
+			if t.expire(i, limit) {
+				ended = append(ended, t.placeOf(i))
+			} else {
+				t.wheel.add(&t.margins, i, t.due(t.entries.at(i)))
+			}
+		}
+		t.touchSlots(ended)
+		for _, at := range ended {
+			t.parts[at.part].index.remove(at.tag, at.entry)
 		}
 	})
 }
@@ -74,7 +82,7 @@ func (t *Table) due(e *entry) int64 {
 }
 
 // expire does what the Flow's timeouts that are due before limit ask for, and
-// reports whether the Flow ended. The wheel still has it then.
+// reports whether the Flow ended. Index and wheel still have it then.
 func (t *Table) expire(i uint32, limit int64) (ended bool) {
 	e := t.entries.at(i)
 	for {
@@ -85,10 +93,10 @@ func (t *Table) expire(i uint32, limit int64) (ended bool) {
 		case idle >= limit:
 			return false
 		case e.life == lingering:
-			t.end(i, idle, EndOfFlow)
+			t.conclude(i, idle, EndOfFlow)
 			return true
 		default:
-			t.end(i, idle, IdleTimeout)
+			t.conclude(i, idle, IdleTimeout)
 			return true
 		}
 	}
@@ -122,17 +130,17 @@ func (t *Table) split(i uint32, decided int64) {
 	t.pending = append(t.pending, ending{decided, m.first, j, ActiveTimeout})
 }
 
-// end decides on a Flow's last record.
-func (t *Table) end(i uint32, decided int64, reason EndReason) {
-	k := &t.entries.at(i).key
-	t.parts[partitionOf(k)].index.remove(tagOf(t.seed.hash(k)), i)
-	t.conclude(i, decided, reason)
-}
-
+// conclude decides on a Flow's last record.
 func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
 	e := t.entries.at(i)
 	e.facts &^= live
 	t.pending = append(t.pending, ending{decided, t.margins.at(i).first, i, reason})
+}
+
+// drop takes a Flow that has ended out of index and wheel.
+func (t *Table) drop(at place) {
+	t.parts[at.part].index.remove(at.tag, at.entry)
+	t.wheel.remove(&t.margins, at.entry)
 }
 
 // Flush ends all Flows. The table can be used further.
@@ -148,12 +156,6 @@ func (t *Table) Flush() {
 	}
 	t.wheel.buckets = [wheelTicks]uint32{}
 	t.release()
-}
-
-// aged is an entry with the ordinal of its last packet.
-type aged struct {
-	last  uint64
-	entry uint32
 }
 
 // evict ends the Flow of a partition whose last packet is the furthest back.
@@ -172,22 +174,33 @@ func (t *Table) evict(part *partition) {
 				continue
 			}
 			if !t.expire(i, t.clock) {
-				t.end(i, t.clock, LackOfResources)
+				t.conclude(i, t.clock, LackOfResources)
 				t.stats.Limits.MaxFlows++
 			}
-			t.wheel.remove(&t.margins, i)
-			t.touchNext(part)
+			t.drop(t.placeOf(i))
 			return
 		}
 		t.scan(part)
 	}
 }
 
-// touchNext reads what the next but one eviction is going to read.
-func (t *Table) touchNext(part *partition) {
-	if next := part.passed + 1; next < len(part.queue) {
-		t.touched += t.touch(part.queue[next])
+// lookAtVictims reads what the evictions are going to read that new Flows in
+// full partitions ask for.
+func (t *Table) lookAtVictims(places []place) {
+	var numbers [stride]uint32
+	victims := numbers[:0]
+	for i := range places {
+		part := &t.parts[places[i].part]
+		if places[i].entry == 0 && part.index.used >= t.most && part.passed < len(part.queue) {
+			victims = append(victims, part.queue[part.passed])
+		}
 	}
+	t.touchAll(victims)
+	var slots [stride]place
+	for i, victim := range victims {
+		slots[i] = t.placeOf(victim)
+	}
+	t.touchSlots(slots[:len(victims)])
 }
 
 // scan fills the queue with all entries, the one idle for longest first.
@@ -196,13 +209,13 @@ func (t *Table) scan(part *partition) {
 	for _, slot := range part.index.slots {
 		if slot != 0 {
 			i := uint32(slot)
-			t.aged = append(t.aged, aged{t.entries.at(i).last, i})
+			t.aged = append(t.aged, ending{first: t.entries.at(i).last, entry: i})
 		}
 	}
-	slices.SortFunc(t.aged, func(a, b aged) int { return cmp.Compare(a.last, b.last) })
+	sortEndings(t.aged)
 	part.queue, part.passed = part.queue[:0], 0
-	for _, a := range t.aged {
-		part.queue = append(part.queue, a.entry)
+	for i := range t.aged {
+		part.queue = append(part.queue, t.aged[i].entry)
 	}
 	part.scanned = t.ordinal
 }

@@ -69,8 +69,8 @@ type Table struct {
 
 	stats Stats
 
-	aged    []aged // scratch of scan
-	touched uint64 // keeps look from being optimized away
+	aged    []ending // scratch of scan: last packets in the place of first ones
+	touched uint64   // keeps look from being optimized away
 }
 
 // A partition is a part of the table that holds its share of Flows.
@@ -193,7 +193,7 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 		if t.ignoreVLAN {
 			k.SetVLANs(0, 0, 0)
 		}
-		places[i] = place{tag: tagOf(t.seed.hash(k)), part: partitionOf(k)}
+		places[i] = t.placeFor(k)
 	}
 	t.look(places[:len(packets)])
 	for i := range packets {
@@ -209,14 +209,22 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
+// placeFor says where a Key's Flow would be.
+func (t *Table) placeFor(k *Key) place {
+	return place{tag: tagOf(t.seed.hash(k)), part: partitionOf(k)}
+}
+
+// placeOf says where an entry is.
+func (t *Table) placeOf(i uint32) place {
+	at := t.placeFor(&t.entries.at(i).key)
+	at.entry = i
+	return at
+}
+
 // look reads what meter is going to read, in loops whose loads wait neither for
 // one another nor for a branch that hangs on one.
 func (t *Table) look(places []place) {
-	sum := uint64(0)
-	for i := range places {
-		at := &places[i]
-		sum += t.parts[at.part].index.touch(at.tag)
-	}
+	t.touchSlots(places)
 	begins := 0
 	for i := range places {
 		at := &places[i]
@@ -224,11 +232,23 @@ func (t *Table) look(places []place) {
 			begins++
 		}
 	}
+	sum := uint64(0)
 	for i := range places {
 		sum += t.entries.at(places[i].entry).touch()
 	}
-	for _, i := range t.entries.upcoming(begins) {
-		sum += t.touch(i)
+	t.touched += sum
+	if begins > 0 {
+		t.touchAll(t.entries.upcoming(begins))
+		t.lookAtVictims(places)
+	}
+}
+
+// touchSlots reads from the index.
+func (t *Table) touchSlots(places []place) {
+	sum := uint64(0)
+	for i := range places {
+		at := &places[i]
+		sum += t.parts[at.part].index.touch(at.tag)
 	}
 	t.touched += sum
 }
@@ -237,8 +257,17 @@ func (t *Table) look(places []place) {
 // has come. Nobody waits for what is read.
 func (t *Table) touch(i uint32) uint64 { return t.entries.at(i).touch() + t.margins.at(i).first }
 
-// touchAll touches the entries of some endings.
-func (t *Table) touchAll(ends []ending) {
+// touchAll touches entries, before one after the other is worked on.
+func (t *Table) touchAll(numbers []uint32) {
+	sum := uint64(0)
+	for _, i := range numbers {
+		sum += t.touch(i)
+	}
+	t.touched += sum
+}
+
+// touchEndings touches the entries of endings.
+func (t *Table) touchEndings(ends []ending) {
 	sum := uint64(0)
 	for i := range ends {
 		sum += t.touch(ends[i].entry)
@@ -259,8 +288,9 @@ func (t *Table) find(k *Key, at place) uint32 {
 // meter takes in one packet.
 func (t *Table) meter(p *Packet, tunnels []Tunnel, at place) {
 	i := t.find(&p.Key, at)
+	at.entry = i
 	if i != 0 && t.expire(i, t.clock) {
-		t.wheel.remove(&t.margins, i)
+		t.drop(at)
 		i = 0
 	}
 	if p.Marks&Unreachable != 0 {
@@ -270,8 +300,8 @@ func (t *Table) meter(p *Packet, tunnels []Tunnel, at place) {
 		return
 	}
 	if i != 0 && t.entries.at(i).reopens(p) {
-		t.end(i, t.clock, EndOfFlow)
-		t.wheel.remove(&t.margins, i)
+		t.conclude(i, t.clock, EndOfFlow)
+		t.drop(at)
 		i = 0
 	}
 	if i == 0 {

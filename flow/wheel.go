@@ -8,6 +8,7 @@ package flow
 type wheel struct {
 	buckets [wheelTicks]uint32 // the first entry of each
 	tick    int64              // all buckets before this tick's were emptied
+	due     [stride]uint32     // scratch of advance
 }
 
 const (
@@ -54,8 +55,8 @@ func (w *wheel) hasten(margins *slab[margin], i uint32, due int64) {
 }
 
 // advance empties the buckets whose turn is before limit, and calls visit for
-// what lay in them. Visit adds again what goes on.
-func (w *wheel) advance(margins *slab[margin], limit int64, visit func(i uint32)) {
+// what lay in them, up to a stride at a time. Visit adds again what goes on.
+func (w *wheel) advance(margins *slab[margin], limit int64, visit func(due []uint32)) {
 	tick := w.tick
 	last := tickOf(limit - 1)
 	w.tick = max(tick, tickOf(limit))
@@ -64,9 +65,12 @@ func (w *wheel) advance(margins *slab[margin], limit int64, visit func(i uint32)
 		i := w.buckets[b]
 		w.buckets[b] = 0
 		for i != 0 {
-			next := margins.at(i).next
-			visit(i)
-			i = next
+			n := 0
+			for ; i != 0 && n < stride; n++ {
+				w.due[n] = i
+				i = margins.at(i).next
+			}
+			visit(w.due[:n])
 		}
 	}
 }
