@@ -22,9 +22,16 @@ func TestMedian(t *testing.T) {
 }
 
 func TestResult(t *testing.T) {
-	r := result{wall: []float64{12.4, 1.984, 5.25}, cpu: []float64{3.14}}
-	if got, want := r.String(), "5.2 (1.98-12); 3.1"; got != want {
-		t.Errorf("%s, want %s", got, want)
+	for _, row := range []struct {
+		r    result
+		want string
+	}{
+		{result{wall: []float64{12.4, 1.984, 5.25}, cpu: []float64{3.1, 4, 2}}, "5.2 (1.98-12); 3.1"},
+		{result{wall: []float64{1.984}, cpu: []float64{12.4}}, "1.98; 12"},
+	} {
+		if got := row.r.String(); got != row.want {
+			t.Errorf("%s, want %s", got, row.want)
+		}
 	}
 }
 

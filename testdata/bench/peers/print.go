@@ -15,8 +15,8 @@ var columns = []string{"mix", "small", "flows"}
 
 // printMachine says where and when the figures come from.
 func printMachine(runs int) {
-	fmt.Printf("%s, %d x %s, Linux %s, %s, load %s; medians of %d pairs.\n\n", time.Now().Format(time.DateOnly), runtime.NumCPU(),
-		processor(), firstField("/proc/sys/kernel/osrelease"), runtime.Version(), firstField("/proc/loadavg"), runs)
+	fmt.Printf("%s, %d x %s, Linux %s, %s, load %s at the end; pairs of runs for each figure: %d.\n\n", time.Now().Format(time.DateOnly),
+		runtime.NumCPU(), processor(), firstField("/proc/sys/kernel/osrelease"), runtime.Version(), firstField("/proc/loadavg"), runs)
 }
 
 func processor() string {
@@ -57,6 +57,9 @@ func printRatios(results []result) {
 }
 
 func (r result) String() string {
+	if len(r.wall) == 1 {
+		return number(r.wall[0]) + "; " + number(r.cpu[0])
+	}
 	return fmt.Sprintf("%s (%s-%s); %s", number(median(r.wall)), number(slices.Min(r.wall)), number(slices.Max(r.wall)), number(median(r.cpu)))
 }
 
