@@ -403,11 +403,12 @@ func (d *digest) rest(data []byte) uint32 {
 
 // keepInnermost removes this frame's packets of all levels but the innermost.
 func (d *digest) keepInnermost() {
-	kept := d.batch.Packets[:d.first]
+	from := len(d.batch.Packets)
 	if d.appended == d.depth && d.depth > 0 {
-		kept = append(kept, d.batch.Packets[d.level:]...)
+		from = d.level
 	}
-	d.batch.Packets = kept
+	d.batch.Packets = append(d.batch.Packets[:d.first], d.batch.Packets[from:]...)
+	d.keepAnnouncements(from)
 }
 
 // be reads what the network wrote.

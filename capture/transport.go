@@ -66,8 +66,11 @@ func (d *digest) tcp(data []byte) error {
 		d.append(flow.TCP, be.Uint32(data), 0, d.carries(header))
 		return nil
 	}
-	offset := uint32(data[12]>>4) * 4
-	d.append(flow.TCP, be.Uint32(data), flow.TCPFlags(data[13]), d.carries(max(offset, header)))
+	offset := max(uint32(data[12]>>4)*4, header)
+	d.append(flow.TCP, be.Uint32(data), flow.TCPFlags(data[13]), d.carries(offset))
+	if control(be.Uint16(data)) || control(be.Uint16(data[2:])) {
+		d.listen(flow.TCP, data, offset)
+	}
 	return nil
 }
 
@@ -87,7 +90,11 @@ func (d *digest) udp(data []byte) error {
 	if len(data) <= header {
 		return nil
 	}
-	return d.try(be.Uint16(data), be.Uint16(data[2:]), data[header:])
+	src, dst := be.Uint16(data), be.Uint16(data[2:])
+	if control(src) || control(dst) {
+		d.listen(flow.UDP, data, header)
+	}
+	return d.try(src, dst, data[header:])
 }
 
 // udpLite reads a UDP-Lite header (RFC 3828 section 3.1).
