@@ -15,23 +15,36 @@ type origin struct {
 	first    uint64 // that packet's ordinal
 }
 
-// flowID hashes Key, tunnel, and origin. What comes first tells the length of
-// what comes behind it.
+// flowID hashes Key, tunnel, and origin.
 func flowID(k *Key, tunnel *Tunnel, o *origin) [16]byte {
-	var space [2*(4+32+8) + 16 + 64]byte // with a longer observer, append moves
-	b := binary.BigEndian.AppendUint32(space[:0], uint32(k.network)<<8|uint32(tunnel.Type))
+	var space [2*(4+32+8) + 8 + binary.MaxVarintLen64 + 64]byte // with a longer observer, append moves
+	sum := sha256.Sum256(appendIdentity(space[:0], k, tunnel, o))
+	return [16]byte(sum[:])
+}
+
+// appendIdentity appends what flowID hashes. What comes first tells the length of
+// what comes behind it, and what few Flows have takes no room in the others:
+// outside of tunnels even IPv6 fits into the one block that SHA-256 makes of up to
+// 55 octets.
+func appendIdentity(b []byte, k *Key, tunnel *Tunnel, o *origin) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(k.network)<<8|uint32(tunnel.Type))
 	b = k.appendAddresses(b)
-	b = binary.BigEndian.AppendUint64(b, k.ports)
+	b = binary.BigEndian.AppendUint32(b, uint32(k.ports>>32))
+	n, outer, inner := k.VLANs()
+	if n > 0 {
+		b = binary.BigEndian.AppendUint16(b, outer)
+	}
+	if n > 1 {
+		b = binary.BigEndian.AppendUint16(b, inner)
+	}
 	if tunnel.Type != 0 {
 		b = binary.BigEndian.AppendUint32(b, tunnel.ID)
 		b = append(b, tunnel.Outer.Version())
 		b = tunnel.Outer.appendAddresses(b)
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(o.opened))
-	b = binary.BigEndian.AppendUint64(b, o.first)
-	b = append(b, o.observer...)
-	sum := sha256.Sum256(b)
-	return [16]byte(sum[:16])
+	b = binary.AppendUvarint(b, o.first)
+	return append(b, o.observer...)
 }
 
 // ID returns the same 128 bits for every record of a Flow: a hash over the

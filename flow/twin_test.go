@@ -473,12 +473,14 @@ func (w *twin) id(f *twinFlow) [16]byte {
 	n, outer, inner := f.key.VLANs()
 	write(n, f.key.Version(), f.key.Transport(), uint8(tunnel.Type))
 	addresses(f.key)
-	write(first.Port(), second.Port(), outer, inner)
+	write(first.Port(), second.Port())
+	b.Write([]byte{byte(outer >> 8), byte(outer), byte(inner >> 8), byte(inner)}[:2*min(n, 2)])
 	if tunnel.Type != 0 {
 		write(tunnel.ID, tunnel.Outer.Version())
 		addresses(tunnel.Outer)
 	}
-	write(f.bornAt, f.born)
+	write(f.bornAt)
+	b.Write(binary.AppendUvarint(nil, f.born))
 	b.WriteString(w.o.ObserverID)
 	sum := sha256.Sum256(b.Bytes())
 	return [16]byte(sum[:])
