@@ -111,8 +111,7 @@ func (c *CEF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = c.appendFindings(dst, r)
 	dst = c.appendPort(dst, r, annotate.Destination, " cs3Label=dstIanaPort cs3=")
 	dst = c.appendPort(dst, r, annotate.Source, " cs4Label=srcIanaPort cs4=")
-	dst = append(dst, " cs6Label=communityId cs6="...)
-	dst = flow.AppendCommunityID(dst, f.CommunityID())
+	dst = appendCEFCommunityID(append(dst, " cs6Label=communityId cs6="...), f.CommunityID())
 	dst = appendUint(append(dst, " cn1Label=srcPackets cn1="...), f.Source.Packets)
 	dst = appendUint(append(dst, " cn2Label=dstPackets cn2="...), f.Destination.Packets)
 	dst = appendUint(append(dst, " cn3Label=directionConfidence cn3="...), score(f.Direction.Confidence))
@@ -215,10 +214,16 @@ func appendCEFOwn(dst []byte, f *flow.Record) []byte {
 	if f.Tunnel.Type != 0 {
 		dst = append(append(dst, " portwatchTunnelType="...), f.Tunnel.Type.String()...)
 		dst = appendUint(append(dst, " portwatchTunnelId="...), uint64(f.Tunnel.ID))
-		dst = append(dst, " portwatchOuterCommunityId="...)
-		dst = flow.AppendCommunityID(dst, f.Tunnel.CommunityID())
+		dst = appendCEFCommunityID(append(dst, " portwatchOuterCommunityId="...), f.Tunnel.CommunityID())
 	}
 	return dst
+}
+
+// appendCEFCommunityID escapes the equals sign that the base64 of 20 octets ends
+// with.
+func appendCEFCommunityID(dst []byte, id [20]byte) []byte {
+	dst = flow.AppendCommunityID(dst, id)
+	return append(dst[:len(dst)-1], `\=`...)
 }
 
 // appendCEFHeader appends the device version: a header field has no line breaks,
@@ -236,7 +241,13 @@ func appendCEFHeader(dst []byte, version string) []byte {
 // appendCEFText appends a value of the extension, at most limit octets before
 // escaping.
 func appendCEFText[S string | []byte](dst []byte, s S, limit int) []byte {
-	for i := 0; i < len(s); {
+	for i := 0; i < len(s) && limit > 0; {
+		if c := s[i]; ' ' <= c && c < 0x7f && c != '\\' && c != '=' {
+			dst = append(dst, c)
+			i++
+			limit--
+			continue
+		}
 		r, size := decodeRune(s[i:])
 		i += size
 		if !unicode.IsPrint(r) && r != '\n' && r != '\r' {
@@ -245,16 +256,19 @@ func appendCEFText[S string | []byte](dst []byte, s S, limit int) []byte {
 		if limit -= utf8.RuneLen(r); limit < 0 {
 			break
 		}
-		switch r {
-		case '\\', '=':
-			dst = append(dst, '\\', byte(r))
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		default:
-			dst = utf8.AppendRune(dst, r)
-		}
+		dst = appendCEFRune(dst, r)
 	}
 	return dst
+}
+
+func appendCEFRune(dst []byte, r rune) []byte {
+	switch r {
+	case '\\', '=':
+		return append(dst, '\\', byte(r))
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	}
+	return utf8.AppendRune(dst, r)
 }
