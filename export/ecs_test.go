@@ -292,21 +292,26 @@ func FuzzString(f *testing.F) {
 func BenchmarkECS(b *testing.B) {
 	reg := testRegistry(b)
 	for _, row := range []struct {
-		name string
-		i    int
-	}{{"plain", 0}, {"flagged", 1}, {"IPv6", 4}} {
-		r := annotated(reg, testFlows())[row.i]
+		name  string
+		flows []*flow.Record
+	}{
+		{"plain", testFlows()[:1]},
+		{"flagged", testFlows()[1:2]},
+		{"IPv6", testFlows()[4:5]},
+		{"scan", scanFlows()}, // flagged too, and no reason is that of the one before
+	} {
+		records := annotated(reg, row.flows)
 		b.Run(fmt.Sprintf("record=%s/by=append", row.name), func(b *testing.B) {
 			ecs := NewECS(reg, ECSOptions{Version: "1.2.3"})
 			var out []byte
 			b.ReportAllocs()
-			for i := uint64(0); b.Loop(); i++ {
-				out = ecs.Append(out[:0], r, i)
+			for i := 0; b.Loop(); i++ {
+				out = ecs.Append(out[:0], records[i%len(records)], uint64(i))
 			}
 			b.SetBytes(int64(len(out)))
 		})
 		b.Run(fmt.Sprintf("record=%s/by=encoding-json", row.name), func(b *testing.B) {
-			record := twinOf(ECSOptions{Version: "1.2.3"}, r, 0) // made once: the encoding alone is timed
+			record := twinOf(ECSOptions{Version: "1.2.3"}, records[0], 0) // made once: the encoding alone is timed
 			var out bytes.Buffer
 			b.ReportAllocs()
 			for b.Loop() {
@@ -315,4 +320,13 @@ func BenchmarkECS(b *testing.B) {
 			}
 		})
 	}
+}
+
+// scanFlows are knocks at one port after the other.
+func scanFlows() []*flow.Record {
+	flows := make([]*flow.Record, 1000)
+	for i := range flows {
+		flows[i] = conversation(flow.TCP, "10.0.0.7:40112", fmt.Sprintf("10.0.0.9:%d", 2000+i), 0, flow.Rejected)
+	}
+	return flows
 }
