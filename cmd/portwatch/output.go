@@ -22,8 +22,13 @@ type format interface {
 	Append(dst []byte, r *annotate.Record, sequence uint64) []byte
 }
 
+// A headed format has something to write above the first record.
+type headed interface {
+	Header(dst []byte) []byte
+}
+
 // formats are the names that -o and format= take, beside none.
-var formats = []string{"text", "ecs"}
+var formats = []string{"text", "ecs", "cef", "leef", "csv"}
 
 // newFormat makes the format of a name out of formats, for a place that is a
 // terminal or not.
@@ -41,6 +46,14 @@ func (o *options) newFormat(name string, reg *registry.Registry, s screen) forma
 	}
 	if len(o.devices) == 1 {
 		e.Interface = o.devices[0]
+	}
+	switch name {
+	case "cef":
+		return export.NewCEF(reg, export.CEFOptions(e))
+	case "leef":
+		return export.NewLEEF(reg, export.LEEFOptions(e))
+	case "csv":
+		return export.NewCSV(reg, export.CSVOptions{ObserverName: o.observer})
 	}
 	return export.NewECS(reg, e)
 }

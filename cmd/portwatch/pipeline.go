@@ -236,8 +236,12 @@ type writer struct {
 // begin writes what stands above the first record.
 func (w *writer) begin() {
 	for _, d := range w.renderings {
-		if t, ok := d.format.(*export.Text); ok {
-			w.show(d, t.Header(nil))
+		f := d.format
+		if f == nil {
+			f = d.newFormat()
+		}
+		if h, ok := f.(headed); ok {
+			w.show(d, h.Header(nil))
 		}
 	}
 }
