@@ -1,0 +1,227 @@
+package export
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// EVE writes records as flow records of Suricata's EVE JSON, by etc/schema.json
+// and output-json-flow.c of Suricata 8.0. That schema takes no other keys: the
+// one that is added is portwatch.
+//
+// app_proto is left out: Suricata finds it in the payload. flow.alerted says that
+// there are findings. Octets count from the IP header on, where Suricata counts
+// frames. A Flow with several records has several lines of one flow_id, each with
+// what came since the one before it; Suricata would write one line at the end.
+type EVE struct {
+	object *object
+	head   []byte // between flow_id and the VLANs
+	flags  [256][]byte
+}
+
+// NewEVE returns a format for records that were annotated from reg.
+func NewEVE(reg *registry.Registry, o ECSOptions) *EVE {
+	e := &EVE{object: newObject(reg, o)}
+	if o.ObserverName != "" {
+		e.head = appendString(append(e.head, `,"host":`...), o.ObserverName)
+	}
+	if o.Interface != "" {
+		e.head = appendString(append(e.head, `,"in_iface":`...), o.Interface)
+	}
+	e.head = append(e.head, `,"event_type":"flow"`...)
+	for union := range e.flags {
+		e.flags[union] = appendEVEFlags(nil, flow.TCPFlags(union))
+	}
+	return e
+}
+
+// appendEVEFlags appends the keys of the flags that are set, in Suricata's order.
+func appendEVEFlags(dst []byte, flags flow.TCPFlags) []byte {
+	for _, flag := range []struct {
+		bit  flow.TCPFlags
+		name string
+	}{{flow.SYN, "syn"}, {flow.FIN, "fin"}, {flow.RST, "rst"}, {flow.PSH, "psh"},
+		{flow.ACK, "ack"}, {flow.URG, "urg"}, {flow.ECE, "ecn"}, {flow.CWR, "cwr"}} {
+		if flags&flag.bit != 0 {
+			dst = fmt.Appendf(dst, `,"%s":true`, flag.name)
+		}
+	}
+	return dst
+}
+
+// Append appends r as one line. sequence counts the records of the run: a gap
+// shows the receiver a loss.
+func (e *EVE) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
+	f, o := r.Flow, e.object
+	o.render(r)
+	dst = slices.Grow(dst, typicalSize)
+	dst = append(dst, `{"timestamp":"`...)
+	dst = appendEVETime(dst, &o.end)
+	dst = append(dst, `","flow_id":`...)
+	dst = appendUint(dst, eveFlowID(f))
+	dst = append(dst, e.head...)
+	dst = appendEVEVLAN(dst, f)
+	dst = append(dst, `,"src_ip":"`...)
+	dst = append(dst, o.source...)
+	dst = append(dst, `","src_port":`...)
+	dst = appendUint(dst, uint64(f.Source.Port()))
+	dst = append(dst, `,"dest_ip":"`...)
+	dst = append(dst, o.destination...)
+	dst = append(dst, `","dest_port":`...)
+	dst = appendUint(dst, uint64(f.Destination.Port()))
+	dst = append(dst, `,"proto":"`...)
+	dst = append(dst, eveProto(f.Transport)...)
+	dst = append(dst, '"')
+	dst = e.appendFlow(dst, r)
+	dst = append(dst, `,"community_id":"`...)
+	dst = flow.AppendCommunityID(dst, f.CommunityID())
+	dst = append(dst, '"')
+	if f.Transport == flow.TCP {
+		dst = e.appendTCP(dst, f)
+	}
+	return o.append(dst, r, sequence)
+}
+
+// eveFlowID returns the first 51 bits of the Flow id, as many as Suricata uses:
+// not every reader of JSON has exact integers above 53.
+func eveFlowID(f *flow.Record) uint64 {
+	id := f.ID()
+	return binary.BigEndian.Uint64(id[:]) >> (64 - 51)
+}
+
+// appendEVETime appends a time as Suricata does: six digits, offset without colon.
+func appendEVETime(dst []byte, s *stamp) []byte {
+	dst = append(dst, s.text[:len("2006-01-02T15:04:05.000000")]...)
+	return append(dst, "+0000"...)
+}
+
+func appendEVEVLAN(dst []byte, f *flow.Record) []byte {
+	if f.VLANs == 0 {
+		return dst
+	}
+	dst = append(dst, `,"vlan":[`...)
+	dst = appendUint(dst, uint64(f.VLAN[0]))
+	if f.VLANs > 1 {
+		dst = append(dst, ',')
+		dst = appendUint(dst, uint64(f.VLAN[1]))
+	}
+	return append(dst, ']')
+}
+
+// eveProto returns the name in Suricata's known_proto.
+func eveProto(t flow.Transport) string {
+	if t == flow.UDPLite {
+		return "UDPLite"
+	}
+	return protocol(t)
+}
+
+// appendFlow appends the object flow.
+func (e *EVE) appendFlow(dst []byte, r *annotate.Record) []byte {
+	f := r.Flow
+	dst = append(dst, `,"flow":{"pkts_toserver":`...)
+	dst = appendUint(dst, f.Source.Packets)
+	dst = append(dst, `,"pkts_toclient":`...)
+	dst = appendUint(dst, f.Destination.Packets)
+	dst = append(dst, `,"bytes_toserver":`...)
+	dst = appendUint(dst, f.Source.Octets)
+	dst = append(dst, `,"bytes_toclient":`...)
+	dst = appendUint(dst, f.Destination.Octets)
+	dst = append(dst, `,"start":"`...)
+	dst = appendEVETime(dst, &e.object.start)
+	dst = append(dst, `","end":"`...)
+	dst = appendEVETime(dst, &e.object.end)
+	dst = append(dst, `","age":`...)
+	dst = appendUint(dst, uint64(f.End/1e9-f.Start/1e9)) // whole seconds apart, as Suricata takes it
+	dst = append(dst, `,"state":"`...)
+	dst = append(dst, eveState(f)...)
+	dst = append(dst, `","reason":"`...)
+	dst = append(dst, eveReasons[f.EndReason]...)
+	if len(r.Findings) > 0 {
+		return append(dst, `","alerted":true}`...)
+	}
+	return append(dst, `","alerted":false}`...)
+}
+
+// eveReasons are Suricata's words for why it let go of a flow. It has none for a
+// flow that goes on.
+var eveReasons = [flow.LackOfResources + 1]string{
+	0:                    "unknown",
+	flow.IdleTimeout:     "timeout",
+	flow.ActiveTimeout:   "unknown",
+	flow.EndOfFlow:       "timeout", // that of closed flows
+	flow.ForcedEnd:       "shutdown",
+	flow.LackOfResources: "forced",
+}
+
+// eveState returns flow.state: with TCP it follows from the session's, else from
+// which sides were seen.
+func eveState(f *flow.Record) string {
+	if f.Transport == flow.TCP {
+		switch eveTCPState(f) {
+		case "established", "fin_wait1", "close_wait":
+			return "established"
+		case "closed":
+			return "closed"
+		}
+		return "new"
+	}
+	if f.Source.Total.Packets > 0 && f.Destination.Total.Packets > 0 {
+		return "established"
+	}
+	return "new"
+}
+
+// eveTCPState returns tcp.state, "" where Suricata would have no session: it
+// makes none of a side that is alone and did not open.
+func eveTCPState(f *flow.Record) string {
+	history := f.History[:f.HistoryLen]
+	has := func(letter byte) bool { return bytes.IndexByte(history, letter) >= 0 }
+	switch {
+	case f.State == flow.Closed, f.State == flow.Reset, (f.Source.Flags|f.Destination.Flags)&flow.RST != 0:
+		return "closed"
+	case f.State == flow.Established:
+		switch {
+		case has('F'):
+			return "close_wait"
+		case has('f'):
+			return "fin_wait1"
+		case has('S') && has('h') && !has('A') && !has('D'):
+			return "syn_recv"
+		}
+		return "established"
+	case has('S'):
+		return "syn_sent"
+	}
+	return ""
+}
+
+// appendTCP appends the object tcp.
+func (e *EVE) appendTCP(dst []byte, f *flow.Record) []byte {
+	both := f.Source.Flags | f.Destination.Flags
+	dst = append(dst, `,"tcp":{"tcp_flags":"`...)
+	dst = appendHex(dst, byte(both))
+	dst = append(dst, `","tcp_flags_ts":"`...)
+	dst = appendHex(dst, byte(f.Source.Flags))
+	dst = append(dst, `","tcp_flags_tc":"`...)
+	dst = appendHex(dst, byte(f.Destination.Flags))
+	dst = append(dst, '"')
+	dst = append(dst, e.flags[both]...)
+	if state := eveTCPState(f); state != "" {
+		dst = append(dst, `,"state":"`...)
+		dst = append(dst, state...)
+		dst = append(dst, '"')
+	}
+	return append(dst, '}')
+}
+
+func appendHex(dst []byte, b byte) []byte {
+	pair := hexPairs[b]
+	return append(dst, byte(pair), byte(pair>>8))
+}
