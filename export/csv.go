@@ -84,9 +84,12 @@ func (c *CSV) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(append(dst, c.end.text[:]...), ',')
 	dst = append(appendUint(dst, uint64(f.Duration())), ',')
 	dst = append(append(dst, phaseOf(f).String()...), ',')
+	from := len(dst)
 	dst = append(appendEventID(dst, f), ',')
+	id := dst[from : from+32] // begins with the Flow's, a hash that is not worth two
 	dst = append(appendUint(dst, sequence), ',')
 	dst = appendCSVNetwork(dst, f)
+	dst = append(append(dst, id...), ',')
 	dst = appendCSVFlow(dst, f)
 	dst = c.appendPort(dst, &r.Source)
 	dst = c.appendPort(dst, &r.Destination)
@@ -122,9 +125,8 @@ func appendCSVNetwork(dst []byte, f *flow.Record) []byte {
 	return appendCSVCount(dst, f.Destination.Count)
 }
 
-// appendCSVFlow appends the cells of portwatch.flow.
+// appendCSVFlow appends the cells of portwatch.flow behind the id.
 func appendCSVFlow(dst []byte, f *flow.Record) []byte {
-	dst = append(appendFlowID(dst, f), ',')
 	dst = append(appendUint(dst, uint64(f.Sequence)), ',')
 	dst = appendBool(dst, f.Final)
 	dst = append(append(dst, f.EndReason.String()...), ',')

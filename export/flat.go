@@ -76,15 +76,11 @@ func protocol(t flow.Transport) string {
 // appendEventID appends event.id of ECS: the Flow's id and the record's number in
 // the Flow. It tells a second delivery from a second record.
 func appendEventID(dst []byte, f *flow.Record) []byte {
-	dst = append(appendFlowID(dst, f), '-')
-	return appendUint(dst, uint64(f.Sequence))
-}
-
-func appendFlowID(dst []byte, f *flow.Record) []byte {
 	var digits [32]byte
 	id := f.ID()
 	putHex(&digits, &id)
-	return append(dst, digits[:]...)
+	dst = append(append(dst, digits[:]...), '-')
+	return appendUint(dst, uint64(f.Sequence))
 }
 
 // appendMillis appends nanoseconds since the Unix epoch in whole milliseconds.
