@@ -1,6 +1,7 @@
 // Package export writes annotated Flow Records: [ECS] as JSON lines of the
 // Elastic Common Schema for programs, [Text] as aligned lines for a person, [CSV]
-// for tables, [CEF] for ArcSight and what reads its format, [LEEF] for QRadar.
+// for tables, [CEF] for ArcSight and what reads its format, [LEEF] for QRadar;
+// [OCSF], [Zeek] and [EVE] as JSON lines in the words of others.
 //
 // A format has one method that matters, Append(dst, record, sequence): it appends
 // one whole record, its newline included, and returns the longer slice. Formats

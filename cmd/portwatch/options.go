@@ -204,8 +204,9 @@ Input:
   -D, --list-interfaces         list the devices, with addresses and state
 
 Output:
-  -o, --output FORMAT           of standard output: text, ecs (JSON lines), cef,
-                                leef, csv or none; text on a terminal, else ecs
+  -o, --output FORMAT           of standard output: text; ecs, ocsf, zeek or eve
+                                (JSON lines); cef, leef, csv; none. Otherwise text
+                                on a terminal, else ecs
       --to URL                  also write records to file:PATH or -, as ecs or
                                 with ?format=text behind it; without -o, nothing
                                 goes to standard output

@@ -28,7 +28,7 @@ type headed interface {
 }
 
 // formats are the names that -o and format= take, beside none.
-var formats = []string{"text", "ecs", "cef", "leef", "csv"}
+var formats = []string{"text", "ecs", "ocsf", "cef", "leef", "zeek", "eve", "csv"}
 
 // newFormat makes the format of a name out of formats, for a place that is a
 // terminal or not.
@@ -48,6 +48,12 @@ func (o *options) newFormat(name string, reg *registry.Registry, s screen) forma
 		e.Interface = o.devices[0]
 	}
 	switch name {
+	case "ocsf":
+		return export.NewOCSF(reg, e)
+	case "zeek":
+		return export.NewZeek(reg, e)
+	case "eve":
+		return export.NewEVE(reg, e)
 	case "cef":
 		return export.NewCEF(reg, export.CEFOptions(e))
 	case "leef":
