@@ -2,9 +2,9 @@ package export
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/flow"
@@ -64,7 +64,7 @@ func (e *EVE) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(dst, `{"timestamp":"`...)
 	dst = appendEVETime(dst, &o.end)
 	dst = append(dst, `","flow_id":`...)
-	dst = appendUint(dst, eveFlowID(f))
+	dst = appendUint(dst, eveFlowID(&o.id))
 	dst = append(dst, e.head...)
 	dst = appendEVEVLAN(dst, f)
 	dst = append(dst, `,"src_ip":"`...)
@@ -88,11 +88,14 @@ func (e *EVE) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	return o.append(dst, r, sequence)
 }
 
-// eveFlowID returns the first 51 bits of the Flow id, as many as Suricata uses:
-// not every reader of JSON has exact integers above 53.
-func eveFlowID(f *flow.Record) uint64 {
-	id := f.ID()
-	return binary.BigEndian.Uint64(id[:]) >> (64 - 51)
+// eveFlowID returns the first 51 bits of a Flow id, as many as Suricata uses: not
+// every reader of JSON has exact integers above 53.
+func eveFlowID(id *[32]byte) uint64 {
+	var n uint64
+	for _, digit := range id[:13] {
+		n = n<<4 | uint64(strings.IndexByte(hexDigits, digit))
+	}
+	return n >> 1
 }
 
 // appendEVETime appends a time as Suricata does: six digits, offset without colon.

@@ -1,6 +1,7 @@
 package export
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/portwatch/portwatch/flow"
@@ -51,9 +52,10 @@ func TestEVEStates(t *testing.T) {
 func TestEVEFlowID(t *testing.T) {
 	for _, f := range testFlows() {
 		id := f.ID()
-		n := eveFlowID(f)
-		if n >= 1<<51 || byte(n>>43) != id[0] || byte(n>>35) != id[1] {
-			t.Errorf("flow_id %#x of Flow id %x", n, id)
+		var digits [32]byte
+		putHex(&digits, &id)
+		if got, want := eveFlowID(&digits), binary.BigEndian.Uint64(id[:])>>13; got != want {
+			t.Errorf("flow_id %#x of Flow id %x, want %#x", got, id, want)
 		}
 	}
 }
