@@ -88,6 +88,11 @@ type slab[T any] struct {
 	chunks []*[chunkLength]T
 	top    uint32 // the highest number given so far
 	free   []uint32
+
+	// While a slab is being emptied above a limit, which else is 0, those of the
+	// numbers that are free above it.
+	limit uint32
+	above []uint32
 }
 
 const chunkLength = 1 << 10
@@ -100,6 +105,11 @@ func (s *slab[T]) take() uint32 {
 	if n := len(s.free); n > 0 {
 		i := s.free[n-1]
 		s.free = s.free[:n-1]
+		return i
+	}
+	if n := len(s.above); n > 0 {
+		i := s.above[n-1]
+		s.above = s.above[:n-1]
 		return i
 	}
 	s.top++
@@ -121,7 +131,11 @@ func (s *slab[T]) reach(i uint32) {
 func (s *slab[T]) give(i uint32) {
 	var zero T
 	*s.at(i) = zero
-	s.free = append(s.free, i)
+	if s.limit != 0 && i > s.limit {
+		s.above = append(s.above, i)
+	} else {
+		s.free = append(s.free, i)
+	}
 }
 
 // after returns t+d, or never.

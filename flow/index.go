@@ -58,10 +58,13 @@ func (x *index) home(slot uint64) int { return int(uint32(slot>>32) >> x.shift) 
 
 // grow doubles the slots. A table's index grows in as many steps as it has
 // partitions, so that no packet waits for all of them.
-func (x *index) grow() {
+func (x *index) grow() { x.resize(max(smallestIndex, 2*len(x.slots))) }
+
+// resize gives the index another number of slots, a power of two.
+func (x *index) resize(n int) {
 	old := x.slots
-	x.slots = make([]uint64, max(smallestIndex, 2*len(old)))
-	x.shift = uint8(32 - bits.TrailingZeros(uint(len(x.slots))))
+	x.slots = make([]uint64, n)
+	x.shift = uint8(32 - bits.TrailingZeros(uint(n)))
 	for _, slot := range old {
 		if slot != 0 {
 			x.put(slot)
@@ -70,7 +73,7 @@ func (x *index) grow() {
 }
 
 // remove takes an entry out, and moves those behind it up, as if it had never
-// been there.
+// been there. An index that is nearly empty then becomes smaller.
 func (x *index) remove(tag uint32, entry uint32) {
 	mask := len(x.slots) - 1
 	hole := int(tag>>x.shift) & mask
@@ -86,6 +89,9 @@ func (x *index) remove(tag uint32, entry uint32) {
 		}
 	}
 	x.slots[hole] = 0
+	if x.used*8 < len(x.slots) && len(x.slots) > smallestIndex {
+		x.resize(len(x.slots) / 2)
+	}
 }
 
 // touch reads the slot where a tag belongs.

@@ -55,6 +55,7 @@ const run = 1 << 14
 func (t *Table) sweep(limit int64) {
 	t.expireAll(limit)
 	t.release()
+	t.shrink()
 }
 
 func (t *Table) expireAll(limit int64) {
@@ -151,8 +152,8 @@ func (t *Table) Flush() {
 		t.conclude(i, t.clock, ForcedEnd)
 	}
 	for i := range t.parts {
-		clear(t.parts[i].index.slots)
-		t.parts[i].index.used = 0
+		t.parts[i].index = index{}
+		t.parts[i].index.grow()
 	}
 	t.wheel.buckets = [wheelTicks]uint32{}
 	t.release()

@@ -62,6 +62,8 @@ type Table struct {
 	margins slab[margin] // by the numbers of entries
 	rares   slab[rare]
 	wheel   wheel
+	unmoved uint32 // entries from 1 on that shrink has still to look at
+	few     uint32 // numbers that are not worth a shrink
 
 	pending []ending // decided since the last sweep
 	ready   []ending // sorted, for Next
@@ -117,6 +119,7 @@ func NewTable(o Options) *Table {
 		ignoreVLAN: o.IgnoreVLAN,
 		assigned:   o.Assigned,
 		observer:   o.ObserverID,
+		few:        fewNumbers,
 	}
 	t.lives = [lives]int64{
 		connected:  int64(idle),
@@ -277,7 +280,7 @@ func (t *Table) touchEndings(ends []ending) {
 
 // find returns the number of the live Flow with a Key, or 0.
 func (t *Table) find(k *Key, at place) uint32 {
-	if at.entry != 0 {
+	if at.entry != 0 && at.entry <= t.entries.top { // which shrink may have lowered since
 		if e := t.entries.at(at.entry); e.facts&live != 0 && e.key.equals(k) {
 			return at.entry
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // crowd makes packets of n conversations that all live at once, each packet of
@@ -93,6 +94,36 @@ func BenchmarkInserts(b *testing.B) {
 	t.Flush()
 	for t.Next(&r) {
 	}
+}
+
+// BenchmarkGrowth fills a table with two million Flows, and empties it. The worst
+// Add is what a packet may have to wait for: at a million packets a second, a
+// millisecond is a thousand packets in the kernel's buffer.
+func BenchmarkGrowth(b *testing.B) {
+	const flows = 2_000_000
+	var worst time.Duration
+	var r Record
+	packets := make([]Packet, benchBatch)
+	for range b.N {
+		t := NewTable(Options{MaxFlows: 2 * flows})
+		for id := uint32(0); id < flows; {
+			for i := range packets {
+				packets[i] = visitor(id, false)
+				packets[i].Time = int64(id) * 1000
+				id++
+			}
+			began := time.Now()
+			t.Add(&Batch{Packets: packets})
+			worst = max(worst, time.Since(began))
+			for t.Next(&r) {
+			}
+		}
+		t.Flush()
+		for t.Next(&r) {
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/flows, "ns/flow")
+	b.ReportMetric(float64(worst.Microseconds()), "worst-µs")
 }
 
 // BenchmarkEviction is a flood of SYNs to a full table.

@@ -631,6 +631,7 @@ func TestTwin(t *testing.T) {
 				want.flush()
 				for _, size := range []int{1, 7, 1000} {
 					table := NewTable(o)
+					table.few = uint32(size) // to shrink often, rarely, or not at all
 					got := meterIn(table, all, size)
 					sameRecords(t, got, want.out)
 					sameHashes(t, got, want.hashes)
