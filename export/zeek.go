@@ -18,8 +18,9 @@ import (
 // missed_bytes; local_orig and local_resp, for want of a list of local networks;
 // tunnel_parents, which wants the uid of the Flow outside.
 //
-// A Flow with several records has several lines of one uid. Each has the times
-// and counts of what came since the one before it, so that they add up.
+// duration counts all packets, where Zeek leaves out those behind a FIN without
+// payload. A Flow with several records has several lines of one uid. Each has the
+// times and counts of what came since the one before it, so that they add up.
 type Zeek struct {
 	object *object
 }
