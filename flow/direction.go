@@ -40,6 +40,9 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if s := e.fileTransfer(); s != nobody {
 		return s, Direction{Announced, Medium}
 	}
+	if s := e.configuration(); s != nobody {
+		return s, Direction{Registered, Medium}
+	}
 	if s := e.popular(3); s != nobody {
 		return s, Direction{Learned, Medium}
 	}
@@ -53,14 +56,20 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if s := either(!ephemeral(e.port[0]), !ephemeral(e.port[1])); s != nobody {
 		return s, Direction{Range, Medium}
 	}
-	if e.transport == UDP {
-		return 1 - e.beginner, Direction{FirstPacket, e.trust()}
+	if e.transport == UDP && e.settled {
+		return 1 - e.beginner, Direction{FirstPacket, Medium}
 	}
 	if s := e.popular(2); s != nobody {
 		return s, Direction{Learned, Low}
 	}
 	if s := either(!e.private[0], !e.private[1]); s != nobody {
 		return s, Direction{Address, Low}
+	}
+	if e.transport == UDP {
+		return 1 - e.beginner, Direction{FirstPacket, Low}
+	}
+	if s := e.listener(); s != nobody {
+		return s, Direction{Range, Low}
 	}
 	return lower(e.port), Direction{LowerPort, Low}
 }
@@ -76,21 +85,24 @@ func (e *evidence) fileTransfer() int {
 	return either(e.port[1] == ftpData, e.port[0] == ftpData)
 }
 
-// popular is the side that so many peers used, and more than used the other.
+// configuration is the server's side of DHCP, whose clients have a port that is
+// assigned to them (RFC 2131 section 4.1, RFC 8415 section 7.2).
+func (e *evidence) configuration() int {
+	const dhcpClient, dhcpv6Client = 68, 546
+	isClient := func(port uint16) bool { return port == dhcpClient || port == dhcpv6Client }
+	if e.transport != UDP {
+		return nobody
+	}
+	return either(isClient(e.port[1]), isClient(e.port[0]))
+}
+
+// popular is the side that peers used from so many ports, and from more than the other.
 func (e *evidence) popular(enough int) int {
 	first, second := e.known[0].popularity(), e.known[1].popularity()
 	if first == second || max(first, second) < enough {
 		return nobody
 	}
 	return either(first > second, second > first)
-}
-
-// trust grades the first packet as evidence.
-func (e *evidence) trust() Confidence {
-	if e.settled {
-		return Medium
-	}
-	return Low
 }
 
 // either is the side for which alone a condition holds, or nobody.
@@ -102,6 +114,19 @@ func either(first, second bool) int {
 		return 0
 	}
 	return 1
+}
+
+// listener is the side whose port Linux gives to who asks for any port to listen on:
+// since 4.2 these are odd, and those it gives to who connects are even, while there are
+// any (inet_csk_find_open_port, __inet_hash_connect). Other systems do not draw ports
+// below 49152.
+func (e *evidence) listener() int {
+	const first, last, firstOfOthers = 32768, 60999, 49152
+	low, high := min(e.port[0], e.port[1]), max(e.port[0], e.port[1])
+	if e.transport != TCP || low < first || low >= firstOfOthers || high > last {
+		return nobody
+	}
+	return either(e.port[0]%2 == 1, e.port[1]%2 == 1)
 }
 
 func lower(port [2]uint16) int { return either(port[0] < port[1], port[1] < port[0]) }

@@ -34,6 +34,16 @@ func TestVerdict(t *testing.T) {
 		{"between System Ports neither", evidence{transport: TCP, port: [2]uint16{20, 1023}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
 		{"two peers are better than nothing", evidence{transport: TCP, port: [2]uint16{2869, 2331}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(2), peers(1)}}, 0, Direction{Learned, Low}},
 		{"outside", evidence{transport: TCP, port: [2]uint16{43300, 65010}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{true, false}}, 1, Direction{Address, Low}},
+		{"outside before a first packet of the capture", evidence{transport: UDP, port: [2]uint16{43300, 65010}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{false, true}}, 0, Direction{Address, Low}},
+		{"first packet before outside", evidence{transport: UDP, port: [2]uint16{43300, 65010}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{false, true}, settled: true}, 1, Direction{FirstPacket, Medium}},
+		{"DHCP", evidence{transport: UDP, port: [2]uint16{68, 67}, opener: nobody, group: nobody, announced: nobody, beginner: 1, settled: true}, 1, Direction{Registered, Medium}},
+		{"DHCPv6", evidence{transport: UDP, port: [2]uint16{547, 546}, opener: nobody, group: nobody, announced: nobody, beginner: 0, settled: true}, 0, Direction{Registered, Medium}},
+		{"port 68 of TCP is none", evidence{transport: TCP, port: [2]uint16{68, 67}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{LowerPort, Low}},
+		{"who asked Linux for a port to listen on", evidence{transport: TCP, port: [2]uint16{37828, 46629}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{Range, Low}},
+		{"one of the two may be Windows'", evidence{transport: TCP, port: [2]uint16{54252, 42949}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{Range, Low}},
+		{"both may", evidence{transport: TCP, port: [2]uint16{49152, 50001}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
+		{"beyond Linux's range", evidence{transport: TCP, port: [2]uint16{40000, 61001}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
+		{"both odd", evidence{transport: TCP, port: [2]uint16{40003, 40001}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{LowerPort, Low}},
 		{"inside", evidence{transport: TCP, port: [2]uint16{65010, 43300}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{true, true}}, 1, Direction{LowerPort, Low}},
 		{"symmetric", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, announced: nobody, beginner: 1}, 0, Direction{Symmetric, Medium}},
 		{"symmetric, learned", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(5)}}, 1, Direction{Learned, Medium}},
@@ -61,8 +71,8 @@ func TestDirection(t *testing.T) {
 	assigned := func(_ Transport, port uint16) bool { return port < 1024 }
 	visitors := func(n int) (all []Packet) {
 		for i := range n {
-			path := fmt.Sprintf("10.0.1.%d:1500 > 10.0.0.9:30000", i)
-			back := fmt.Sprintf("10.0.0.9:30000 > 10.0.1.%d:1500", i)
+			path := fmt.Sprintf("10.0.1.1:%d > 10.0.0.9:30000", 1500+i)
+			back := fmt.Sprintf("10.0.0.9:30000 > 10.0.1.1:%d", 1500+i)
 			all = append(all, tcp(path, ACK, data), tcp(back, ACK, data))
 		}
 		return all
@@ -81,7 +91,11 @@ func TestDirection(t *testing.T) {
 		{"a SYN without an answer teaches nothing", []Packet{
 			tcp("10.0.0.1:1 > 10.0.0.9:30000", SYN),
 			tcp("10.0.0.9:30000 > 10.0.0.2:80", ACK, data)}, "10.0.0.2:80", Direction{Registered, Medium}},
-		{"three peers", append(visitors(3), tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)), "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"peers with three ports", append(visitors(3), tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)), "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"a client with one port and many servers", []Packet{
+			udp("10.0.0.9:30000 > 10.0.1.1:1812", data), udp("10.0.1.1:1812 > 10.0.0.9:30000", data),
+			udp("10.0.0.9:30000 > 10.0.1.2:1812", data), udp("10.0.1.2:1812 > 10.0.0.9:30000", data),
+			udp("10.0.0.9:30000 > 10.0.1.3:1812", data), udp("10.0.1.3:1812 > 10.0.0.9:30000", data)}, "10.0.1.3:1812", Direction{FirstPacket, Low}},
 		{"a SYN scan from one port teaches nothing", []Packet{
 			tcp("10.0.0.9:30000 > 10.0.1.1:1500", SYN), tcp("10.0.0.9:30000 > 10.0.1.2:1500", SYN), tcp("10.0.0.9:30000 > 10.0.1.3:1500", SYN),
 			tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)}, "10.0.1.1:80", Direction{Registered, Medium}},
@@ -92,8 +106,8 @@ func TestDirection(t *testing.T) {
 			packet(SCTP, "10.0.0.9:30000 > 10.0.0.1:1", marked(Response)),
 			packet(SCTP, "10.0.0.9:30000 > 10.0.0.2:80", data)}, "10.0.0.9:30000", Direction{Learned, High}},
 		{"who refuses many is their service", []Packet{
-			tcp("10.0.0.9:30000 > 10.0.1.1:80", RST|ACK), tcp("10.0.0.9:30000 > 10.0.1.2:80", RST|ACK),
-			tcp("10.0.0.9:30000 > 10.0.1.3:80", RST|ACK), tcp("10.0.0.9:30000 > 10.0.1.4:80", RST|ACK)}, "10.0.0.9:30000", Direction{Learned, Medium}},
+			tcp("10.0.0.9:30000 > 10.0.1.1:70", RST|ACK), tcp("10.0.0.9:30000 > 10.0.1.2:71", RST|ACK),
+			tcp("10.0.0.9:30000 > 10.0.1.3:72", RST|ACK)}, "10.0.0.9:30000", Direction{Learned, Medium}},
 		{"a client that gives up", []Packet{
 			tcp("10.0.0.1:30000 > 10.0.0.9:80", RST)}, "10.0.0.9:80", Direction{Registered, Medium}},
 		{"outside", []Packet{
@@ -261,7 +275,7 @@ func TestSidesSwap(t *testing.T) {
 // Whoever is used keeps the seat.
 func TestLearnedForgets(t *testing.T) {
 	var l learned
-	end := func(i int) service { return service{addr: [2]uint64{0, uint64(i)}, port: 80} }
+	end := func(i int) service { return service{addr: [2]uint64{0, uint64(i)}, port: uint64(i)} }
 	l.serve(end(0))
 	for i := range 2 * learnedEndpoints {
 		l.serve(end(1 + i))
@@ -269,8 +283,8 @@ func TestLearnedForgets(t *testing.T) {
 			l.meet(end(0), end(i))
 		}
 	}
-	if k := l.of(end(0)); !k.served() || k.popularity() < 5 || k.popularity() > 8 {
-		t.Errorf("of an endpoint in use: served %v, %d peers", k.served(), k.popularity())
+	if k := l.of(end(0)); !k.served() || k.popularity() != 4 { // ports 0, 16384, 32768, 49152
+		t.Errorf("of an endpoint in use: served %v, peers of %d ports", k.served(), k.popularity())
 	}
 	held := 0
 	for i := range 2 * learnedEndpoints {

@@ -70,15 +70,21 @@
 //	learned       high        the endpoint that accepted what a handshake asked for
 //	announced     medium      with TCP, the side that does not have port 20: FTP's
 //	                          server opens data connections from there
-//	learned       medium      the endpoint with at least three peers, and more than
-//	                          the other one
+//	registry      medium      with UDP, the side that does not have port 68 or 546,
+//	                          which are those of DHCP's clients
+//	learned       medium      the endpoint whose peers had at least three ports, and
+//	                          more than those of the other one
 //	symmetric     medium      whom the first packet went to, with one port on both sides
 //	registry      medium      the side whose port alone is known to the registry
 //	range         medium      the side whose port alone is below 32768
-//	first-packet  medium, low with UDP, whom the first packet went to: low where the
-//	                          capture had not yet run for an idle timeout
-//	learned       low         the endpoint with two peers, the other one having one
+//	first-packet  medium      with UDP, whom the first packet went to, if the capture
+//	                          had then run for an idle timeout
+//	learned       low         the endpoint whose peers had two ports, and more than
+//	                          those of the other one
 //	address       low         the side whose address alone is not private
+//	first-packet  low         with UDP, whom the first packet went to
+//	range         low         with TCP, the side whose port alone is odd, where both are
+//	                          in Linux's range and one below that of other systems
 //	lower-port    low
 //
 // An announcement explains a Flow, and so stands in for the handshake where both
@@ -86,8 +92,9 @@
 // not used for what it was announced for.
 //
 // An endpoint learns peers from answered Flows and from those in which payload goes
-// on. A scan, which has neither, makes nobody popular; an RST alone counts as a
-// peer of who sent it, for it is an answer.
+// on. A scan, which has neither, makes nobody popular; an RST alone counts for who
+// sent it, for it is an answer. Who has many peers with one port between them may be
+// a client of them all, so it is their ports that count.
 //
 // # The order of records
 //

@@ -95,20 +95,23 @@ type learned struct {
 
 const learnedEndpoints = 1 << 16
 
-// knowledge is what was seen of an endpoint: a bit for each peer, chosen by a hash,
-// below the top one. The number of bits is close to that of peers as long as these
-// are few. The top bit says that the endpoint accepted what a handshake asked for.
+// knowledge is what was seen of an endpoint: below the top bit, one for each port
+// that its peers had. Of several hosts on one port an endpoint may well be the client,
+// with a port of its own that it keeps; who meets many ports is the service. The
+// number of bits is close to that of ports as long as these are few. The top bit says
+// that the endpoint accepted what a handshake asked for.
 type knowledge uint64
 
 const servedBit knowledge = 1 << 63
 
 func (k knowledge) served() bool { return k&servedBit != 0 }
 
-// popularity is about how many peers the endpoint had, 63 at most.
+// popularity is about how many ports the endpoint's peers had, 63 at most.
 func (k knowledge) popularity() int { return bits.OnesCount64(uint64(k &^ servedBit)) }
 
-// peer is the bit that an endpoint has among the peers of another.
-func (s *service) peer() knowledge { return 1 << (s.hash() >> 32 % 63) }
+// peer is the bit that an endpoint has among the peers of another. Ports that are
+// drawn one after the other, as many systems do, have different ones.
+func (s *service) peer() knowledge { return 1 << (s.port & 0xffff % 63) }
 
 // serve notes that an endpoint accepted what a handshake asked for.
 func (l *learned) serve(s service) { l.add(s, servedBit) }

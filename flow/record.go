@@ -113,10 +113,10 @@ type Method uint8
 const (
 	Handshake   Method = iota + 1 // SYN, SYN-ACK, SCTP INIT, DCCP Request
 	Multicast                     // "group": multicast or broadcast destination
-	Announced                     // a control Flow named the endpoint
-	Learned                       // an earlier handshake, or three peers and more
+	Announced                     // a control Flow named the endpoint, or FTP's port 20
+	Learned                       // other Flows showed the endpoint as a service
 	Registered                    // "registry": one port is assigned, the other is not
-	Range                         // one port lies outside the ephemeral ranges
+	Range                         // only one port is such as systems give to clients
 	FirstPacket                   // UDP, whose first packet is the initiator's
 	Address                       // one address is private, the other is not
 	LowerPort
