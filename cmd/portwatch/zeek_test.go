@@ -38,7 +38,9 @@ var zeekConns = map[string][]string{
 		"2001:470:4867:99::21 55647 2001:470:1f11:81f:c999:d94:aa7c:2e3e 49190 tcp SF ShADFaf 5 714 4 300",
 	},
 	"zeek__pppoe.pcap": {
-		"fe80::c801:eff:fe88:8 547 fe80::ce05:eff:fe88:0 546 udp S0 D 2 288 0 0",
+		// Zeek has the DHCPv6 server as originator here, "S0 D 2 288 0 0": it answers
+		// what its client sent to a group, and RFC 8415 section 7.2 says who has 547.
+		"fe80::ce05:eff:fe88:0 546 fe80::c801:eff:fe88:8 547 udp SHR d 0 0 2 288",
 		"fe80::ce05:eff:fe88:0 546 ff02::1:2 547 udp S0 D 2 210 0 0",
 	},
 	"zeek__radiotap.pcap": {
