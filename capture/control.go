@@ -203,7 +203,11 @@ func rpcBound(t flow.Transport, p []byte) (port uint16, ok bool) {
 		n := be.Uint32(p)
 		return uint16(n), n > 1 && n <= 0xffff
 	case len(p) > 4 && uint64(len(p)-4) == (uint64(be.Uint32(p))+3)&^3:
-		return universalPort(p[4:][:be.Uint32(p)])
+		address, padding := p[4:][:be.Uint32(p)], p[4:][be.Uint32(p):]
+		if len(bytes.Trim(padding, "\x00")) != 0 { // RFC 4506 section 4.11: zeros
+			return 0, false
+		}
+		return universalPort(address)
 	}
 	return 0, false
 }
