@@ -17,6 +17,7 @@ const (
 	portTFTP         = 69   // RFC 1350
 	portRPCBind      = 111  // RFC 1833
 	portRTSP         = 554  // RFC 2326
+	portSSDP         = 1900 // UPnP Device Architecture 2.0
 	portSIP          = 5060 // RFC 3261
 	portRTSPOther    = 8554 // assigned to rtsp-alt
 	maxControl       = 4096 // octets that are read of a packet
@@ -28,6 +29,7 @@ var controlPorts = [portRTSPOther/64 + 1]uint64{
 	portFTP / 64:       1 << (portFTP % 64),
 	portTFTP / 64:      1<<(portTFTP%64) | 1<<(portRPCBind%64),
 	portRTSP / 64:      1 << (portRTSP % 64),
+	portSSDP / 64:      1 << (portSSDP % 64),
 	portSIP / 64:       1 << (portSIP % 64),
 	portRTSPOther / 64: 1 << (portRTSPOther % 64),
 }
@@ -81,11 +83,13 @@ func (h *hearing) announce(t flow.Transport, port uint16, asker bool) {
 
 // hear reads the payload of a packet as the protocol of its control port wants it.
 func (h *hearing) hear(t flow.Transport, src, dst uint16, payload []byte) {
+	on := func(port uint16) bool { return src == port || dst == port }
 	switch {
-	case t == flow.TCP && (src == portFTP || dst == portFTP):
+	case t == flow.TCP && on(portFTP):
 		h.ftp(payload, dst == portFTP)
-	case t == flow.UDP && dst == portTFTP:
-		if tftpRequest(payload) {
+	case t == flow.UDP && dst == portTFTP && tftpRequest(payload),
+		t == flow.UDP && dst == portSSDP && ssdpSearch(payload):
+		if src != dst { // else the sender is a server too
 			h.announce(flow.UDP, src, true)
 		}
 	case src == portRPCBind:
@@ -93,9 +97,9 @@ func (h *hearing) hear(t flow.Transport, src, dst uint16, payload []byte) {
 			h.announce(flow.TCP, port, false)
 			h.announce(flow.UDP, port, false)
 		}
-	case src == portSIP || dst == portSIP:
+	case on(portSIP):
 		h.sip(payload)
-	case t == flow.TCP:
+	case t == flow.TCP && (on(portRTSP) || on(portRTSPOther)):
 		h.rtsp(payload)
 	}
 }
@@ -175,6 +179,10 @@ func tftpRequest(p []byte) bool {
 }
 
 var nul = []byte{0}
+
+// ssdpSearch reports whether a datagram asks for devices (section 1.3.2). They answer its
+// sender, each from a port of its choice (section 1.3.3).
+func ssdpSearch(p []byte) bool { return hasPrefixFold(p, "M-SEARCH * HTTP/1.1\r\n") }
 
 // rpcBound returns the port in an accepted reply (RFC 5531 section 9) that has nothing
 // else in it: the port that GETPORT asked for (RFC 1833 section 3), or GETADDR's universal

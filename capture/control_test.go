@@ -98,6 +98,10 @@ func controlTests() []controlTest {
 		toTFTP("one octet", "\x00", ""),
 		{"an answer", flow.UDP, 69, 40000, "\x00\x01file\x00octet\x00", ""},
 
+		{"SSDP", flow.UDP, 40000, 1900, "M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n\r\n", "udp 40000 asker"},
+		{"SSDP, from a device", flow.UDP, 1900, 1900, "M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n\r\n", ""},
+		{"SSDP, unasked", flow.UDP, 40000, 1900, "NOTIFY * HTTP/1.1\r\n\r\n", ""},
+
 		fromRPCBind("GETPORT", flow.UDP, rpc+"00000801", "tcp 2049, udp 2049"),
 		fromRPCBind("GETPORT, TCP", flow.TCP, "8000001c"+rpc+"00000801", "tcp 2049, udp 2049"),
 		fromRPCBind("GETPORT, with a verifier", flow.UDP, "00000001 00000001 00000000 00000001 00000005 0102030405000000 00000000 00000801", "tcp 2049, udp 2049"),
