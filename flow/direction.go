@@ -43,7 +43,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if s := e.configuration(); s != nobody {
 		return s, Direction{Registered, Medium}
 	}
-	if s := e.popular(3); s != nobody {
+	if s := e.popular(3); s != nobody && e.transport != UDP {
 		return s, Direction{Learned, Medium}
 	}
 	if e.port[0] == e.port[1] {
@@ -53,13 +53,13 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if s := either(e.assigned[0], e.assigned[1]); s != nobody {
 		return s, Direction{Registered, Medium}
 	}
-	if s := either(!ephemeral(e.port[0]), !ephemeral(e.port[1])); s != nobody {
-		return s, Direction{Range, Medium}
+	if first, second := rangeOf(e.port[0]), rangeOf(e.port[1]); first != second {
+		return either(first < second, second < first), Direction{Range, Medium}
 	}
 	if e.transport == UDP && e.settled {
 		return 1 - e.beginner, Direction{FirstPacket, Medium}
 	}
-	if s := e.popular(2); s != nobody {
+	if s := e.popular(e.some()); s != nobody {
 		return s, Direction{Learned, Low}
 	}
 	if s := either(!e.private[0], !e.private[1]); s != nobody {
@@ -94,6 +94,17 @@ func (e *evidence) configuration() int {
 		return nobody
 	}
 	return either(isClient(e.port[1]), isClient(e.port[0]))
+}
+
+// some is how many of its peers' ports make an endpoint a service where there is no
+// better evidence. A connection's client has a port of its own, or it may; but one UDP
+// socket asks many servers, and so neither are many ports there better evidence than
+// those of the Flow itself.
+func (e *evidence) some() int {
+	if e.transport == UDP {
+		return 3
+	}
+	return 2
 }
 
 // popular is the side that peers used from so many ports, and from more than the other.
@@ -131,9 +142,20 @@ func (e *evidence) listener() int {
 
 func lower(port [2]uint16) int { return either(port[0] < port[1], port[1] < port[0]) }
 
-// ephemeral reports whether clients draw the port: it is a Dynamic Port
-// (49152-65535, RFC 6335 section 6) or in Linux's usual range (32768-60999).
-func ephemeral(port uint16) bool { return port >= 32768 }
+// rangeOf tells ports by whether systems give them to clients: 0 for those that none
+// does; 1 for those that some did once, or do on request (512-1023, where root's are,
+// 1024-5000 and beyond); 2 for the Dynamic Ports (49152-65535, RFC 6335 section 6)
+// and Linux's usual range (32768-60999).
+func rangeOf(port uint16) int {
+	const firstOnRequest, firstUsual = 512, 32768
+	switch {
+	case port < firstOnRequest:
+		return 0
+	case port < firstUsual:
+		return 1
+	}
+	return 2
+}
 
 // private reports whether the Internet has no way to an address (RFC 1918, RFC 4193),
 // or one only through its provider's translation (RFC 6598): who is outside of it

@@ -21,7 +21,7 @@ func TestVerdict(t *testing.T) {
 		{"group", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: 1, announced: nobody}, 1, Direction{Multicast, High}},
 		{"group before learned", evidence{opener: nobody, group: 0, announced: nobody, known: [2]knowledge{0, served}}, 0, Direction{Multicast, High}},
 		{"served", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{0, served}}, 1, Direction{Learned, High}},
-		{"both served", evidence{port: [2]uint16{8080, 80}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{served, served}}, 1, Direction{LowerPort, Low}},
+		{"both served", evidence{port: [2]uint16{8080, 880}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{served, served}}, 1, Direction{LowerPort, Low}},
 		{"popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(3)}}, 1, Direction{Learned, Medium}},
 		{"two peers are few", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(2)}}, 0, Direction{Range, Medium}},
 		{"both popular", evidence{port: [2]uint16{80, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(4), peers(4)}}, 0, Direction{Range, Medium}},
@@ -31,7 +31,7 @@ func TestVerdict(t *testing.T) {
 		{"announced before served", evidence{opener: nobody, group: nobody, announced: 0, known: [2]knowledge{0, served}}, 0, Direction{Announced, High}},
 		{"FTP data", evidence{transport: TCP, port: [2]uint16{20, 40000}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(9), 0}}, 1, Direction{Announced, Medium}},
 		{"port 20 of UDP is none", evidence{transport: UDP, port: [2]uint16{20, 40000}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{Range, Medium}},
-		{"between System Ports neither", evidence{transport: TCP, port: [2]uint16{20, 1023}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
+		{"between System Ports neither", evidence{transport: TCP, port: [2]uint16{20, 1023}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{Range, Medium}},
 		{"two peers are better than nothing", evidence{transport: TCP, port: [2]uint16{2869, 2331}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(2), peers(1)}}, 0, Direction{Learned, Low}},
 		{"outside", evidence{transport: TCP, port: [2]uint16{43300, 65010}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{true, false}}, 1, Direction{Address, Low}},
 		{"outside before a first packet of the capture", evidence{transport: UDP, port: [2]uint16{43300, 65010}, opener: nobody, group: nobody, announced: nobody, private: [2]bool{false, true}}, 0, Direction{Address, Low}},
@@ -49,6 +49,11 @@ func TestVerdict(t *testing.T) {
 		{"symmetric, learned", evidence{port: [2]uint16{123, 123}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(1), peers(5)}}, 1, Direction{Learned, Medium}},
 		{"registry", evidence{port: [2]uint16{1000, 8080}, opener: nobody, group: nobody, announced: nobody, assigned: [2]bool{false, true}}, 1, Direction{Registered, Medium}},
 		{"both assigned", evidence{port: [2]uint16{50000, 8080}, opener: nobody, group: nobody, announced: nobody, assigned: [2]bool{true, true}}, 1, Direction{Range, Medium}},
+		{"range, no client's", evidence{port: [2]uint16{512, 511}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{Range, Medium}},
+		{"a client's of old", evidence{transport: TCP, port: [2]uint16{2049, 1023}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(2), 0}}, 0, Direction{Learned, Low}},
+		{"two ports are nothing with UDP", evidence{transport: UDP, port: [2]uint16{622, 1011}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(2), 0}, beginner: 0}, 1, Direction{FirstPacket, Low}},
+		{"three are little", evidence{transport: UDP, port: [2]uint16{622, 1011}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(3), 0}, beginner: 0}, 0, Direction{Learned, Low}},
+		{"registry before peers with UDP", evidence{transport: UDP, port: [2]uint16{40000, 3478}, opener: nobody, group: nobody, announced: nobody, known: [2]knowledge{peers(9), 0}, assigned: [2]bool{false, true}}, 1, Direction{Registered, Medium}},
 		{"range, edge", evidence{port: [2]uint16{32767, 32768}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{Range, Medium}},
 		{"both ephemeral", evidence{transport: TCP, port: [2]uint16{50000, 49152}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{LowerPort, Low}},
 		{"first packet", evidence{transport: UDP, port: [2]uint16{40000, 50000}, opener: nobody, group: nobody, announced: nobody, beginner: 0, settled: true}, 1, Direction{FirstPacket, Medium}},
@@ -233,15 +238,15 @@ func TestAnnouncedForgets(t *testing.T) {
 // The verdict of a Flow's first record stays, whatever comes behind.
 func TestDirectionIsKept(t *testing.T) {
 	all := meter(Options{ActiveTimeout: time.Second},
-		tcp("10.0.0.1:30000 > 10.0.0.2:80", ACK, data, at(0)),
-		tcp("10.0.0.1:30000 > 10.0.0.2:80", ACK, data, at(1.5)),
+		tcp("10.0.0.1:30000 > 10.0.0.2:880", ACK, data, at(0)),
+		tcp("10.0.0.1:30000 > 10.0.0.2:880", ACK, data, at(1.5)),
 		tcp("10.0.0.3:1 > 10.0.0.1:30000", SYN, at(2)),
 		tcp("10.0.0.1:30000 > 10.0.0.3:1", SYN|ACK, at(2)),
-		tcp("10.0.0.1:30000 > 10.0.0.2:80", ACK, data, at(3)),
+		tcp("10.0.0.1:30000 > 10.0.0.2:880", ACK, data, at(3)),
 	)
 	n := 0
 	for _, r := range all {
-		if r.Destination.Port() == 80 && r.Direction == (Direction{LowerPort, Low}) && r.Sequence == uint32(n) {
+		if r.Destination.Port() == 880 && r.Direction == (Direction{LowerPort, Low}) && r.Sequence == uint32(n) {
 			n++
 		}
 	}

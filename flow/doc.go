@@ -73,14 +73,15 @@
 //	registry      medium      with UDP, the side that does not have port 68 or 546,
 //	                          which are those of DHCP's clients
 //	learned       medium      the endpoint whose peers had at least three ports, and
-//	                          more than those of the other one
+//	                          more than those of the other one; not with UDP
 //	symmetric     medium      whom the first packet went to, with one port on both sides
 //	registry      medium      the side whose port alone is known to the registry
-//	range         medium      the side whose port alone is below 32768
+//	range         medium      the side whose port is the less likely to be a client's:
+//	                          below 512, below 32768, or above
 //	first-packet  medium      with UDP, whom the first packet went to, if the capture
 //	                          had then run for an idle timeout
-//	learned       low         the endpoint whose peers had two ports, and more than
-//	                          those of the other one
+//	learned       low         the endpoint whose peers had two ports, with UDP three,
+//	                          and more than those of the other one
 //	address       low         the side whose address alone is not private
 //	first-packet  low         with UDP, whom the first packet went to
 //	range         low         with TCP, the side whose port alone is odd, where both are
@@ -94,7 +95,8 @@
 // An endpoint learns peers from answered Flows and from those in which payload goes
 // on. A scan, which has neither, makes nobody popular; an RST alone counts for who
 // sent it, for it is an answer. Who has many peers with one port between them may be
-// a client of them all, so it is their ports that count.
+// a client of them all, so it is their ports that count; and with UDP a client may
+// have many services on one socket.
 //
 // # The order of records
 //
