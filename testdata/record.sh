@@ -7,7 +7,8 @@
 #
 # Needs Linux with namespaces, veth and bridge, and on Debian
 #     apt-get install curl dnsmasq dnsutils ethtool iperf3 iproute2 iptables \
-#         iputils-ping ncat nginx openssh-client openssh-server openssl tcpdump
+#         iputils-ping ncat nfs-common nginx openssh-client openssh-server openssl \
+#         rpcbind tcpdump vsftpd
 #
 #     desk    192.0.2.10  2001:db8:2::10 ─┐ lan                 wan
 #                                         ├── router ── server  198.51.100.10  2001:db8:51::10
@@ -24,7 +25,8 @@ server6=2001:db8:51::10
 names=198.51.100.53
 exec 3>&2 # standard error, wherever a function sends its own
 
-for program in curl dig dnsmasq ethtool iperf3 ip iptables ncat nginx openssl ping ssh tcpdump; do
+for program in curl dig dnsmasq ethtool iperf3 ip iptables ncat nginx openssl ping rpc.statd rpcbind \
+    rpcinfo ssh tcpdump vsftpd; do
     command -v "$program" >/dev/null || { echo "record.sh: $program is missing; see the head of this file" >&2; exit 1; }
 done
 
@@ -136,6 +138,25 @@ END
     service server ncat -l -u -k 3300 -c 'cat'
     service server ncat -l -u -k 514 -c 'cat >/dev/null'
     service server iperf3 -s
+
+    # servers that name ports on a control Flow and serve on these
+    mkdir -p "$work/ftp" /run/vsftpd/empty
+    head -c 3000 /dev/zero | tr '\0' '.' >"$work/ftp/report.txt"
+    chmod -R a+rX "$work"
+    cat >"$work/vsftpd.conf" <<END
+listen_ipv6=YES
+background=NO
+seccomp_sandbox=NO
+anonymous_enable=YES
+anon_root=$work/ftp
+connect_from_port_20=YES
+END
+    service server vsftpd "$work/vsftpd.conf"
+    service server dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --user=root \
+        --pid-file="$work/tftp.pid" --enable-tftp --tftp-root="$work/ftp" --listen-address=$server
+    service server rpcbind -f -w
+    sleep 1
+    service server rpc.statd --foreground --no-notify
     sleep 1
 }
 
@@ -216,9 +237,23 @@ record() {
         "$(stat -c %s "$out/$file") bytes"
 }
 
+# announced are transfers whose ports a control Flow names: FTP with PORT, EPRT, 227 and 229,
+# TFTP, and RPC by the port mapper's GETADDR.
+announced() {
+    in_ desk curl -s -o "$work/page" --disable-eprt --ftp-port - ftp://$server/report.txt
+    in_ desk curl -s -o "$work/page" --ftp-port - "ftp://[$server6]/report.txt"
+    in_ laptop curl -s -o "$work/page" --disable-epsv ftp://$server/report.txt
+    in_ laptop curl -s -o "$work/page" "ftp://[$server6]/report.txt"
+    in_ desk curl -s -o "$work/page" tftp://$server/report.txt
+    in_ desk rpcinfo -t $server status
+    in_ laptop rpcinfo -T udp $server status 1
+    in_ laptop rpcinfo -T tcp6 $server6 status 1
+} >>"$work/client.log" 2>&1
+
 network
 services
 record router office.pcap '-i lan' office
+record router announced.pcap '-i lan' announced
 record server sll.pcap '-i any -y LINUX_SLL' errand desk
 record server sll2.pcap '-i any -y LINUX_SLL2' errand laptop
 record server loopback.pcap '-i lo --time-stamp-precision=nano' errand server

@@ -1,7 +1,7 @@
 // Gen makes those captures of testdata that no program here could be made to send: recorded packets
-// inside other lower layers (wrap.go), and transports and header chains that this kernel does not
-// have (made.go). It needs nothing but the standard library, so that no decoder of ours, and no
-// library that we decode with, has a part in what it is tested with.
+// inside other lower layers (wrap.go), transports and header chains that this kernel does not have
+// (made.go), and what nobody should do (directions.go). It needs nothing but the standard library, so
+// that no decoder of ours, and no library that we decode with, has a part in what it is tested with.
 //
 //	go run ./testdata/gen FOLDER     reads office.pcap there, writes the others beside it
 package main
@@ -55,6 +55,7 @@ func main() {
 		{"loop.pcap", linkLoop, wrap(office, loop)},
 		{"transports.pcap", linkEthernet, transports()},
 		{"extensions.pcap", linkEthernet, extensions()},
+		{"directions.pcap", linkEthernet, directions()},
 	}
 	for _, c := range captures {
 		if err := write(filepath.Join(folder, c.name), c.link, c.packets); err != nil {
