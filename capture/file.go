@@ -19,7 +19,8 @@ import (
 type File struct {
 	name        string
 	compression string
-	close       func() error
+	close       func() error // nil: there is nothing to close
+	closed      bool
 	deadline    func(time.Time) error // of reads; nil: they cannot be interrupted
 	interrupted atomic.Bool
 	raw         *counter // octets as they are in the file
@@ -73,7 +74,6 @@ func OpenFile(name string) (*File, error) {
 	}
 	f, err := newFile(file, name, file.Close, sizeOf(file))
 	if err != nil {
-		file.Close()
 		return nil, err
 	}
 	f.deadline = file.SetReadDeadline
@@ -106,7 +106,7 @@ func sizeOf(file *os.File) int64 {
 	return info.Size()
 }
 
-// newFile reads the header from r, which is at its start.
+// newFile reads the header from r, which is at its start, and closes it if that fails.
 func newFile(r io.Reader, name string, close func() error, size int64) (*File, error) {
 	f := &File{name: name, close: close, size: size, raw: &counter{in: r}}
 	// The buffered reader gives back the octets of the magic number. After
@@ -114,10 +114,15 @@ func newFile(r io.Reader, name string, close func() error, size int64) (*File, e
 	src, compression, err := decompress(bufio.NewReaderSize(f.raw, 64<<10))
 	f.compression = compression
 	if err == nil {
+		if compression != "" {
+			ahead := newReadAhead(src)
+			src, f.close = ahead, func() error { return ahead.close(close) }
+		}
 		f.in = newStream(src)
 		f.from, err = newPacketReader(f.in)
 	}
 	if err != nil {
+		f.Close()
 		return nil, &FormatError{File: name, Compression: compression, Err: err}
 	}
 	return f, nil
@@ -237,12 +242,12 @@ func (f *File) Interrupt() {
 
 // Close closes the file; standard input stays open.
 func (f *File) Close() error {
-	if f.err != ErrClosed && f.close != nil {
-		f.err = ErrClosed
-		return f.close()
-	}
 	f.err = ErrClosed
-	return nil
+	if f.closed || f.close == nil {
+		return nil
+	}
+	f.closed = true
+	return f.close()
 }
 
 // counter counts octets, and takes the file's name off its errors, which get
