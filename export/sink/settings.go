@@ -1,0 +1,169 @@
+package sink
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings are what stands behind the question mark of a sink's URL. Each getter
+// notes that its key is known; Err tells of the first value that could not be
+// read, else of keys that nobody asked for.
+type Settings struct {
+	values url.Values
+	known  []string
+	err    error
+}
+
+// ParseSettings reads a query.
+func ParseSettings(query string) (*Settings, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read what follows the question mark")
+	}
+	return &Settings{values: values}, nil
+}
+
+// Text returns a setting as it is.
+func (s *Settings) Text(key, otherwise string) string {
+	s.known = append(s.known, key)
+	if !s.values.Has(key) {
+		return otherwise
+	}
+	return s.values.Get(key)
+}
+
+// Choice returns a setting that is one of a few words.
+func (s *Settings) Choice(key string, words ...string) string {
+	word := s.Text(key, words[0])
+	if !slices.Contains(words, word) {
+		s.fail("%s=%s: one of %s", key, word, strings.Join(words, ", "))
+	}
+	return word
+}
+
+// Flag returns a setting that is 1 or 0, true or false; the key alone is true.
+func (s *Settings) Flag(key string) bool {
+	text := s.Text(key, "0")
+	on, err := strconv.ParseBool(text)
+	if err != nil && text != "" {
+		s.fail("%s=%s: 0 or 1", key, text)
+	}
+	return on || text == ""
+}
+
+// Number returns a whole number from 1 on.
+func (s *Settings) Number(key string, otherwise int) int {
+	text := s.Text(key, strconv.Itoa(otherwise))
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 && n != otherwise {
+		s.fail("%s=%s: a whole number from 1 on", key, text)
+	}
+	return n
+}
+
+// Duration returns a time above 0, as time.ParseDuration reads it.
+func (s *Settings) Duration(key string, otherwise time.Duration) time.Duration {
+	text := s.Text(key, otherwise.String())
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 && d != otherwise {
+		s.fail("%s=%s: a time such as 30s or 1h", key, text)
+	}
+	return d
+}
+
+// Octets returns a size: a number, alone or with KiB, MiB or GiB behind it.
+func (s *Settings) Octets(key string, otherwise int64) int64 {
+	text := s.Text(key, strconv.FormatInt(otherwise, 10))
+	n, err := ParseOctets(text)
+	if err != nil {
+		s.fail("%s=%s: %v", key, text, err)
+	}
+	return n
+}
+
+// ParseOctets reads a size: a number, alone or with KiB, MiB or GiB behind it.
+func ParseOctets(text string) (int64, error) {
+	digits, shift := text, 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if before, found := strings.CutSuffix(text, unit); found {
+			digits, shift = before, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > 1<<62>>shift {
+		return 0, fmt.Errorf("a size such as 65536, 100MiB or 4GiB")
+	}
+	return n << shift, nil
+}
+
+// Secret returns a secret: from the file that KEY-file names, else from the
+// environment variable. It never stands in the URL, which everybody can see in a
+// list of processes.
+func (s *Settings) Secret(key, variable string) string {
+	if s.values.Has(key) {
+		s.known = append(s.known, key)
+		s.fail("%s= would show in every list of processes; use %s-file=PATH or the environment variable %s", key, key, variable)
+		return ""
+	}
+	path := s.Text(key+"-file", "")
+	if path == "" {
+		return os.Getenv(variable)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		s.fail("%s-file: %v", key, err)
+	}
+	return strings.TrimRight(string(text), "\r\n")
+}
+
+// TLS returns a configuration that verifies the peer's name: TLS 1.2 at least, ca=
+// for another authority than the system's, cert= and key= for a certificate of our own.
+func (s *Settings) TLS(host string) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if path := s.Text("ca", ""); path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			s.fail("ca: %v", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if err == nil && !c.RootCAs.AppendCertsFromPEM(pem) {
+			s.fail("ca: %s has no certificate in PEM form", path)
+		}
+	}
+	cert, key := s.Text("cert", ""), s.Text("key", "")
+	if cert != "" || key != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			s.fail("cert and key: %v", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c
+}
+
+// Err returns what was wrong with the settings, nil if nothing was.
+func (s *Settings) Err() error {
+	if s.err != nil {
+		return s.err
+	}
+	for key := range s.values {
+		if !slices.Contains(s.known, key) {
+			slices.Sort(s.known)
+			return fmt.Errorf("unknown setting %q; there are %s", key, strings.Join(slices.Compact(s.known), ", "))
+		}
+	}
+	return nil
+}
+
+func (s *Settings) fail(format string, args ...any) {
+	if s.err == nil {
+		s.err = fmt.Errorf(format, args...)
+	}
+}
