@@ -193,8 +193,9 @@ func (l *learned) of(s service) knowledge {
 // announced remembers the endpoints that control Flows named. It is filled in
 // packet order.
 type announced struct {
-	memory memory[promise] // empty until something is announced
-	forgot uint64          // endpoints that gave up a seat while a Flow was still expected
+	memory  memory[promise] // empty until something is announced
+	forgot  uint64          // endpoints that gave up a seat while a Flow was still expected
+	touched uint64          // keeps touch from being optimized away
 }
 
 const (
@@ -222,6 +223,17 @@ func (a *announced) announce(k *Key, from int, n *Announcement, clock int64) {
 	*p = promise{clock, n.Asker}
 	if lost.who != 0 && clock-lost.value.since <= expectation {
 		a.forgot++
+	}
+}
+
+// touch reads what expected is going to read.
+func (a *announced) touch(k *Key) {
+	if a.memory.sets == nil {
+		return
+	}
+	for side := range 2 {
+		s := k.service(side)
+		a.touched += a.memory.set(&s)[0].who
 	}
 }
 
