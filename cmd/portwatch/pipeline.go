@@ -93,7 +93,9 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 		}
 		m.finish()
 	})
-	for range workers - 1 {
+	// As many as there are cores: where most Flows are short, both reader and meter
+	// wait for the rendering, and with one renderer the other core would too.
+	for range workers {
 		formats := w.parallelFormats()
 		p.ended.Go(func() {
 			for c := range unrendered {
