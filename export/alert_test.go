@@ -2,7 +2,6 @@ package export
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -76,12 +75,11 @@ func alertCases(t testing.TB) (list []alertCase) {
 // published schema of a JSON format has, and our own.
 type alertFormat struct {
 	name, fields string
-	new          func(*registry.Registry, ECSOptions) interface {
-		AppendAlert([]byte, *annotate.Alert, uint64) []byte
-	}
+	new          func(*registry.Registry, ECSOptions) alertAppender
 }
 
-type alertAppender = interface {
+type alertAppender interface {
+	Append([]byte, *annotate.Record, uint64) []byte
 	AppendAlert([]byte, *annotate.Alert, uint64) []byte
 }
 
@@ -363,25 +361,17 @@ func TestLEEFAlertsReadBack(t *testing.T) {
 // the other way round.
 func TestAlertsBetweenRecords(t *testing.T) {
 	reg := testRegistry(t)
-	records := annotated(reg, testFlows())
+	records, alerts := annotated(reg, testFlows()), alertsOf(reg, alertFlows())
 	for _, format := range alertFormats {
-		f := format.new(reg, fullOptions)
-		records2 := f.(interface {
-			Append([]byte, *annotate.Record, uint64) []byte
-		})
-		var alone, between []byte
+		mixed, alone, apart := format.new(reg, fullOptions), format.new(reg, fullOptions), format.new(reg, fullOptions)
 		for i, r := range records {
-			alone = format.new(reg, fullOptions).(interface {
-				Append([]byte, *annotate.Record, uint64) []byte
-			}).Append(alone, r, uint64(i))
-		}
-		alert := &annotate.Alert{Client: netip.MustParseAddr("10.6.6.6"), Service: netip.MustParseAddr("10.7.7.7"), Registry: reg, Port: records[1].Destination}
-		for i, r := range records {
-			f.AppendAlert(nil, alert, 1)
-			between = records2.Append(between, r, uint64(i))
-		}
-		if string(alone) != string(between) {
-			t.Errorf("%s: records after alerts are other ones", format.name)
+			if got, want := mixed.Append(nil, r, uint64(i)), alone.Append(nil, r, uint64(i)); string(got) != string(want) {
+				t.Fatalf("%s: behind an alert the record is\n%s, want\n%s", format.name, got, want)
+			}
+			a := &alerts[i%len(alerts)]
+			if got, want := mixed.AppendAlert(nil, a, 1), apart.AppendAlert(nil, a, 1); string(got) != string(want) {
+				t.Fatalf("%s: behind a record the alert is\n%s, want\n%s", format.name, got, want)
+			}
 		}
 	}
 }

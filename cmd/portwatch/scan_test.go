@@ -196,6 +196,47 @@ func TestScanAlerts(t *testing.T) {
 	}
 }
 
+// services is a thousand of them, each used twice, an hour's half apart.
+func services(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)) {
+	for i := range 2000 {
+		client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 51514)
+		service := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, byte(i % 1000 >> 8), byte(i % 1000)}), 42001)
+		now := int64(i) * 900_000
+		yield(client, service, flow.SYN, now)
+		yield(service, client, flow.SYN|flow.ACK, now+20)
+		yield(client, service, flow.RST, now+40)
+	}
+}
+
+// TestManyAlerts: an opening and an update for each service, also where more of them
+// come at once than a chunk has; the same bytes from any number of cores.
+func TestManyAlerts(t *testing.T) {
+	capture := probes(services).savefile(t)
+	want, _, status := runCommand(t, "-q", "-o", "ecs", "--workers", "1", "-r", capture)
+	if status != exitDone {
+		t.Fatalf("exit status %d", status)
+	}
+	for _, workers := range []string{"2", "4"} {
+		if got, _, _ := runCommand(t, "-q", "-o", "ecs", "--workers", workers, "-r", capture); !bytes.Equal(got, want) {
+			t.Errorf("%s workers write %d octets, one writes %d, or others", workers, len(got), len(want))
+		}
+	}
+	ids := map[string]int{}
+	for line := range bytes.Lines(want) {
+		if id := regexp.MustCompile(`"dataset":"portwatch.alert".*?"id":"([0-9a-f]+)-([01])"`).FindSubmatch(line); id != nil {
+			ids[string(id[1])] += 1 + 9*int(id[2][0]-'0')
+		}
+	}
+	if len(ids) != 1000 {
+		t.Errorf("%d alerts, want one of each service", len(ids))
+	}
+	for id, seen := range ids {
+		if seen != 11 {
+			t.Errorf("alert %s: %d openings, %d updates", id, seen%10, seen/10)
+		}
+	}
+}
+
 func sum(counts map[string]int) (n int) {
 	for _, one := range counts {
 		n += one
