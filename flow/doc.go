@@ -121,7 +121,7 @@
 //	announced endpoints  16,384, in the same way                                 AnnouncedEndpoints
 //	waiting records      what two ticks or 16,384 packets decide on, until Next  none: nothing is lost
 //
-// A Flow takes 168 octets and its share of the index, less than 200 in all; 232
+// A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 232
 // more with a tunnel, later fragments, or a record before. Learned endpoints take
 // 1 MiB, announced ones 384 KiB.
 //

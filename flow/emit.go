@@ -3,9 +3,12 @@ package flow
 // release makes ready, in their order, the records decided since the last time,
 // and gives each Flow's first one its direction.
 func (t *Table) release() {
+	t.known.settle()
 	for i := range t.pending {
 		if i%stride == 0 {
-			t.touchEndings(t.pending[i:min(i+stride, len(t.pending))])
+			next := t.pending[i:min(i+stride, len(t.pending))]
+			t.touchEndings(next)
+			t.touchKnown(next)
 		}
 		t.judge(t.pending[i].entry)
 	}
@@ -16,6 +19,18 @@ func (t *Table) release() {
 	}
 	t.ready = append(t.ready, t.pending...)
 	t.pending = t.pending[:0]
+}
+
+// touchKnown touches what evidence is going to ask of the endpoints.
+func (t *Table) touchKnown(ends []ending) {
+	for i := range ends {
+		if e := t.entries.at(ends[i].entry); e.facts&opened == 0 {
+			for side := range 2 {
+				s := e.key.service(side)
+				t.known.touch(&s)
+			}
+		}
+	}
 }
 
 // judge settles the direction of an entry, and of the one that goes on after it.

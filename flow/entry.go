@@ -7,7 +7,7 @@ import "math"
 // part of one that waits to be taken.
 //
 // Neither holds a pointer, so that the garbage collector passes by millions of
-// them, and at 168 octets they leave room for the index within 200.
+// them, and at 160 octets they leave room for the index within 200.
 type entry struct {
 	key    Key
 	sent   [2]Count // by side, since the beginning of the Flow
@@ -27,11 +27,10 @@ type margin struct {
 	// comes behind its time, it is entry.seen, and start does not change.
 	start, end int64
 
-	first      uint64    // ordinal of the Flow's first packet
-	next, prev uint32    // in the wheel's bucket
-	rare       uint32    // what few Flows have; or 0
-	bucket     uint16    // of the wheel
-	direction  Direction // the verdict, once there is one
+	first     uint64    // ordinal of the Flow's first packet
+	rare      uint32    // what few Flows have; or 0
+	bucket    uint16    // of the wheel, plus one; or nowhere
+	direction Direction // the verdict, once there is one
 }
 
 // time takes in a packet's time, before the entry's seen becomes the clock.
@@ -99,6 +98,9 @@ const chunkLength = 1 << 10
 
 // at returns the value of a number, valid until it is given back.
 func (s *slab[T]) at(i uint32) *T { return &s.chunks[i/chunkLength][i%chunkLength] }
+
+// has reports whether there is room for a number, whoever had it.
+func (s *slab[T]) has(i uint32) bool { return int(i/chunkLength) < len(s.chunks) }
 
 // take returns a number whose value is zero.
 func (s *slab[T]) take() uint32 {

@@ -26,7 +26,8 @@ func (t *Table) turn(now int64) {
 // before count as packets of now.
 func (t *Table) start(now int64) {
 	t.timed, t.clock, t.began = true, now, now
-	t.wheel = wheel{tick: tickOf(now)}
+	t.wheel.clear()
+	t.wheel.tick = tickOf(now)
 	for i := range t.each() {
 		e := t.entries.at(i)
 		e.seen, e.opened, t.margins.at(i).end = now, now, now
@@ -112,6 +113,7 @@ func (t *Table) split(i uint32, decided int64) {
 	x := t.rare(i)
 	*part, *pm = *e, *m
 	part.facts &^= live
+	pm.bucket = nowhere
 	pm.rare = t.rares.take()
 	px := t.rares.at(pm.rare)
 	*px = *x
@@ -155,7 +157,7 @@ func (t *Table) Flush() {
 		t.parts[i].index = index{}
 		t.parts[i].index.grow()
 	}
-	t.wheel.buckets = [wheelTicks]uint32{}
+	t.wheel.clear()
 	t.release()
 }
 

@@ -15,7 +15,7 @@ type memory[V any] struct {
 	seed seed
 }
 
-// newMemory returns an empty memory for so many endpoints.
+// newMemory returns an empty memory for so many endpoints, a power of two.
 func newMemory[V any](endpoints int) memory[V] {
 	return memory[V]{make([]set[V], endpoints/seatsInSet), newSeed()}
 }
@@ -57,10 +57,15 @@ func (m *memory[V]) who(s *service) uint64 {
 	return mix(h^m.seed[2], s.port^m.seed[3]) | 1
 }
 
+// set returns the seats of which s may have one.
+func (m *memory[V]) set(s *service) *set[V] {
+	return &m.sets[s.hash()&uint64(len(m.sets)-1)]
+}
+
 // put gives s the first seat of its set. It returns the value there, and the seat
 // that was given up for it, if it had none.
-func (m *memory[V]) put(s service) (value *V, lost seat[V]) {
-	seats, who := &m.sets[s.hash()%uint64(len(m.sets))], m.who(&s)
+func (m *memory[V]) put(s *service) (value *V, lost seat[V]) {
+	seats, who := m.set(s), m.who(s)
 	this := seat[V]{who: who}
 	for i := range seats {
 		seats[i], this = this, seats[i]
@@ -77,7 +82,7 @@ func (m *memory[V]) of(s service) *V {
 	if m.sets == nil {
 		return nil
 	}
-	seats, who := &m.sets[s.hash()%uint64(len(m.sets))], m.who(&s)
+	seats, who := m.set(&s), m.who(&s)
 	for i := range seats {
 		if seats[i].who == who {
 			return &seats[i].value
@@ -88,9 +93,21 @@ func (m *memory[V]) of(s service) *V {
 
 // learned remembers what Flows showed of endpoints, for the direction of those
 // that do not show it themselves. It is filled in packet order.
+//
+// A lesson waits until there are some, so that the cache misses of their endpoints
+// overlap; nobody asks of an endpoint before settle.
 type learned struct {
-	memory memory[knowledge] // empty until something is learned
-	forgot uint64            // endpoints that gave up a seat
+	memory  memory[knowledge] // empty until something is learned
+	forgot  uint64            // endpoints that gave up a seat
+	lessons [stride]lesson
+	waiting int    // how many lessons there are
+	touched uint64 // keeps touch from being optimized away
+}
+
+// A lesson is what a Flow showed of an endpoint.
+type lesson struct {
+	of   service
+	more knowledge
 }
 
 const learnedEndpoints = 1 << 16
@@ -129,17 +146,43 @@ func (l *learned) refuse(s, peer service) { l.add(s, peer.peer()) }
 
 // add adds to what is known of s.
 func (l *learned) add(s service, more knowledge) {
+	if l.waiting == len(l.lessons) {
+		l.settle()
+	}
+	l.lessons[l.waiting] = lesson{s, more}
+	l.waiting++
+}
+
+// settle takes in the lessons that wait.
+func (l *learned) settle() {
+	if l.waiting == 0 {
+		return
+	}
 	if l.memory.sets == nil {
 		l.memory = newMemory[knowledge](learnedEndpoints)
 	}
-	k, lost := l.memory.put(s)
-	*k |= more
-	if lost.who != 0 {
-		l.forgot++
+	lessons := l.lessons[:l.waiting]
+	for i := range lessons {
+		l.touch(&lessons[i].of)
+	}
+	for i := range lessons {
+		k, lost := l.memory.put(&lessons[i].of)
+		*k |= lessons[i].more
+		if lost.who != 0 {
+			l.forgot++
+		}
+	}
+	l.waiting = 0
+}
+
+// touch reads where s would be, before of does or settle.
+func (l *learned) touch(s *service) {
+	if l.memory.sets != nil {
+		l.touched += l.memory.set(s)[0].who
 	}
 }
 
-// of returns what is known of s.
+// of returns what is known of s, lessons that wait left out.
 func (l *learned) of(s service) knowledge {
 	if k := l.memory.of(s); k != nil {
 		return *k
@@ -150,8 +193,9 @@ func (l *learned) of(s service) knowledge {
 // announced remembers the endpoints that control Flows named. It is filled in
 // packet order.
 type announced struct {
-	memory memory[promise] // empty until something is announced
-	forgot uint64          // endpoints that gave up a seat while a Flow was still expected
+	memory  memory[promise] // empty until something is announced
+	forgot  uint64          // endpoints that gave up a seat while a Flow was still expected
+	touched uint64          // keeps touch from being optimized away
 }
 
 const (
@@ -174,10 +218,22 @@ func (a *announced) announce(k *Key, from int, n *Announcement, clock int64) {
 	if a.memory.sets == nil {
 		a.memory = newMemory[promise](announcedEndpoints)
 	}
-	p, lost := a.memory.put(k.serviceAt(from, n.Transport, n.Port))
+	s := k.serviceAt(from, n.Transport, n.Port)
+	p, lost := a.memory.put(&s)
 	*p = promise{clock, n.Asker}
 	if lost.who != 0 && clock-lost.value.since <= expectation {
 		a.forgot++
+	}
+}
+
+// touch reads what expected is going to read.
+func (a *announced) touch(k *Key) {
+	if a.memory.sets == nil {
+		return
+	}
+	for side := range 2 {
+		s := k.service(side)
+		a.touched += a.memory.set(&s)[0].who
 	}
 }
 

@@ -44,8 +44,8 @@ func (t *Table) settle(i uint32) {
 	if t.entries.leaves(i) {
 		at, j := t.placeOf(i), t.entries.take()
 		t.parts[at.part].index.rename(at, j)
-		t.wheel.rename(&t.margins, i, j)
 		*t.entries.at(j), *t.margins.at(j) = *t.entries.at(i), *t.margins.at(i)
+		t.wheel.rename(&t.margins, i, j)
 		t.entries.give(i)
 		i = j
 	}
@@ -115,17 +115,4 @@ func (x *index) rename(at place, entry uint32) {
 		i = (i + 1) & mask
 	}
 	x.slots[i] = slotOf(at.tag, entry)
-}
-
-// rename tells the neighbours of an entry its new number.
-func (w *wheel) rename(margins *slab[margin], from, to uint32) {
-	m := margins.at(from)
-	if m.next != 0 {
-		margins.at(m.next).prev = to
-	}
-	if m.prev != 0 {
-		margins.at(m.prev).next = to
-	} else {
-		w.buckets[m.bucket] = to
-	}
 }

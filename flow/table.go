@@ -198,7 +198,7 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 		}
 		places[i] = t.placeFor(k)
 	}
-	t.look(places[:len(packets)])
+	t.look(packets, places[:len(packets)])
 	for i := range packets {
 		p := &packets[i]
 		t.ordinal++
@@ -226,13 +226,14 @@ func (t *Table) placeOf(i uint32) place {
 
 // look reads what meter is going to read, in loops whose loads wait neither for
 // one another nor for a branch that hangs on one.
-func (t *Table) look(places []place) {
+func (t *Table) look(packets []Packet, places []place) {
 	t.touchSlots(places)
 	begins := 0
 	for i := range places {
 		at := &places[i]
 		if at.entry = t.parts[at.part].index.guess(at.tag); at.entry == 0 {
 			begins++
+			t.promised.touch(&packets[i].Key)
 		}
 	}
 	sum := uint64(0)

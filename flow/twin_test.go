@@ -359,6 +359,7 @@ func (w *twin) judge(f, then *twinFlow) {
 		}
 	}
 	for side := range 2 {
+		w.known.settle()
 		v.known[side] = w.known.of(f.key.service(side))
 		v.assigned[side] = w.o.Assigned != nil && w.o.Assigned(v.transport, v.port[side])
 	}

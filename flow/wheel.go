@@ -5,17 +5,41 @@ package flow
 // until its old bucket's turn (the wheel is lazy), one that is due earlier
 // than before is moved at once. What lies further ahead than the wheel is round
 // gets looked at once a turn.
+//
+// A bucket is a list of numbers, written behind one another and read in a row, so
+// that the entries of many can be on their way from memory at a time. An entry that
+// leaves a bucket early leaves its number there: margin.bucket says where the entry
+// is, and a number found elsewhere is nobody's.
 type wheel struct {
-	buckets [wheelTicks]uint32 // the first entry of each
-	tick    int64              // all buckets before this tick's were emptied
-	due     [stride]uint32     // scratch of advance
+	buckets [wheelTicks]bucket
+	leaves  slab[leaf]
+	tick    int64 // all buckets before this tick's were emptied
+	numbers int   // in all buckets, those that are nobody's included
+	entries int   // in buckets
+	due     [stride]uint32
 }
+
+// A bucket is the first of its leaves, which alone may have room, and how many
+// numbers that one has.
+type bucket struct{ leaf, n uint32 }
+
+// A leaf is a part of a bucket: four cache lines.
+type leaf struct {
+	next    uint32
+	numbers [leafLength]uint32
+}
+
+const leafLength = 63
 
 const (
 	tickBits   = 27      // a tick is 2^27 ns, 134 ms
 	wheelTicks = 1 << 12 // a turn is over nine minutes
 	wheelMask  = wheelTicks - 1
 )
+
+// nowhere is the margin.bucket of an entry that lies in none; that of others is one
+// more than the bucket's number.
+const nowhere = 0
 
 // tickOf returns the tick of a time, before 1970 too.
 func tickOf(t int64) int64 { return t >> tickBits }
@@ -24,34 +48,46 @@ func tickOf(t int64) int64 { return t >> tickBits }
 func (w *wheel) add(margins *slab[margin], i uint32, due int64) {
 	tick := min(max(tickOf(due), w.tick), w.tick+wheelMask)
 	b := uint16(tick & wheelMask)
-	m := margins.at(i)
-	m.bucket, m.prev, m.next = b, 0, w.buckets[b]
-	if m.next != 0 {
-		margins.at(m.next).prev = i
+	margins.at(i).bucket = b + 1
+	w.entries++
+	w.put(b, i)
+	if w.numbers > 2*w.entries+leafLength*wheelTicks {
+		w.tidy(margins)
 	}
-	w.buckets[b] = i
+}
+
+// put writes a number into a bucket.
+func (w *wheel) put(at uint16, i uint32) {
+	b := &w.buckets[at]
+	if b.leaf == 0 || b.n == leafLength {
+		l := w.leaves.take()
+		w.leaves.at(l).next = b.leaf
+		*b = bucket{leaf: l}
+	}
+	w.leaves.at(b.leaf).numbers[b.n] = i
+	b.n++
+	w.numbers++
 }
 
 // remove takes an entry out of its bucket.
 func (w *wheel) remove(margins *slab[margin], i uint32) {
-	m := margins.at(i)
-	if m.next != 0 {
-		margins.at(m.next).prev = m.prev
-	}
-	if m.prev != 0 {
-		margins.at(m.prev).next = m.next
-	} else {
-		w.buckets[m.bucket] = m.next
-	}
+	margins.at(i).bucket = nowhere
+	w.entries--
 }
 
 // hasten moves an entry that is due earlier than its bucket's turn.
 func (w *wheel) hasten(margins *slab[margin], i uint32, due int64) {
-	turn := w.tick + (int64(margins.at(i).bucket)-w.tick)&wheelMask
+	turn := w.tick + (int64(margins.at(i).bucket)-1-w.tick)&wheelMask
 	if tickOf(due) < turn {
 		w.remove(margins, i)
 		w.add(margins, i, due)
 	}
+}
+
+// rename says that an entry has moved to another number, its margin with it.
+func (w *wheel) rename(margins *slab[margin], from, to uint32) {
+	margins.at(from).bucket = nowhere
+	w.put(margins.at(to).bucket-1, to)
 }
 
 // advance empties the buckets whose turn is before limit, and calls visit for
@@ -61,16 +97,51 @@ func (w *wheel) advance(margins *slab[margin], limit int64, visit func(due []uin
 	last := tickOf(limit - 1)
 	w.tick = max(tick, tickOf(limit))
 	for last = min(last, tick+wheelMask); tick <= last; tick++ {
-		b := tick & wheelMask
-		i := w.buckets[b]
-		w.buckets[b] = 0
-		for i != 0 {
+		b := uint16(tick & wheelMask)
+		for numbers := range w.empty(b) {
 			n := 0
-			for ; i != 0 && n < stride; n++ {
-				w.due[n] = i
-				i = margins.at(i).next
+			for _, i := range numbers {
+				if margins.has(i) && margins.at(i).bucket == b+1 {
+					w.remove(margins, i)
+					w.due[n] = i
+					n++
+				}
 			}
 			visit(w.due[:n])
 		}
 	}
 }
+
+// empty yields the numbers of a bucket, which has none from then on.
+func (w *wheel) empty(at uint16) func(yield func(numbers []uint32) bool) {
+	return func(yield func([]uint32) bool) {
+		b := w.buckets[at]
+		w.buckets[at] = bucket{}
+		for l := b.leaf; l != 0; b.n = leafLength {
+			w.numbers -= int(b.n)
+			if !yield(w.leaves.at(l).numbers[:b.n]) {
+				return
+			}
+			next := w.leaves.at(l).next
+			w.leaves.give(l)
+			l = next
+		}
+	}
+}
+
+// tidy drops the numbers that are nobody's. It is due when these are the most, so
+// that each costs its share of one tidying only.
+func (w *wheel) tidy(margins *slab[margin]) {
+	for b := range uint16(wheelTicks) {
+		for numbers := range w.empty(b) {
+			for _, i := range numbers {
+				if margins.has(i) && margins.at(i).bucket == b+1 {
+					w.put(b, i)
+				}
+			}
+		}
+	}
+}
+
+// clear takes all entries out. Their margins are not looked at.
+func (w *wheel) clear() { *w = wheel{tick: w.tick} }
