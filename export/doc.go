@@ -4,7 +4,8 @@
 // [OCSF], [Zeek] and [EVE] as JSON lines in the words of others.
 //
 // A format has one method that matters, Append(dst, record, sequence): it appends
-// one whole record, its newline included, and returns the longer slice. Formats
+// one whole record, its newline included, and returns the longer slice. Those that
+// have a notion of alerts do the same with AppendAlert(dst, alert, sequence). Formats
 // know nothing of files, sockets or clocks; what they write depends on their
 // options and the records alone. They keep rendered pieces and scratch memory, so
 // one value serves one goroutine.

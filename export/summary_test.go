@@ -26,6 +26,7 @@ func testCounts(records []*annotate.Record) *Counts {
 	c.Flows.Created, c.Flows.Exported = 26, uint64(len(records))
 	c.Flows.ByReason = [...]uint64{flow.IdleTimeout: 23, flow.ActiveTimeout: 2, flow.EndOfFlow: 1, flow.ForcedEnd: 1, flow.LackOfResources: 1}
 	c.Seconds.Wall, c.Seconds.CPU, c.Seconds.Capture = 1240*time.Millisecond, 1100*time.Millisecond, 13*time.Hour
+	c.Alerts.Opened, c.Alerts.Updated = 6, 2
 	for _, r := range records {
 		c.Count(r)
 	}
