@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"regexp"
@@ -90,14 +91,17 @@ func newKafka(t *Target) (Receiver, error) {
 	codec := codecs[t.Choice("compression", "zstd", "lz4", "snappy", "gzip", "none")]
 	k.options = append(k.options, kgo.ProducerBatchCompression(codec))
 	security := t.TLS("") // the client fills in each broker's name
-	if t.Flag("tls") {
-		k.options = append(k.options, kgo.DialTLSConfig(security))
-	} else if security.RootCAs != nil || security.Certificates != nil {
-		return nil, errors.New("ca=, cert= and key= need tls=1")
-	}
+	secure := t.Flag("tls")
 	password := t.Secret("password", "PORTWATCH_KAFKA_PASSWORD")
 	mechanism := t.Choice("sasl", "none", "plain", "scram-256", "scram-512")
+	if secure {
+		k.options = append(k.options, kgo.DialTLSConfig(security))
+	}
 	switch {
+	case t.err != nil:
+		return nil, t.err
+	case !secure && (security.RootCAs != nil || security.Certificates != nil):
+		return nil, errors.New("ca=, cert= and key= need tls=1")
 	case mechanism == "none" && t.User == "":
 	case mechanism == "none":
 		return nil, errors.New("a user needs sasl=plain, scram-256 or scram-512")
@@ -223,6 +227,8 @@ func (k *kafka) connect(ctx context.Context) error {
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		err = fmt.Errorf("%w; create it first", err)
+	case errors.Is(err, io.EOF):
+		err = fmt.Errorf("the broker ends the connection (%w): wrong password, or tls= or sasl= are not what it wants", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		if dial := k.refused.last(); dial != nil {
 			err = dial
