@@ -249,9 +249,7 @@ func (w *writer) begin() {
 		if f == nil {
 			f = d.newFormat()
 		}
-		if h, ok := f.(headed); ok {
-			w.show(d, h.Header(nil))
-		}
+		w.show(d, header(f), true)
 	}
 }
 
@@ -278,19 +276,19 @@ func (w *writer) write(c *chunk) {
 			c.text[i] = c.append(c.text[i][:0], d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
-			w.show(d, c.text[i])
+			w.show(d, c.text[i], false)
 			w.fail(d.deliver(c.marks[i].split(c.text[i])))
 		}
 	}
 }
 
 // show writes bytes of a rendering, on a terminal in place of the progress line.
-func (w *writer) show(d *rendering, b []byte) {
+func (w *writer) show(d *rendering, b []byte, header bool) {
 	if d.screen.is {
 		w.progress.hide()
 		defer w.progress.unhide()
 	}
-	w.fail(d.write(b))
+	w.fail(d.write(b, header))
 }
 
 // fail notes an error and ends the reading. A reader that went away is no

@@ -236,6 +236,7 @@ func (r *run) openSource() error {
 func (r *run) meter(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.stop)()
 	context.AfterFunc(ctx, r.sinks.limit)
+	defer r.sinks.reopenOnHangup(screenOf(r.stderr).is)()
 	r.writer.begin()
 	failed := r.read()
 	r.sinks.hurry()
