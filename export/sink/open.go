@@ -6,12 +6,22 @@ import (
 )
 
 // Schemes are those that newReceiver knows.
-var Schemes = []string{}
+var Schemes = []string{
+	"opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http",
+	"splunk-hec+https", "splunk-hec+http",
+	"http+https", "http+http",
+}
 
 // newReceiver makes the receiver that a target's scheme asks for. No constructor
 // connects: a receiver that is away at the start is waited for like any other.
 func newReceiver(t *Target) (Receiver, error) {
 	switch t.Scheme {
+	case "opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http":
+		return newBulk(t)
+	case "splunk-hec+https", "splunk-hec+http":
+		return newHEC(t)
+	case "http+https", "http+http":
+		return newPost(t)
 	}
 	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
 }
