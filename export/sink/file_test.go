@@ -16,8 +16,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// lines returns all lines of the rotated files, in their order, and of the file.
-func lines(t *testing.T, f *File) (text string, files int) {
+// linesOf returns all lines of the rotated files, in their order, and of the file.
+func linesOf(t *testing.T, f *File) (text string, files int) {
 	t.Helper()
 	names, err := f.rotatedFiles()
 	if err != nil {
@@ -72,7 +72,7 @@ func TestFileRotation(t *testing.T) {
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
-		got, files := lines(t, f)
+		got, files := linesOf(t, f)
 		if got != want.String()+strings.Repeat("y", 5000)+"\n" || files < 7 {
 			t.Errorf("%q: %d files, %d octets of %d", compress, files, len(got), want.Len())
 		}
@@ -97,7 +97,7 @@ func TestFileKeep(t *testing.T) {
 	}
 	f.Close()
 	want := "head\nline 16\nhead\nline 17\nhead\nline 18\nhead\nline 19\n"
-	if got, files := lines(t, f); got != want || files != 3 {
+	if got, files := linesOf(t, f); got != want || files != 3 {
 		t.Errorf("%d files: %q", files, got)
 	}
 }
@@ -113,7 +113,7 @@ func TestFileEvery(t *testing.T) {
 	}
 	f.Close()
 	// The first file has nothing when its time is over: it goes on.
-	if got, files := lines(t, f); files != 3 || strings.Count(got, "\n") != 4 {
+	if got, files := linesOf(t, f); files != 3 || strings.Count(got, "\n") != 4 {
 		t.Errorf("%d files: %q", files, got)
 	}
 }
@@ -130,7 +130,7 @@ func TestFileAfterKill(t *testing.T) {
 	}
 	fmt.Fprintln(f, "next")
 	f.Close()
-	if got, _ := lines(t, f); got != "before\nwhole\nnext\n" {
+	if got, _ := linesOf(t, f); got != "before\nwhole\nnext\n" {
 		t.Errorf("%q", got)
 	}
 	if names, _ := f.rotatedFiles(); len(names) != 1 || !isCompressed(names[0]) {
