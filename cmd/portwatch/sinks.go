@@ -67,9 +67,24 @@ func (m *marks) flow(r *annotate.Record, end int) {
 	m.names = hex.AppendEncode(m.names, id[:])
 	m.names = append(m.names, '-')
 	m.names = strconv.AppendUint(m.names, uint64(r.Flow.Sequence), 10)
-	endOfID := len(m.names)
-	m.names = flow.AppendCommunityID(m.names, r.Flow.CommunityID())
-	m.list = append(m.list, mark{sink.Flow, uint8(r.Severity()), r.Flow.End, endOfID, len(m.names), end})
+	m.add(mark{kind: sink.Flow, severity: uint8(r.Severity()), time: r.Flow.End, end: end}, r.Flow.CommunityID())
+}
+
+// alert notes the alert that ends at end.
+func (m *marks) alert(a *annotate.Alert, end int) {
+	if m == nil {
+		return
+	}
+	m.names = a.AppendID(m.names)
+	m.add(mark{kind: sink.Alert, severity: uint8(a.Severity), time: a.End, end: end}, a.CommunityID)
+}
+
+// add notes a record whose id was just appended.
+func (m *marks) add(k mark, community [20]byte) {
+	k.id = len(m.names)
+	m.names = flow.AppendCommunityID(m.names, community)
+	k.key = len(m.names)
+	m.list = append(m.list, k)
 }
 
 // split returns the records of a text, each without its line end.
