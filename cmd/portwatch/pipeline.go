@@ -41,6 +41,7 @@ type chunk struct {
 	n        int
 	alerts   []placedAlert // at most chunkSize
 	text     [][]byte      // by rendering, those of them that need not be in order
+	marks    []*marks      // by rendering, of the records in text; nil where nobody wants them
 	rendered chan struct{}
 }
 
@@ -67,7 +68,7 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	p := &pipeline{meter: m, writer: w, load: new(load)}
 	if workers == 1 {
 		formats := w.parallelFormats()
-		m.chunk = newChunk(len(w.renderings))
+		m.chunk = newChunk(w.renderings)
 		m.pass = func(c *chunk) *chunk {
 			c.render(formats)
 			w.write(c)
@@ -82,7 +83,7 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	chunks := 4 + 2*workers
 	free := make(chan *chunk, chunks)
 	for range chunks {
-		free <- newChunk(len(w.renderings))
+		free <- newChunk(w.renderings)
 	}
 	// Both have room for all chunks there are: passing one on never waits.
 	unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks)
@@ -150,8 +151,15 @@ func (l *load) reset() *load {
 	return l
 }
 
-func newChunk(renderings int) *chunk {
-	return &chunk{text: make([][]byte, renderings), rendered: make(chan struct{}, 1)}
+func newChunk(renderings []*rendering) *chunk {
+	n := len(renderings)
+	c := &chunk{text: make([][]byte, n), marks: make([]*marks, n), rendered: make(chan struct{}, 1)}
+	for i, d := range renderings {
+		if len(d.sinks) > 0 {
+			c.marks[i] = new(marks)
+		}
+	}
+	return c
 }
 
 func (c *chunk) reset() *chunk {
@@ -163,12 +171,12 @@ func (c *chunk) reset() *chunk {
 func (c *chunk) render(formats []format) {
 	for i, f := range formats {
 		if f != nil {
-			c.text[i] = c.append(c.text[i][:0], f)
+			c.text[i] = c.append(c.text[i][:0], f, c.marks[i].reset())
 		}
 	}
 }
 
-func (c *chunk) append(dst []byte, f format) []byte {
+func (c *chunk) append(dst []byte, f format, m *marks) []byte {
 	var alerts []placedAlert
 	alerting, ok := f.(alertingFormat)
 	if ok {
@@ -177,9 +185,11 @@ func (c *chunk) append(dst []byte, f format) []byte {
 	for i := range c.n + 1 {
 		for ; len(alerts) > 0 && alerts[0].behind == i; alerts = alerts[1:] {
 			dst = alerting.AppendAlert(dst, &alerts[0].Alert, alerts[0].number)
+			m.alert(&alerts[0].Alert, len(dst))
 		}
 		if i < c.n && c.numbers[i] != 0 {
 			dst = f.Append(dst, &c.records[i], c.numbers[i])
+			m.flow(&c.records[i], len(dst))
 		}
 	}
 	return dst
@@ -289,9 +299,7 @@ func (w *writer) begin() {
 		if f == nil {
 			f = d.newFormat()
 		}
-		if h, ok := f.(headed); ok {
-			w.show(d, h.Header(nil))
-		}
+		w.show(d, header(f), true)
 	}
 }
 
@@ -315,21 +323,22 @@ func (w *writer) write(c *chunk) {
 	}
 	for i, d := range w.renderings {
 		if d.inOrder {
-			c.text[i] = c.append(c.text[i][:0], d.format)
+			c.text[i] = c.append(c.text[i][:0], d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
-			w.show(d, c.text[i])
+			w.fail(d.deliver(c.marks[i].split(c.text[i])))
+			w.show(d, c.text[i], false)
 		}
 	}
 }
 
 // show writes bytes of a rendering, on a terminal in place of the progress line.
-func (w *writer) show(d *rendering, b []byte) {
+func (w *writer) show(d *rendering, b []byte, header bool) {
 	if d.screen.is {
 		w.progress.hide()
 		defer w.progress.unhide()
 	}
-	w.fail(d.write(b))
+	w.fail(d.write(b, header))
 }
 
 // fail notes an error and ends the reading. A reader that went away is no
@@ -340,7 +349,7 @@ func (w *writer) fail(err error) {
 	}
 	if errors.Is(err, errNobodyReads) {
 		for _, d := range w.renderings {
-			if len(d.places) > 0 {
+			if len(d.places)+len(d.sinks) > 0 {
 				return
 			}
 		}

@@ -1,0 +1,49 @@
+package sink
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Schemes are those that newReceiver knows.
+var Schemes = []string{
+	"syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix",
+	"opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http",
+	"splunk-hec+https", "splunk-hec+http",
+	"http+https", "http+http",
+	"kafka",
+}
+
+// newReceiver makes the receiver that a target's scheme asks for. No constructor
+// connects: a receiver that is away at the start is waited for like any other.
+func newReceiver(t *Target) (Receiver, error) {
+	switch t.Scheme {
+	case "opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http":
+		return newBulk(t)
+	case "splunk-hec+https", "splunk-hec+http":
+		return newHEC(t)
+	case "http+https", "http+http":
+		return newPost(t)
+	case "kafka":
+		return newKafka(t)
+	}
+	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
+}
+
+// Open reads a sink's URL and makes its receiver, without connecting. No error has
+// the user in it. observer and version are for Target's fields of these names.
+func Open(to, observer, version string) (*Target, Receiver, error) {
+	t, err := parseTarget(to)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Observer, t.Version = observer, version
+	r, err := newReceiver(t)
+	if err == nil {
+		err = t.Err()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	return t, r, nil
+}
