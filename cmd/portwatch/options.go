@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/capture"
 	"github.com/portwatch/portwatch/flow"
 )
@@ -30,6 +31,9 @@ type options struct {
 	output   string // -o; empty until resolved
 	to       []string
 	targets  []target // to, parsed
+	spool    string
+	letters  string // --dead-letter
+	drain    time.Duration
 	quiet    bool
 	verbose  bool
 	flagged  bool
@@ -37,6 +41,10 @@ type options struct {
 	stats    string
 	exitCode bool
 	observer string
+
+	alertWindow time.Duration
+	noAlerts    bool
+
 	registry string
 	offline  bool
 	idle     time.Duration
@@ -69,6 +77,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVarP(&o.numeric, "numeric", "n", false, "accepted for habit: addresses are never resolved")
 	f.StringVarP(&o.output, "output", "o", "", "`FORMAT` of standard output")
 	f.StringArrayVar(&o.to, "to", nil, "write records to `URL` as well")
+	f.StringVar(&o.spool, "spool", "", "keep what sinks have not delivered yet in `DIR`")
+	f.StringVar(&o.letters, "dead-letter", "", "write records that a sink rejected to `FILE`")
+	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "at the end, wait for sinks for `TIME`")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no summary")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "tell more of what happens")
 	f.BoolVar(&o.flagged, "flagged", false, "only Flows with a finding")
@@ -76,6 +87,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.stats, "stats", "", "write the closing counters to `FILE` as JSON")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when any finding was made")
 	f.StringVar(&o.observer, "observer", "", "`NAME` of this sensor in records and Flow ids")
+	f.DurationVar(&o.alertWindow, "alert-window", annotate.DefaultAlertWindow, "gather the findings of `TIME` in one alert")
+	f.BoolVar(&o.noAlerts, "no-alerts", false, "write no alerts beside the records")
 	f.StringVar(&o.registry, "registry", "", "take the registry from `FILE`, IANA's CSV or XML")
 	f.BoolVar(&o.offline, "offline", false, "leave the cache of `registry update` alone")
 	f.DurationVar(&o.idle, "idle-timeout", flow.DefaultIdleTimeout, "end a Flow without packets for `TIME`")
@@ -121,6 +134,10 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{fmt.Sprintf("-s %d: the snapshot length is 0 to %d octets", o.snaplen, defaultSnaplen), "0 means all of it"}
 	case o.idle <= 0 || o.active <= 0:
 		return usageError{"--idle-timeout and --active-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
+	case o.alertWindow <= 0:
+		return usageError{"--alert-window must be above 0", "--no-alerts turns alerts off"}
+	case o.noAlerts && f.Changed("alert-window"):
+		return usageError{"--alert-window and --no-alerts exclude each other", ""}
 	case o.maxFlows < 1:
 		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), ""}
 	case !slices.Contains(tunnelWords, o.tunnels):
@@ -142,11 +159,14 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{fmt.Sprintf("-o %s: unknown format", o.output), "formats: " + strings.Join(formats, ", ") + ", none"}
 	}
 	for _, to := range o.to {
-		t, err := parseTarget(to)
+		t, err := o.parseTarget(to)
 		if err != nil {
 			return err
 		}
 		o.targets = append(o.targets, t)
+	}
+	if err := o.checkSinks(); err != nil {
+		return err
 	}
 	if o.save == "-" && (o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == "") {
 		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
@@ -208,8 +228,8 @@ Output:
                                 (JSON lines); cef, leef, csv; none. Otherwise text
                                 on a terminal, else ecs
       --to URL                  also write records to file:PATH or -, as ecs or
-                                with ?format=text behind it; without -o, nothing
-                                goes to standard output
+                                with ?format=text behind it, or deliver them to a
+                                sink; without -o, nothing goes to standard output
       --flagged                 only flows with a finding
       --utc                     times of the text output in UTC
   -l, --line-buffered           write every record at once
@@ -217,7 +237,18 @@ Output:
   -v, --verbose                 more of what happens
       --stats FILE              the closing counters as JSON; - is standard error
       --exit-code               exit with 3 when any finding was made
+      --alert-window TIME       findings about one service, or one scan, make one
+                                alert in so long, and one with their sums (1h);
+                                text, csv and zeek have no alerts
+      --no-alerts               records alone
       --observer NAME           this sensor's name, in records and in flow ids
+
+Delivery to sinks:
+      --spool DIR               keep records on disk until they are delivered, also
+                                over a restart; DIR?max=4GiB&full=drop-oldest
+      --dead-letter FILE        records that a sink rejects (in the spool's folder,
+                                else portwatch-dead-letter.jsonl)
+      --drain-timeout TIME      at the end, wait for a sink that takes nothing (30s)
 
 Flows:
       --idle-timeout TIME       a flow ends without packets for so long (5m)

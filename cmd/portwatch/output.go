@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/export/sink"
 	"github.com/portwatch/portwatch/registry"
 )
 
@@ -20,6 +20,11 @@ import (
 // counts the records of the run.
 type format interface {
 	Append(dst []byte, r *annotate.Record, sequence uint64) []byte
+}
+
+// An alertingFormat has a notion of alerts. The sequence counts those of the run.
+type alertingFormat interface {
+	AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 }
 
 // A headed format has something to write above the first record.
@@ -73,12 +78,21 @@ type rendering struct {
 	inOrder   bool   // a line may depend on those before
 	format    format // of the writer, where inOrder
 	places    []*place
+	sinks     []keeper
 }
 
-// A place is where records go.
+// A place is where records go. A file writes its header by itself.
 type place struct {
 	name string // as messages call it
 	w    io.WriteCloser
+}
+
+// header is what stands above the records of a format, if anything does.
+func header(f format) []byte {
+	if h, ok := f.(headed); ok {
+		return h.Header(nil)
+	}
+	return nil
 }
 
 // errNobodyReads is a place whose reader closed it, as head does.
@@ -86,10 +100,14 @@ var errNobodyReads = errors.New("nobody reads any more")
 
 // write hands bytes to every place. A place that fails is closed and left out
 // from then on; the others go on. The errors come back joined.
-func (d *rendering) write(b []byte) error {
+func (d *rendering) write(b []byte, header bool) error {
 	var failed error
 	alive := d.places[:0]
 	for _, p := range d.places {
+		if _, file := p.w.(*sink.File); file && header || len(b) == 0 {
+			alive = append(alive, p)
+			continue
+		}
 		if _, err := p.w.Write(b); err != nil {
 			failed = errors.Join(failed, p.fail(err))
 			p.w.Close()
@@ -119,21 +137,25 @@ func (p *place) fail(err error) error {
 }
 
 // outputs opens what -o and --to ask for.
-func (o *options) outputs(stdout *os.File, reg *registry.Registry) ([]*rendering, error) {
+func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks) ([]*rendering, error) {
 	var list []*rendering
-	add := func(name string, p *place, s screen) {
+	in := func(name string, s screen) *rendering {
 		for _, d := range list {
 			if d.name == name && (d.screen == s || name != "text") {
-				d.places = append(d.places, p)
-				return
+				return d
 			}
 		}
-		d := &rendering{name: name, screen: s, places: []*place{p}, inOrder: name == "text"}
+		d := &rendering{name: name, screen: s, inOrder: name == "text"}
 		d.newFormat = func() format { return o.newFormat(name, reg, s) }
 		if d.inOrder {
 			d.format = d.newFormat()
 		}
 		list = append(list, d)
+		return d
+	}
+	add := func(name string, p *place, s screen) {
+		d := in(name, s)
+		d.places = append(d.places, p)
 	}
 	terminal := screenOf(stdout)
 	name := o.output
@@ -149,7 +171,14 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry) ([]*rendering
 		add(name, &place{"standard output", nopCloser{stdout}}, terminal)
 	}
 	for _, t := range o.targets {
-		p, s, err := t.open(stdout)
+		if t.sink != nil {
+			d := in(t.format, screen{})
+			if err := sinks.add(d, t); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		p, s, err := t.open(stdout, header(o.newFormat(t.format, reg, screen{})), sinks)
 		if err != nil {
 			return nil, err
 		}
@@ -181,37 +210,48 @@ func (o *options) refuseOverwriting() error {
 
 // A target is a parsed --to.
 type target struct {
-	path   string // "-" is standard output
+	path   string // "-" is standard output; empty for a receiver elsewhere
 	format string
+	file   sink.FileOptions
+
+	sink     *sink.Target // nil for a place that gets bytes
+	receiver sink.Receiver
 }
 
 // parseTarget reads what --to takes: "-" or "file:PATH", either one with
-// "?format=NAME" behind it. A path may be relative and may contain anything but
-// a question mark.
-func parseTarget(to string) (target, error) {
+// "?format=NAME" behind it, a file also with those of sink.ParseFileOptions, or the
+// URL of a sink. A path may be relative and may
+// contain anything but a question mark.
+func (o *options) parseTarget(to string) (target, error) {
 	bad := func(cause, hint string) (target, error) {
 		return target{}, usageError{fmt.Sprintf("--to %s: %s", to, cause), hint}
 	}
 	place, query, _ := strings.Cut(to, "?")
-	t := target{format: "ecs"}
+	var t target
 	scheme, rest, found := strings.Cut(place, ":")
 	switch {
 	case place == "-":
 		t.path = "-"
 	case found && scheme == "file" && rest != "":
 		t.path = strings.TrimPrefix(rest, "//")
+	case found && strings.HasPrefix(rest, "//"):
+		return o.parseSink(to)
 	default:
 		return bad("unknown destination", "--to file:flows.jsonl, or --to - for standard output")
 	}
-	values, err := url.ParseQuery(query)
+	const hint = "--to 'file:flows.txt?format=text'"
+	s, err := sink.ParseSettings(query)
 	if err != nil {
-		return bad("cannot read what follows the question mark", "--to 'file:flows.txt?format=text'")
+		return bad(err.Error(), hint)
 	}
-	for key := range values {
-		if key != "format" {
-			return bad(fmt.Sprintf("unknown setting %q", key), "--to 'file:flows.txt?format=text'")
-		}
-		t.format = values.Get(key)
+	t.format = s.Text("format", "ecs")
+	if t.path == "-" {
+		err = s.Err()
+	} else {
+		t.file, err = sink.ParseFileOptions(s)
+	}
+	if err != nil {
+		return bad(err.Error(), hint)
 	}
 	if !slices.Contains(formats, t.format) {
 		return bad(fmt.Sprintf("unknown format %q", t.format), "formats: "+strings.Join(formats, ", "))
@@ -219,15 +259,26 @@ func parseTarget(to string) (target, error) {
 	return t, nil
 }
 
-func (t target) open(stdout *os.File) (*place, screen, error) {
+func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, screen, error) {
 	if t.path == "-" {
 		return &place{"standard output", nopCloser{stdout}}, screenOf(stdout), nil
 	}
-	f, err := os.Create(t.path)
-	if err != nil {
-		return nil, screen{}, fmt.Errorf("open %s for records: %w", t.path, cause(err))
+	if info, err := os.Stat(t.path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.Create(t.path) // a pipe, a device
+		if err != nil {
+			return nil, screen{}, t.fail(err)
+		}
+		return &place{t.path, f}, screenOf(f), nil
 	}
-	return &place{t.path, f}, screenOf(f), nil
+	f, err := sinks.openFile(t, header)
+	if err != nil {
+		return nil, screen{}, err
+	}
+	return &place{t.path, f}, screen{}, nil
+}
+
+func (t target) fail(err error) error {
+	return fmt.Errorf("open %s for records: %w", t.path, cause(err))
 }
 
 // nopCloser keeps standard output open for whoever else writes there.

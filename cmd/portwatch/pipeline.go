@@ -39,8 +39,17 @@ type chunk struct {
 	records  [chunkSize]annotate.Record
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
 	n        int
-	text     [][]byte // by rendering, those of them that need not be in order
+	alerts   []placedAlert // at most chunkSize
+	text     [][]byte      // by rendering, those of them that need not be in order
+	marks    []*marks      // by rendering, of the records in text; nil where nobody wants them
 	rendered chan struct{}
+}
+
+// A placedAlert is an alert in the order of the output.
+type placedAlert struct {
+	annotate.Alert
+	behind int    // so many of the chunk's records
+	number uint64 // event.sequence
 }
 
 const (
@@ -56,7 +65,7 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	p := &pipeline{meter: m, writer: w, load: new(load)}
 	if workers == 1 {
 		formats := w.parallelFormats()
-		m.chunk = newChunk(len(w.renderings))
+		m.chunk = newChunk(w.renderings)
 		m.pass = func(c *chunk) *chunk {
 			c.render(formats)
 			w.write(c)
@@ -71,7 +80,7 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	chunks := 4 + 2*workers
 	free := make(chan *chunk, chunks)
 	for range chunks {
-		free <- newChunk(len(w.renderings))
+		free <- newChunk(w.renderings)
 	}
 	// Both have room for all chunks there are: passing one on never waits.
 	unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks)
@@ -137,12 +146,19 @@ func (l *load) reset() *load {
 	return l
 }
 
-func newChunk(renderings int) *chunk {
-	return &chunk{text: make([][]byte, renderings), rendered: make(chan struct{}, 1)}
+func newChunk(renderings []*rendering) *chunk {
+	n := len(renderings)
+	c := &chunk{text: make([][]byte, n), marks: make([]*marks, n), rendered: make(chan struct{}, 1)}
+	for i, d := range renderings {
+		if len(d.sinks) > 0 {
+			c.marks[i] = new(marks)
+		}
+	}
+	return c
 }
 
 func (c *chunk) reset() *chunk {
-	c.n = 0
+	c.n, c.alerts = 0, c.alerts[:0]
 	return c
 }
 
@@ -150,15 +166,25 @@ func (c *chunk) reset() *chunk {
 func (c *chunk) render(formats []format) {
 	for i, f := range formats {
 		if f != nil {
-			c.text[i] = c.append(c.text[i][:0], f)
+			c.text[i] = c.append(c.text[i][:0], f, c.marks[i].reset())
 		}
 	}
 }
 
-func (c *chunk) append(dst []byte, f format) []byte {
-	for i := range c.n {
-		if c.numbers[i] != 0 {
+func (c *chunk) append(dst []byte, f format, m *marks) []byte {
+	var alerts []placedAlert
+	alerting, ok := f.(alertingFormat)
+	if ok {
+		alerts = c.alerts
+	}
+	for i := range c.n + 1 {
+		for ; len(alerts) > 0 && alerts[0].behind == i; alerts = alerts[1:] {
+			dst = alerting.AppendAlert(dst, &alerts[0].Alert, alerts[0].number)
+			m.alert(&alerts[0].Alert, len(dst))
+		}
+		if i < c.n && c.numbers[i] != 0 {
 			dst = f.Append(dst, &c.records[i], c.numbers[i])
+			m.flow(&c.records[i], len(dst))
 		}
 	}
 	return dst
@@ -168,12 +194,14 @@ func (c *chunk) append(dst []byte, f format) []byte {
 type meter struct {
 	table     *flow.Table
 	annotator *annotate.Annotator
-	flagged   bool // only records with a finding are written
-	eager     bool // records wait for no others
+	alerts    *annotate.Alerts // nil: none are wanted
+	flagged   bool             // only records with a finding are written
+	eager     bool             // records wait for no others
 
 	chunk  *chunk              // that is being filled
 	pass   func(*chunk) *chunk // hands it on, and returns an empty one
 	number uint64              // of the last record to be written
+	alert  uint64              // of the last alert
 	counts export.Counts       // of it, the findings
 	watch  *watched            // nil: nobody looks
 }
@@ -187,7 +215,11 @@ func (m *meter) add(l *load) {
 		m.table.Advance(l.now)
 	}
 	m.drain()
-	if m.eager && m.chunk.n > 0 {
+	if l.now != 0 && m.alerts != nil {
+		m.alerts.Advance(l.now)
+		m.takeAlerts()
+	}
+	if m.eager && m.chunk.n+len(m.chunk.alerts) > 0 {
 		m.chunk = m.pass(m.chunk)
 	}
 	if m.watch != nil {
@@ -200,6 +232,10 @@ func (m *meter) add(l *load) {
 func (m *meter) finish() {
 	m.table.Flush()
 	m.drain()
+	if m.alerts != nil {
+		m.alerts.Flush()
+		m.takeAlerts()
+	}
 	m.chunk = m.pass(m.chunk)
 }
 
@@ -218,7 +254,25 @@ func (m *meter) drain() {
 			m.number++
 			c.numbers[c.n] = m.number
 		}
-		if c.n++; c.n == chunkSize {
+		c.n++
+		if m.alerts != nil {
+			m.alerts.Add(r)
+			m.takeAlerts()
+		}
+		if m.chunk.n == chunkSize {
+			m.chunk = m.pass(m.chunk)
+		}
+	}
+}
+
+// takeAlerts puts the alerts that are due behind the records so far.
+func (m *meter) takeAlerts() {
+	var a annotate.Alert
+	for m.alerts.Next(&a) {
+		c := m.chunk
+		m.alert++
+		c.alerts = append(c.alerts, placedAlert{a, c.n, m.alert})
+		if len(c.alerts) == chunkSize {
 			m.chunk = m.pass(c)
 		}
 	}
@@ -240,9 +294,7 @@ func (w *writer) begin() {
 		if f == nil {
 			f = d.newFormat()
 		}
-		if h, ok := f.(headed); ok {
-			w.show(d, h.Header(nil))
-		}
+		w.show(d, header(f), true)
 	}
 }
 
@@ -266,21 +318,22 @@ func (w *writer) write(c *chunk) {
 	}
 	for i, d := range w.renderings {
 		if d.inOrder {
-			c.text[i] = c.append(c.text[i][:0], d.format)
+			c.text[i] = c.append(c.text[i][:0], d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
-			w.show(d, c.text[i])
+			w.show(d, c.text[i], false)
+			w.fail(d.deliver(c.marks[i].split(c.text[i])))
 		}
 	}
 }
 
 // show writes bytes of a rendering, on a terminal in place of the progress line.
-func (w *writer) show(d *rendering, b []byte) {
+func (w *writer) show(d *rendering, b []byte, header bool) {
 	if d.screen.is {
 		w.progress.hide()
 		defer w.progress.unhide()
 	}
-	w.fail(d.write(b))
+	w.fail(d.write(b, header))
 }
 
 // fail notes an error and ends the reading. A reader that went away is no
@@ -291,7 +344,7 @@ func (w *writer) fail(err error) {
 	}
 	if errors.Is(err, errNobodyReads) {
 		for _, d := range w.renderings {
-			if len(d.places) > 0 {
+			if len(d.places)+len(d.sinks) > 0 {
 				return
 			}
 		}

@@ -112,6 +112,7 @@ type run struct {
 	decoder  *capture.Decoder
 	pipeline *pipeline
 	writer   *writer
+	sinks    *sinks
 	progress *progress
 
 	started  time.Time
@@ -140,6 +141,14 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	if r.filter, err = capture.NewFilter(o.filter); err != nil {
 		return nil, err
 	}
+	if r.sinks, err = o.openSinks(r.warn); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.sinks.abandon()
+		}
+	}()
 	if err := r.openSource(); err != nil {
 		return nil, err
 	}
@@ -152,7 +161,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		return nil, err
 	}
 	r.writer = &writer{stop: r.stop}
-	if r.writer.renderings, err = o.outputs(stdout, reg); err != nil {
+	if r.writer.renderings, err = o.outputs(stdout, reg, r.sinks); err != nil {
 		return nil, err
 	}
 	if o.save != "" {
@@ -170,6 +179,9 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		flagged:   o.flagged,
 		eager:     r.live || o.lineBuffer,
 	}
+	if !o.noAlerts {
+		m.alerts = annotate.NewAlerts(o.alertWindow)
+	}
 	if !o.quiet {
 		r.writer.summary = export.NewSummary()
 		tty := screenOf(stderr)
@@ -181,6 +193,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		}
 	}
 	r.pipeline = newPipeline(o.workers, m, r.writer)
+	r.sinks.begin()
 	return r, nil
 }
 
@@ -225,8 +238,11 @@ func (r *run) openSource() error {
 // records any more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.stop)()
+	context.AfterFunc(ctx, r.sinks.limit)
+	defer r.sinks.reopenOnHangup(screenOf(r.stderr).is)()
 	r.writer.begin()
 	failed := r.read()
+	r.sinks.hurry()
 	r.pipeline.finish()
 	return failed
 }
@@ -304,12 +320,13 @@ func (r *run) warn(err error) {
 
 // close ends every stage and gathers the counters.
 func (r *run) close() error {
-	r.progress.hide()
+	r.progress.hide() // for good: nobody shows it any more
+	r.progress.unhide()
 	failed := r.source.Close()
 	if r.saver != nil {
 		failed = errors.Join(failed, r.saver.Close())
 	}
-	failed = errors.Join(failed, r.writer.close())
+	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
 	r.count()
 	return errors.Join(failed, r.writeStats())
 }
@@ -327,6 +344,9 @@ func (r *run) tellMore() {
 		for _, p := range d.places {
 			fmt.Fprintf(r.stderr, "  %d records as %s to %s\n", r.pipeline.meter.number, d.name, p.name)
 		}
+	}
+	if !r.options.noAlerts {
+		fmt.Fprintf(r.stderr, "  %d alerts opened, %d updated\n", r.counts.Alerts.Opened, r.counts.Alerts.Updated)
 	}
 	fmt.Fprintf(r.stderr, "  registry of %s, sha256 %s, %s\n", r.registry.Date(), r.registry.SHA256(), r.registryFrom)
 	fmt.Fprintf(r.stderr, "  %.2f s of processor time, %d cores\n", r.counts.Seconds.CPU.Seconds(), r.options.workers)
@@ -359,15 +379,23 @@ func (r *run) count() {
 	c.Findings = r.pipeline.meter.counts.Findings
 	c.Flows.Created, c.Flows.Exported = t.Created, t.Exported
 	copy(c.Flows.ByReason[:], t.ByEndReason[:])
+	var alerts annotate.AlertStats
+	if a := r.pipeline.meter.alerts; a != nil {
+		alerts = a.Stats()
+	}
+	c.Alerts.Opened, c.Alerts.Updated = alerts.Opened, alerts.Updated
 	c.Limits = []export.Named{
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
 		{Name: "learned_endpoints", Count: t.Limits.LearnedEndpoints},
 		{Name: "announced_endpoints", Count: t.Limits.AnnouncedEndpoints},
+		{Name: "alerts", Count: alerts.CutShort},
+		{Name: "alert_attempts", Count: alerts.Uncounted},
 		{Name: "nesting", Count: d.Limits["nesting"]},
 		{Name: "headers", Count: d.Limits["headers"]},
 		{Name: "fragments", Count: d.Limits["fragments"]},
 		{Name: "decoder_panics", Count: d.Panics},
 	}
+	c.Delivery = r.sinks.counts()
 	s := r.source.Stats()
 	c.Drops.Kernel, c.Drops.Interface = s.KernelDrops, s.InterfaceDrops
 	c.Live = r.live

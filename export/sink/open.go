@@ -7,9 +7,11 @@ import (
 
 // Schemes are those that newReceiver knows.
 var Schemes = []string{
+	"syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix",
 	"opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http",
 	"splunk-hec+https", "splunk-hec+http",
 	"http+https", "http+http",
+	"kafka",
 }
 
 // newReceiver makes the receiver that a target's scheme asks for. No constructor
@@ -22,6 +24,8 @@ func newReceiver(t *Target) (Receiver, error) {
 		return newHEC(t)
 	case "http+https", "http+http":
 		return newPost(t)
+	case "kafka":
+		return newKafka(t)
 	}
 	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
 }
