@@ -44,6 +44,7 @@ type httpClient struct {
 }
 
 // newHTTPClient reads what all targets over HTTP have in common: hosts, TLS, gzip.
+// A port is for hosts that come without.
 func newHTTPClient(t *Target, port string) (*httpClient, error) {
 	if len(t.Hosts) == 0 {
 		return nil, errors.New("no host in the URL")
@@ -57,6 +58,8 @@ func newHTTPClient(t *Target, port string) (*httpClient, error) {
 		MaxIdleConnsPerHost: 16,
 		DisableCompression:  true,
 		ForceAttemptHTTP2:   true,
+		// a connection that has died silently would otherwise serve every later try
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if scheme == "https" {
 		transport.TLSClientConfig = t.TLS("") // the transport puts in the host's name
@@ -288,7 +291,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	text := header.Get("Retry-After")
 	var after time.Duration
 	if seconds, err := strconv.Atoi(text); err == nil {
-		after = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+		after = time.Duration(max(0, min(seconds, int(maxRetryAfter/time.Second)))) * time.Second
 	} else if at, err := http.ParseTime(text); err == nil {
 		after = at.Sub(now)
 	}
