@@ -80,7 +80,7 @@ func parseTarget(to string) (*Target, error) {
 	t.Format = t.Text("format", "ecs")
 	t.RetryFor = t.Duration("retry-for", 0)
 	t.Timeout = t.Duration("timeout", defaultTimeout)
-	t.Overflow = Overflow(slices.Index(overflowWords, t.Choice("overflow", overflowWords...)))
+	t.Overflow = t.Settings.Overflow("overflow")
 	t.Queue = t.Octets("queue", defaultQueue)
 	return t, nil
 }
@@ -94,5 +94,10 @@ const (
 )
 
 var overflowWords = []string{Block: "block", DropOldest: "drop-oldest"}
+
+// Overflow returns a setting that is block or drop-oldest.
+func (s *Settings) Overflow(key string) Overflow {
+	return Overflow(max(0, slices.Index(overflowWords, s.Choice(key, overflowWords...))))
+}
 
 func (o Overflow) String() string { return overflowWords[o] }
