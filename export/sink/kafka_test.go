@@ -323,3 +323,11 @@ func TestKafkaSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestKafkaAllocations(t *testing.T) {
+	k := open(t, "kafka://h/t").(*kafka)
+	records := numbered(100)
+	if n := testing.AllocsPerRun(10, func() { k.fill(records) }); n > 0 {
+		t.Errorf("%v allocations for %d records", n, len(records))
+	}
+}

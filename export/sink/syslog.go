@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of what goes to syslog.
@@ -331,11 +332,13 @@ func appendParam(dst []byte, name string, value []byte) []byte {
 		return dst
 	}
 	dst = append(dst, name...)
-	for _, b := range bytes.ToValidUTF8(value, []byte("\uFFFD")) {
-		if b == '"' || b == '\\' || b == ']' {
+	for len(value) > 0 {
+		c, n := utf8.DecodeRune(value) // U+FFFD for what is no UTF-8
+		if c == '"' || c == '\\' || c == ']' {
 			dst = append(dst, '\\')
 		}
-		dst = append(dst, b)
+		dst = utf8.AppendRune(dst, c)
+		value = value[n:]
 	}
 	return append(dst, '"')
 }

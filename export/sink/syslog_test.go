@@ -497,3 +497,17 @@ func TestSyslogSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestSyslogAllocations(t *testing.T) {
+	s := openSensor(t, "syslog+tcp://h?pen=32473").(*syslog)
+	records := numbered(100)
+	appendAll := func() {
+		s.frames = s.frames[:0]
+		for i := range records {
+			s.frames, _ = s.appendFrame(s.frames, &records[i])
+		}
+	}
+	if n := testing.AllocsPerRun(10, appendAll); n > 0 {
+		t.Errorf("%v allocations for %d records", n, len(records))
+	}
+}
