@@ -388,10 +388,10 @@ type syslogLink struct {
 // refusal is how long after a batch over UDP its host may say that nobody listens there.
 const refusal = 5 * time.Millisecond
 
-// settle is how long a new TLS connection is watched before it is used. A server of TLS
+// settleTLS is how long a new TLS connection is watched before it is used. A server of TLS
 // 1.3 that wants another certificate says so after the handshake is over for us
 // (RFC 8446, appendix E.1 has the order), when records might be on their way.
-const settle = 200 * time.Millisecond
+const settleTLS = 200 * time.Millisecond
 
 func (l *syslogLink) secure(ctx context.Context, config *tls.Config) error {
 	start := time.Now()
@@ -404,7 +404,7 @@ func (l *syslogLink) secure(ctx context.Context, config *tls.Config) error {
 	select {
 	case <-l.ended:
 		return l.why
-	case <-time.After(settle + 2*time.Since(start)):
+	case <-time.After(settleTLS + 2*time.Since(start)):
 		return nil
 	}
 }

@@ -139,7 +139,7 @@ func TestSyslogStream(t *testing.T) {
 				r := openSensor(t, to)
 				records := hostile()
 				for range 2 {
-					verdicts, err := deliver(t, r, records)
+					verdicts, err := send(t, r, records)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -180,7 +180,7 @@ func TestSyslogDatagram(t *testing.T) {
 			end := make(chan error, 1)
 			go func() {
 				var err error
-				verdicts, err = deliver(t, openSensor(t, to+"?max=60KiB"), records)
+				verdicts, err = send(t, openSensor(t, to+"?max=60KiB"), records)
 				end <- err
 			}()
 			buffer := make([]byte, 1<<17)
@@ -218,7 +218,7 @@ func TestSyslogLimits(t *testing.T) {
 	defer udp.Close()
 	for settings, limit := range map[string]int{"": 2048, "?max=70000": 65507} { // IPv4 has no larger datagram
 		r := openSensor(t, "syslog+udp://"+udp.LocalAddr().String()+settings)
-		verdicts, err := deliver(t, r, []Record{{Body: []byte("small")}, {Body: bytes.Repeat([]byte("x"), limit)}, {Body: []byte("small too")}})
+		verdicts, err := send(t, r, []Record{{Body: []byte("small")}, {Body: bytes.Repeat([]byte("x"), limit)}, {Body: []byte("small too")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestSyslogLocalStream(t *testing.T) {
 	}()
 	r := openSensor(t, "syslog+unix://"+path+"?max=128KiB")
 	records := hostile()
-	verdicts, err := deliver(t, r, records)
+	verdicts, err := send(t, r, records)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestSyslogTLSRefused(t *testing.T) {
 				received <- len(messages)
 			}()
 			r := openSensor(t, "syslog+tls://"+l.Addr().String()+test.settings)
-			verdicts, err := deliver(t, r, numbered(3))
+			verdicts, err := send(t, r, numbered(3))
 			r.Close()
 			if test.want == "" {
 				if err != nil {
@@ -370,7 +370,7 @@ func TestSyslogCut(t *testing.T) {
 			breaks := 0
 			for from := 0; from < len(records); {
 				batch := records[from:min(from+500, len(records))]
-				verdicts, err := deliver(t, r, batch)
+				verdicts, err := send(t, r, batch)
 				if err != nil {
 					breaks++
 					allAre(t, verdicts, Pending)
@@ -440,7 +440,7 @@ func TestSyslogUDPRefused(t *testing.T) {
 	udp.Close()
 	r := openSensor(t, "syslog+udp://"+address)
 	for range 3 {
-		verdicts, err := deliver(t, r, numbered(3))
+		verdicts, err := send(t, r, numbered(3))
 		if err == nil || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("got %v", err)
 		}
@@ -453,7 +453,7 @@ func TestSyslogNotThere(t *testing.T) {
 	address := l.Addr().String()
 	l.Close()
 	for _, to := range []string{"syslog+tcp://" + address, "syslog+tls://" + address, "syslog+unix://" + filepath.Join(t.TempDir(), "log")} {
-		verdicts, err := deliver(t, openSensor(t, to), numbered(3))
+		verdicts, err := send(t, openSensor(t, to), numbered(3))
 		if err == nil {
 			t.Errorf("%s: no error", to)
 		}
