@@ -64,7 +64,7 @@ type kafka struct {
 //
 //	tls=1                          with ca=, cert=, key=
 //	sasl=plain|scram-256|scram-512 USER's password from password-file= or PORTWATCH_KAFKA_PASSWORD
-//	compression=zstd|lz4|snappy|gzip|none
+//	compression=lz4|zstd|snappy|gzip|none
 //	batch=OCTETS                   of a record batch: max.message.bytes of the topic
 func newKafka(t *Target) (Receiver, error) {
 	k := &kafka{topic: strings.TrimPrefix(t.Path, "/"), schema: []byte(schemaOf(t.Format, t.Version)), failed: map[*kgo.Record]error{}}
@@ -88,7 +88,7 @@ func newKafka(t *Target) (Receiver, error) {
 	}
 	codecs := map[string]kgo.CompressionCodec{"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression().WithLevel(1),
 		"snappy": kgo.SnappyCompression(), "gzip": kgo.GzipCompression(), "none": kgo.NoCompression()}
-	codec := codecs[t.Choice("compression", "zstd", "lz4", "snappy", "gzip", "none")]
+	codec := codecs[t.Choice("compression", "lz4", "zstd", "snappy", "gzip", "none")]
 	k.options = append(k.options, kgo.ProducerBatchCompression(codec))
 	security := t.TLS("") // the client fills in each broker's name
 	secure := t.Flag("tls")

@@ -26,6 +26,8 @@ func newReceiver(t *Target) (Receiver, error) {
 		return newPost(t)
 	case "kafka":
 		return newKafka(t)
+	case "syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix":
+		return newSyslog(t)
 	}
 	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
 }
