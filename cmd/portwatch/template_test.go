@@ -102,7 +102,7 @@ func (n node) takes(value any) bool {
 		_, err = time.Parse(time.RFC3339Nano, text)
 	case "date":
 		_, err = time.Parse(time.DateOnly, text)
-	case "long":
+	case "long", "float":
 		number, is := value.(float64)
 		return is && number == float64(int64(number))
 	case "boolean":

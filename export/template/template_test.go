@@ -8,39 +8,116 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
 )
 
 // written are the fields that package export writes into ECS documents, by their
-// paths, each with its type in ECS. Its own tests hold these lists against what it
-// writes, in both directions.
+// paths, each with its type: those of records from a list that its own tests hold
+// against what it writes, in both directions; those of alerts from alerts.
 func written(t *testing.T) map[string]string {
 	t.Helper()
-	lists, err := filepath.Glob("../testdata/ecs-*-fields.tsv")
-	if err != nil || len(lists) == 0 {
-		t.Fatalf("no list of fields: %v", err)
-	}
 	fields := make(map[string]string)
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if err != nil {
-			t.Fatal(err)
+	for _, alert := range alerts(t) {
+		for field, value := range leaves(alert) {
+			fields[field] = kindOf(value)
 		}
-		for i, line := range strings.Split(strings.TrimRight(string(text), "\n"), "\n") {
-			if columns := strings.Split(line, "\t"); i > 0 {
-				fields[columns[0]] = columns[1]
-			}
-		}
+	}
+	fields["event.risk_score"] = "float" // in ECS; we write no fractions
+	list, err := os.ReadFile("../testdata/ecs-9.4-fields.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimRight(string(list), "\n"), "\n")[1:] {
+		columns := strings.Split(line, "\t")
+		fields[columns[0]] = columns[1]
 	}
 	return fields
+}
+
+// alerts renders alerts of each scope that, together, have every field of one.
+func alerts(t *testing.T) (documents []map[string]any) {
+	t.Helper()
+	reg := registry.Embedded()
+	ecs := export.NewECS(reg, export.ECSOptions{Version: "1.2.3", ObserverName: "sensor", Interface: "eth0", Now: time.Now})
+	for scope := annotate.OneService; scope <= annotate.Sweep; scope++ {
+		for _, port := range []uint16{42000, 3300, 6003} {
+			a := &annotate.Alert{
+				Update: port == 3300, Rule: annotate.UnauthorizedUse, Scope: scope, Transport: flow.UDP, Version: 4, Registry: reg,
+				Service: netip.MustParseAddr("192.0.2.1"), Client: netip.MustParseAddr("192.0.2.2"),
+				Port: annotate.Port{
+					Number: port, Transport: registry.UDP, Class: registry.ClassOf(port),
+					Role: annotate.Service, Entry: reg.Lookup(registry.UDP, port),
+				},
+				Ports: 1, FirstPorts: [8]uint16{port}, Clients: annotate.Number{N: 5000, Estimated: true},
+			}
+			var document map[string]any
+			if err := json.Unmarshal(ecs.AppendAlert(nil, a, 0), &document); err != nil {
+				t.Fatal(err)
+			}
+			documents = append(documents, document)
+		}
+	}
+	return documents
+}
+
+// leaves returns the values of a document by the paths of their fields; of a list, its
+// last one.
+func leaves(document map[string]any) map[string]any {
+	all := make(map[string]any)
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				walk(strings.TrimPrefix(path+"."+key, "."), inner)
+			}
+		case []any:
+			for _, one := range v {
+				walk(path, one)
+			}
+		default:
+			all[path] = value
+		}
+	}
+	walk("", document)
+	return all
+}
+
+// valueAt returns the value of a field that is no list's.
+func valueAt(document map[string]any, field string) (value any, in bool) {
+	key, rest, nested := strings.Cut(field, ".")
+	value, in = document[key]
+	if inner, is := value.(map[string]any); is && nested {
+		return valueAt(inner, rest)
+	}
+	return value, in && !nested
+}
+
+// kindOf is the type of ECS that a value has.
+func kindOf(value any) string {
+	switch v := value.(type) {
+	case bool:
+		return "boolean"
+	case float64:
+		return "long"
+	case string:
+		if _, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return "date"
+		}
+	}
+	return "keyword"
 }
 
 func text(t *testing.T, name string) string {
@@ -212,11 +289,83 @@ func TestIndexTemplate(t *testing.T) {
 	}
 }
 
+// documented are the fields in docs/fields.md.
+func documented(t *testing.T) map[string]documentedField {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/fields.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := make(map[string]documentedField)
+	for _, row := range regexp.MustCompile("(?m)^\\| `(.*)` \\| (\\w+)(?:\\[\\])?(?: \\(.*\\))? \\| (\\w*) \\| (\\w*) \\| (.+) \\|$").FindAllStringSubmatch(string(text), -1) {
+		fields[row[1]] = documentedField{row[2], row[3], row[4]}
+	}
+	return fields
+}
+
+type documentedField struct{ kind, records, alerts string }
+
+// TestDocumented: docs/fields.md has the fields that are written, their types, and
+// whether records and alerts have them.
+func TestDocumented(t *testing.T) {
+	got := documented(t)
+	want := written(t)
+	wantSame(t, "docs/fields.md", got, want)
+	for field, kind := range want {
+		if got[field].kind != kind {
+			t.Errorf("%s is %q in docs/fields.md, want %s", field, got[field].kind, kind)
+		}
+	}
+	ofRecords, err := os.ReadFile("../testdata/ecs-9.4-fields.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := alerts(t)
+	counts := make(map[string]int)
+	for _, alert := range all {
+		for field := range leaves(alert) {
+			counts[field]++
+		}
+	}
+	golden, err := os.ReadFile("../testdata/ecs.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	optional := []string{"event.created", "observer.name", "observer.ingress.interface.name"} // but here
+	for line := range strings.Lines(string(golden)) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		for field, said := range got {
+			if _, in := valueAt(record, field); !in && said.records == "always" {
+				t.Errorf("%s: docs/fields.md says always, and %.80s... is without it", field, line)
+			}
+		}
+	}
+	for field, said := range got {
+		if in := strings.Contains(string(ofRecords), "\n"+field+"\t"); in != (said.records != "") {
+			t.Errorf("%s: docs/fields.md says %q of records, and one can have it: %t", field, said.records, in)
+		}
+		presence := ""
+		switch n := counts[field]; {
+		case n == len(all) && !slices.Contains(optional, field):
+			presence = "always"
+		case n > 0:
+			presence = "some"
+		}
+		if said.alerts != presence {
+			t.Errorf("%s: docs/fields.md says %q of alerts, want %q", field, said.alerts, presence)
+		}
+	}
+}
+
 // notInColumns are the fields that ClickHouse has no column for: the same in every
 // record, or said in other columns too.
 func notInColumns(field string) bool {
 	switch field {
-	case "ecs.version", "event.module", "event.provider", "observer.type", "observer.vendor", "observer.product", "related.ip":
+	case "ecs.version", "event.module", "event.provider", "event.risk_score", "observer.type", "observer.vendor", "observer.product",
+		"related.ip", "rule.category", "rule.ruleset", "rule.version", "rule.reference":
 		return true
 	}
 	return strings.HasPrefix(field, "client.") || strings.HasPrefix(field, "server.")
