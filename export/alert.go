@@ -44,7 +44,7 @@ func (e *ECS) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 		}
 		dst = append(dst, '}')
 	}
-	dst = e.appendAlertNetwork(dst, a)
+	dst = appendAlertNetwork(dst, a)
 	dst = appendRule(dst, a)
 	dst = append(dst, e.observer...)
 	dst = appendAddr(dst, a.Client)
@@ -91,7 +91,9 @@ func (e *ECS) appendAlertReason(dst []byte, a *annotate.Alert) []byte {
 	return appendString(dst, e.scratch)
 }
 
-func (e *ECS) appendAlertNetwork(dst []byte, a *annotate.Alert) []byte {
+// appendAlertNetwork leaves the sums of octets and packets to the records: who adds
+// them up over all documents must not have them twice.
+func appendAlertNetwork(dst []byte, a *annotate.Alert) []byte {
 	dst = append(dst, `,"network":{"type":"ipv`...)
 	dst = appendUint(dst, uint64(a.Version))
 	dst = append(dst, `","transport":"`...)
@@ -100,10 +102,7 @@ func (e *ECS) appendAlertNetwork(dst []byte, a *annotate.Alert) []byte {
 	dst = appendUint(dst, uint64(a.Transport))
 	dst = append(dst, `","community_id":"`...)
 	dst = flow.AppendCommunityID(dst, a.CommunityID)
-	dst = append(dst, `","bytes":`...)
-	dst = appendUint(dst, a.Octets)
-	dst = append(dst, `,"packets":`...)
-	return append(appendUint(dst, a.Packets), '}')
+	return append(dst, `"}`...)
 }
 
 // registryReference is where a person reads what the rules go by.
@@ -147,6 +146,10 @@ func (e *ECS) appendAlertSums(dst []byte, a *annotate.Alert) []byte {
 	dst = appendUint(dst, a.Records)
 	dst = append(dst, `,"flows":`...)
 	dst = appendUint(dst, a.Flows)
+	dst = append(dst, `,"packets":`...)
+	dst = appendUint(dst, a.Packets)
+	dst = append(dst, `,"bytes":`...)
+	dst = appendUint(dst, a.Octets)
 	dst = appendNumber(append(dst, `,"clients":`...), a.Clients)
 	dst = appendNumber(append(dst, `,"hosts":`...), a.Hosts)
 	dst = append(dst, `,"ports":{"count":`...)

@@ -214,7 +214,6 @@ func (l *LEEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byt
 		dst = append(append(dst, "\tdstIanaClass="...), a.Port.Class.String()...)
 		dst = appendLEEFEntry(dst, annotate.Destination, a.Port.Entry)
 	}
-	dst = appendUint(append(dst, "\ttotalPackets="...), a.Packets)
 	dst = appendMillis(append(dst, "\tstartTime="...), a.Start)
 	dst = appendMillis(append(dst, "\tendTime="...), a.End)
 	dst = append(append(dst, "\taction="...), alertPhase(a)...)

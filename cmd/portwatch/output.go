@@ -22,6 +22,11 @@ type format interface {
 	Append(dst []byte, r *annotate.Record, sequence uint64) []byte
 }
 
+// An alertingFormat has a notion of alerts. The sequence counts those of the run.
+type alertingFormat interface {
+	AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
+}
+
 // A headed format has something to write above the first record.
 type headed interface {
 	Header(dst []byte) []byte

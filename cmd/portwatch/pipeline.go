@@ -39,8 +39,16 @@ type chunk struct {
 	records  [chunkSize]annotate.Record
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
 	n        int
-	text     [][]byte // by rendering, those of them that need not be in order
+	alerts   []placedAlert // at most chunkSize
+	text     [][]byte      // by rendering, those of them that need not be in order
 	rendered chan struct{}
+}
+
+// A placedAlert is an alert in the order of the output.
+type placedAlert struct {
+	annotate.Alert
+	behind int    // so many of the chunk's records
+	number uint64 // event.sequence
 }
 
 const (
@@ -142,7 +150,7 @@ func newChunk(renderings int) *chunk {
 }
 
 func (c *chunk) reset() *chunk {
-	c.n = 0
+	c.n, c.alerts = 0, c.alerts[:0]
 	return c
 }
 
@@ -156,8 +164,16 @@ func (c *chunk) render(formats []format) {
 }
 
 func (c *chunk) append(dst []byte, f format) []byte {
-	for i := range c.n {
-		if c.numbers[i] != 0 {
+	var alerts []placedAlert
+	alerting, ok := f.(alertingFormat)
+	if ok {
+		alerts = c.alerts
+	}
+	for i := range c.n + 1 {
+		for ; len(alerts) > 0 && alerts[0].behind == i; alerts = alerts[1:] {
+			dst = alerting.AppendAlert(dst, &alerts[0].Alert, alerts[0].number)
+		}
+		if i < c.n && c.numbers[i] != 0 {
 			dst = f.Append(dst, &c.records[i], c.numbers[i])
 		}
 	}
@@ -168,12 +184,14 @@ func (c *chunk) append(dst []byte, f format) []byte {
 type meter struct {
 	table     *flow.Table
 	annotator *annotate.Annotator
-	flagged   bool // only records with a finding are written
-	eager     bool // records wait for no others
+	alerts    *annotate.Alerts // nil: none are wanted
+	flagged   bool             // only records with a finding are written
+	eager     bool             // records wait for no others
 
 	chunk  *chunk              // that is being filled
 	pass   func(*chunk) *chunk // hands it on, and returns an empty one
 	number uint64              // of the last record to be written
+	alert  uint64              // of the last alert
 	counts export.Counts       // of it, the findings
 	watch  *watched            // nil: nobody looks
 }
@@ -187,7 +205,11 @@ func (m *meter) add(l *load) {
 		m.table.Advance(l.now)
 	}
 	m.drain()
-	if m.eager && m.chunk.n > 0 {
+	if l.now != 0 && m.alerts != nil {
+		m.alerts.Advance(l.now)
+		m.takeAlerts()
+	}
+	if m.eager && m.chunk.n+len(m.chunk.alerts) > 0 {
 		m.chunk = m.pass(m.chunk)
 	}
 	if m.watch != nil {
@@ -200,6 +222,10 @@ func (m *meter) add(l *load) {
 func (m *meter) finish() {
 	m.table.Flush()
 	m.drain()
+	if m.alerts != nil {
+		m.alerts.Flush()
+		m.takeAlerts()
+	}
 	m.chunk = m.pass(m.chunk)
 }
 
@@ -218,7 +244,25 @@ func (m *meter) drain() {
 			m.number++
 			c.numbers[c.n] = m.number
 		}
-		if c.n++; c.n == chunkSize {
+		c.n++
+		if m.alerts != nil {
+			m.alerts.Add(r)
+			m.takeAlerts()
+		}
+		if m.chunk.n == chunkSize {
+			m.chunk = m.pass(m.chunk)
+		}
+	}
+}
+
+// takeAlerts puts the alerts that are due behind the records so far.
+func (m *meter) takeAlerts() {
+	var a annotate.Alert
+	for m.alerts.Next(&a) {
+		c := m.chunk
+		m.alert++
+		c.alerts = append(c.alerts, placedAlert{a, c.n, m.alert})
+		if len(c.alerts) == chunkSize {
 			m.chunk = m.pass(c)
 		}
 	}
