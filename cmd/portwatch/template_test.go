@@ -49,7 +49,7 @@ func TestTemplateMapsRecords(t *testing.T) {
 		}
 	}
 	// export has the whole list in its tests; here the captures have to be of use
-	for _, field := range []string{"network.inner.vlan.id", "portwatch.findings.rule", "observer.name"} {
+	for _, field := range []string{"portwatch.alert.scope", "network.inner.vlan.id", "portwatch.findings.rule", "observer.name"} {
 		if !seen[field] {
 			t.Errorf("no capture has %s; seen were %v", field, slices.Sorted(maps.Keys(seen)))
 		}
