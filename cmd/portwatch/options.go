@@ -259,7 +259,7 @@ Examples:
   zcat big.pcap.gz | portwatch -r - -o ecs --stats - > flows.jsonl
   portwatch lookup 42000                     what IANA says of a port
   portwatch registry search modbus           the registry's rows with that text
-  portwatch template opensearch              what to import there before the first record
+  portwatch template opensearch              what OpenSearch has to import
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 findings (with --exit-code).
 A registered port proves neither the service nor good intent: IANA says so.

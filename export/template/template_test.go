@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -596,5 +597,60 @@ func TestGrafana(t *testing.T) {
 	}
 	if len(board.Panels) < 6 {
 		t.Errorf("only %d panels", len(board.Panels))
+	}
+}
+
+// spoken finds fields in text; what has a slash before it is a file.
+var spoken = regexp.MustCompile(`(?m)(?:^|[^/.\w])((?:event|source|destination|network|observer|portwatch)\.[a-z_]+(?:\.[a-z_]+)*)`)
+
+// TestPages: the pages of docs/siem name templates, fields and pages that there are,
+// and each template is on one.
+func TestPages(t *testing.T) {
+	known := written(t)
+	objects := make(map[string]bool) // and lists of objects
+	for field := range known {
+		for at := strings.LastIndex(field, "."); at > 0; at = strings.LastIndex(field, ".") {
+			field = field[:at]
+			objects[field] = true
+		}
+	}
+	pages, err := filepath.Glob("../../docs/siem/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	index, err := os.ReadFile("../../docs/siem/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, page := range pages {
+		body, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(`portwatch template ([a-z][a-z-]+)`).FindAllStringSubmatch(string(body), -1) {
+			if Find(match[1]) == nil {
+				t.Errorf("%s names template %s, which there is not", page, match[1])
+			}
+		}
+		for _, match := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(body), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), match[1])); err != nil {
+				t.Errorf("%s leads nowhere: %v", page, err)
+			}
+		}
+		for _, match := range spoken.FindAllStringSubmatch(string(body), -1) {
+			asked++
+			if _, is := known[match[1]]; !is && !objects[match[1]] {
+				t.Errorf("%s speaks of %s, which is never written", page, match[1])
+			}
+		}
+	}
+	for _, tp := range All {
+		if !bytes.Contains(index, []byte("`"+tp.Name+"`")) {
+			t.Errorf("%s is not in the table of docs/siem", tp.Name)
+		}
+	}
+	if asked < 20 {
+		t.Errorf("only %d fields found in the pages", asked)
 	}
 }
