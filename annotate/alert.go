@@ -113,20 +113,20 @@ func (a *Alert) AppendReason(dst []byte) []byte {
 		}
 		return dst
 	case ManyServices:
-		dst = append(dst, "one client used "...)
+		return a.appendPorts(append(dst, "one client used "...), " more ")
 	case Attempts:
-		dst = append(dst, "attempts on "...)
+		return a.appendPorts(append(dst, "attempts on "...), " ")
 	case Sweep:
-		dst = append(dst, "one client's attempts on "...)
-		dst = append(appendAmount(dst, a.Hosts, " host"), " and "...)
+		dst = appendAmount(append(dst, "one client's attempts on "...), a.Hosts, " more host")
+		return a.appendPorts(append(dst, ", on "...), " ")
 	}
-	return a.appendPorts(dst)
+	return dst
 }
 
 // appendPorts appends how many ports of which kind there are, and the first ones.
-func (a *Alert) appendPorts(dst []byte) []byte {
+func (a *Alert) appendPorts(dst []byte, space string) []byte {
 	dst = strconv.AppendInt(dst, int64(a.Ports), 10)
-	dst = append(append(dst, ' '), a.Port.Transport.String()...)
+	dst = append(append(dst, space...), a.Port.Transport.String()...)
 	dst = append(dst, " port"...)
 	if a.Ports != 1 {
 		dst = append(dst, 's')

@@ -197,7 +197,7 @@ func TestAlertsOfASweep(t *testing.T) {
 	got := p.flush()
 	p.want("open PW001 attempts 10: attempts on 1 tcp port without a registration: 42001",
 		"open PW001 attempts 10: attempts on 1 tcp port without a registration: 42001",
-		"open PW001 sweep 10: one client's attempts on 1 host and 1 tcp port without a registration: 42001",
+		"open PW001 sweep 10: one client's attempts on 1 more host, on 1 tcp port without a registration: 42001",
 		line(&got[len(got)-1]))
 	sweep := got[len(got)-1]
 	if sweep.HasService() || sweep.Client.String() != "203.0.113.9" || sweep.Clients.N != 1 || sweep.Service.IsValid() {
@@ -215,8 +215,10 @@ func TestAlertsOfATarpit(t *testing.T) {
 	for port := 1; port <= 65535; port++ {
 		p.add(float64(port)/1000, "203.0.113.9", fmt.Sprintf("192.0.2.10:%d", port), flow.Reset)
 	}
-	if got := p.flush(); len(got) >= 20 {
-		t.Errorf("%d alerts", len(got))
+	got := p.flush()
+	if want := "update PW003 services 20: one client used 16380 more tcp ports in the Dynamic range: " +
+		"49156, 49157, 49158, 49159, 49160, 49161, 49162, 49163, ..."; len(got) >= 20 || line(&got[len(got)-1]) != want {
+		t.Errorf("%d alerts, the last one is\n%s, want\n%s", len(got), line(&got[len(got)-1]), want)
 	}
 	p = newReplay(t)
 	for port := 42001; port <= 42100; port++ {

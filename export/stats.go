@@ -29,8 +29,8 @@ type Counts struct {
 	}
 	Findings  [annotate.Rules]uint64 // by annotate.Rule; see Count
 	Alerts    struct{ Opened, Updated uint64 }
-	LinkTypes []Named                // packets
-	Limits    []Named                // what bound was hit: how often
+	LinkTypes []Named // packets
+	Limits    []Named // what bound was hit: how often
 
 	Seconds struct {
 		Wall    time.Duration // from start to end of the run

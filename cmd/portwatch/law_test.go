@@ -29,7 +29,7 @@ type counters struct {
 		Created, Exported uint64
 		ByEndReason       map[string]uint64 `json:"by_end_reason"`
 	}
-	Limits map[string]uint64
+	Alerts, Limits map[string]uint64
 }
 
 func readCounters(t *testing.T, name string) (c counters) {
