@@ -152,8 +152,9 @@ func TestFiles(t *testing.T) {
 		tp := &All[i]
 		names = append(append(names, tp.Name), tp.Also...)
 		paths = append(paths, tp.Path)
-		if text(t, tp.Name) == "" {
-			t.Errorf("%s is empty", tp.Name)
+		body := text(t, tp.Name)
+		if body == "" || path.Ext(tp.Path) == ".json" && !json.Valid([]byte(body)) {
+			t.Errorf("%s is empty, or no JSON", tp.Name)
 		}
 		for _, name := range append(tp.Also, tp.Name) {
 			if Find(name) != tp {
