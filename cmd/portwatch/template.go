@@ -17,8 +17,9 @@ const templateUsage = `Usage:
 docs/siem has a page for each receiver: how to import, what to ask it.
 
 Examples:
-  portwatch template opensearch | curl -fsS -X PUT -H 'Content-Type: application/json' \
-      --data-binary @- http://localhost:9200/_index_template/portwatch
+  portwatch template opensearch | curl -fsS -X PUT --data-binary @- \
+      -H 'Content-Type: application/json' \
+      http://localhost:9200/_index_template/portwatch
   portwatch template clickhouse | clickhouse-client --multiquery
   portwatch template splunk | tar -x -C "$SPLUNK_HOME/etc/apps"
 `
