@@ -66,7 +66,8 @@ type Receiver interface {
 	// them. It sets verdicts[i] for records[i]; both are as long. What is still Pending
 	// when it returns will be tried again. An error says why: it is told to the user,
 	// and the next try waits; Deliver may connect anew then. Records and what they
-	// point to stay the caller's, and are valid until Deliver returns.
+	// point to stay the caller's, and are valid until Deliver returns, which it does
+	// soon after ctx has ended.
 	//
 	// Limits().Parallel calls may run at once, each with records of its own.
 	Deliver(ctx context.Context, records []Record, verdicts []Verdict) error

@@ -1,0 +1,114 @@
+package sink
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// DeadLetter is the file of the records that no receiver takes: JSON lines with
+// time (of the rejection), sink, reason, kind, id, format and body. Several sinks may write to it. The file is
+// made when the first record needs it, and appended to where there is one.
+type DeadLetter struct {
+	path string
+	max  int64
+
+	mu   sync.Mutex
+	file *os.File
+	size int64
+	line bytes.Buffer
+}
+
+// DefaultDeadLetters are the octets that a DeadLetter may have.
+const DefaultDeadLetters = 1 << 30
+
+// ParseDeadLetter reads what --dead-letter takes: FILE[?max=SIZE].
+func ParseDeadLetter(text string) (*DeadLetter, error) {
+	path, query, _ := strings.Cut(text, "?")
+	s, err := ParseSettings(query)
+	if err != nil {
+		return nil, err
+	}
+	l := &DeadLetter{path: path, max: s.Octets("max", DefaultDeadLetters)}
+	if path == "" {
+		return nil, fmt.Errorf("the name of a file must stand first")
+	}
+	return l, s.Err()
+}
+
+// Path is the file's name.
+func (l *DeadLetter) Path() string { return l.path }
+
+// longestReason is how much of one is kept: receivers quote what they refuse.
+const longestReason = 1024
+
+// Write adds a record.
+func (l *DeadLetter) Write(sink, format string, r *Record, reason string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(reason) > longestReason {
+		reason = strings.ToValidUTF8(reason[:longestReason], "") + "..."
+	}
+	l.line.Reset()
+	e := json.NewEncoder(&l.line)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(struct {
+		Time   string `json:"time"`
+		Sink   string `json:"sink"`
+		Reason string `json:"reason"`
+		Kind   string `json:"kind"`
+		ID     string `json:"id"`
+		Format string `json:"format"`
+		Body   string `json:"body"`
+	}{
+		time.Now().UTC().Format(time.RFC3339Nano), sink, reason, r.Kind.String(), string(r.ID), format, string(r.Body),
+	}); err != nil {
+		return err
+	}
+	if err := l.open(); err != nil {
+		return fmt.Errorf("open dead-letter file: %w", err)
+	}
+	n := int64(l.line.Len())
+	if l.size+n > l.max {
+		return fmt.Errorf("dead-letter file %s is full, with %d octets", l.path, l.size)
+	}
+	if _, err := l.file.Write(l.line.Bytes()); err != nil {
+		l.file.Truncate(l.size) // never half a line
+		return fmt.Errorf("dead-letter file: %w", err)
+	}
+	l.size += n
+	return nil
+}
+
+func (l *DeadLetter) open() error {
+	if l.file != nil {
+		return nil
+	}
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	l.file, l.size = f, info.Size()
+	return nil
+}
+
+// Close closes the file, if it was needed.
+func (l *DeadLetter) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return nil
+	}
+	err := l.file.Close()
+	l.file = nil
+	return err
+}

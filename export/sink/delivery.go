@@ -1,0 +1,426 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// DeliveryOptions of a Delivery.
+type DeliveryOptions struct {
+	Name   string // as users know the sink, without secrets
+	Format string // of the bodies
+
+	RetryFor time.Duration // how long a record is tried; 0: for ever
+	Timeout  time.Duration // of one try; 0: none
+	// LongestWait bounds the wait between two tries; 0: DefaultLongestWait. It is
+	// anything between 0 and a bound that begins at a fiftieth of this and doubles:
+	// many sensors that lost one receiver do not come back to it all at once.
+	LongestWait time.Duration
+
+	DeadLetter *DeadLetter
+	// Report gets what a person should know while the delivery goes on: that the
+	// receiver is out of reach, and that it is back. It may be called at any time
+	// until Close has returned.
+	Report func(error)
+}
+
+// DefaultLongestWait is how long the wait between two tries may be.
+const DefaultLongestWait = 10 * time.Second
+
+// A Delivery takes records out of a queue, has a receiver deliver them, tries again
+// what was not, and keeps the balance. It goes on until the queue has ended and
+// everything is settled, or until it gives up.
+type Delivery struct {
+	o        DeliveryOptions
+	receiver Receiver
+	queue    Queue
+	limits   Limits
+	ctx      context.Context
+	giveUp   context.CancelFunc
+	workers  sync.WaitGroup
+	done     chan struct{} // closed when they have ended
+
+	taking  sync.Mutex    // one worker at a time
+	settled chan struct{} // receives after a batch was settled
+
+	mu           sync.Mutex
+	underWay     int // batches
+	delivered    uint64
+	deadLettered uint64
+	dropped      uint64 // that no dead-letter file took
+	retries      uint64
+	outages      uint64
+	progress     time.Time     // when something was settled
+	outage       *outage       // nil: the receiver is there
+	told         time.Time     // when of the last outage
+	back         chan struct{} // closed when the receiver is back
+	failed       error
+}
+
+// An outage is a time without progress.
+type outage struct {
+	since time.Time
+	cause error
+	told  bool
+}
+
+// NewDelivery begins to deliver.
+func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
+	d := &Delivery{
+		o: o, receiver: r, queue: q, limits: r.Limits(), progress: time.Now(),
+		done: make(chan struct{}), settled: make(chan struct{}, 1), back: make(chan struct{}),
+	}
+	if o.LongestWait == 0 {
+		d.o.LongestWait = DefaultLongestWait
+	}
+	d.ctx, d.giveUp = context.WithCancel(context.Background())
+	for range d.limits.Parallel {
+		d.workers.Go(d.work)
+	}
+	go func() {
+		d.workers.Wait()
+		close(d.done)
+	}()
+	return d
+}
+
+// work delivers one batch after the other.
+func (d *Delivery) work() {
+	var b Batch
+	verdicts := make([]Verdict, 0, d.limits.Records)
+	for d.take(&b) {
+		if left := d.deliver(b.Records, verdicts); left > 0 {
+			d.queue.Return(&b, left)
+		} else {
+			d.queue.Done(&b)
+		}
+		d.mu.Lock()
+		d.underWay--
+		d.mu.Unlock()
+		select {
+		case d.settled <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// linger is how long records wait for others to come with them while other batches
+// are under way. A receiver that is idle gets at once what there is.
+const linger = 200 * time.Millisecond
+
+// take waits for a batch. It returns false when there will be none.
+func (d *Delivery) take(b *Batch) bool {
+	d.taking.Lock()
+	defer d.taking.Unlock()
+	var lingered <-chan time.Time
+	enough := false
+	for d.ctx.Err() == nil {
+		records, octets, ended := d.queue.Ready()
+		switch {
+		case records == 0 && ended:
+			return false
+		case records == 0:
+			lingered = nil
+		case ended || enough || d.limits.full(records, octets) || d.idle():
+			if d.queue.Take(b, d.limits); len(b.Records) > 0 {
+				d.mu.Lock()
+				d.underWay++
+				d.mu.Unlock()
+				return true
+			}
+			continue
+		case lingered == nil:
+			lingered = time.After(linger)
+		}
+		select {
+		case <-d.queue.Changed():
+		case <-d.settled:
+		case <-lingered:
+			enough = true
+		case <-d.ctx.Done():
+		}
+	}
+	return false
+}
+
+func (d *Delivery) idle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.underWay == 0
+}
+
+// deliver tries until all records are settled, and returns how many are not when
+// it gives up. It changes their order.
+func (d *Delivery) deliver(records []Record, verdicts []Verdict) (left int) {
+	records = d.refuseTooLarge(records)
+	began := time.Now()
+	for wait := d.o.LongestWait / 50; len(records) > 0; {
+		verdicts = append(verdicts[:0], make([]Verdict, len(records))...)
+		err := d.try(records, verdicts)
+		n := len(records)
+		records = d.settle(records, verdicts)
+		switch {
+		case len(records) < n:
+			d.reached()
+			wait = d.o.LongestWait / 50
+		case d.ctx.Err() != nil:
+			return n
+		case err == nil:
+			err = fmt.Errorf("none of %d records was taken", n)
+			fallthrough
+		default:
+			d.missed(err)
+		}
+		if len(records) == 0 {
+			break
+		}
+		if d.o.RetryFor > 0 && time.Since(began) > d.o.RetryFor {
+			d.reject(records, fmt.Sprintf("not delivered in %v: %s", d.o.RetryFor, causeOf(err)))
+			return 0
+		}
+		if !d.pause(wait) {
+			break
+		}
+		wait = min(2*wait, d.o.LongestWait)
+	}
+	return len(records)
+}
+
+// causeOf is for a batch of which at least a part was taken.
+func causeOf(err error) string {
+	if err == nil {
+		return "the receiver did not say why"
+	}
+	return err.Error()
+}
+
+// refuseTooLarge rejects what is too large for the receiver.
+func (d *Delivery) refuseTooLarge(records []Record) []Record {
+	fit := records[:0]
+	for i := range records {
+		r := records[i]
+		if len(r.Body) > d.limits.Record {
+			d.reject(records[i:i+1], fmt.Sprintf("%d octets, more than the %d that the receiver takes", len(r.Body), d.limits.Record))
+			continue
+		}
+		fit = append(fit, r)
+	}
+	return fit
+}
+
+// try delivers once.
+func (d *Delivery) try(records []Record, verdicts []Verdict) error {
+	ctx, cancel := d.ctx, context.CancelFunc(func() {})
+	if d.o.Timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d.o.Timeout)
+	}
+	defer cancel()
+	err := d.receiver.Deliver(ctx, records, verdicts)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = fmt.Errorf("no answer within %v", d.o.Timeout)
+	}
+	return err
+}
+
+// settle counts the verdicts and returns the records that are still pending.
+func (d *Delivery) settle(records []Record, verdicts []Verdict) []Record {
+	pending := records[:0]
+	delivered := uint64(0)
+	for i := range records {
+		switch verdicts[i].State {
+		case Delivered:
+			delivered++
+		case Rejected:
+			d.reject(records[i:i+1], verdicts[i].Reason)
+		default:
+			pending = append(pending, records[i])
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delivered += delivered
+	if delivered > 0 {
+		d.progress = time.Now()
+	}
+	d.retries += uint64(len(pending))
+	return pending
+}
+
+// reject brings records to the dead-letter file.
+func (d *Delivery) reject(records []Record, reason string) {
+	for i := range records {
+		err := d.o.DeadLetter.Write(d.o.Name, d.o.Format, &records[i], reason)
+		d.mu.Lock()
+		d.progress = time.Now()
+		first := false
+		if err != nil {
+			d.dropped++
+			first = d.failed == nil
+			d.failed = err
+		} else {
+			d.deadLettered++
+		}
+		d.mu.Unlock()
+		if first {
+			d.report(fmt.Errorf("record that %s rejected is lost: %w", d.o.Name, err))
+		}
+	}
+}
+
+// pause waits before the next try. It returns false when there must be none.
+func (d *Delivery) pause(bound time.Duration) bool {
+	t := time.NewTimer(rand.N(bound))
+	defer t.Stop()
+	d.mu.Lock()
+	back := d.back
+	d.mu.Unlock()
+	select {
+	case <-t.C:
+	case <-back: // another worker came through
+	case <-d.ctx.Done():
+	}
+	return d.ctx.Err() == nil
+}
+
+// quiet is how long nothing is said of another outage: a receiver that comes and
+// goes must not fill a log.
+const quiet = time.Minute
+
+// missed notes a try that brought nothing, and tells of it at the first.
+func (d *Delivery) missed(err error) {
+	d.mu.Lock()
+	if d.outage == nil {
+		d.outage = &outage{since: time.Now()}
+		d.outages++
+	}
+	d.outage.cause = err
+	tell := !d.outage.told && (d.told.IsZero() || time.Since(d.told) > quiet)
+	if tell {
+		d.outage.told, d.told = true, time.Now()
+	}
+	d.mu.Unlock()
+	if tell {
+		d.report(fmt.Errorf("cannot deliver to %s, trying again: %w", d.o.Name, err))
+	}
+}
+
+// reached notes a try that brought something.
+func (d *Delivery) reached() {
+	d.mu.Lock()
+	over := d.outage
+	if over != nil {
+		d.outage = nil
+		close(d.back)
+		d.back = make(chan struct{})
+	}
+	d.mu.Unlock()
+	if over != nil && over.told {
+		d.report(fmt.Errorf("%s is back after %v", d.o.Name, time.Since(over.since).Round(time.Millisecond)))
+	}
+}
+
+func (d *Delivery) report(err error) {
+	if d.o.Report != nil {
+		d.o.Report(err)
+	}
+}
+
+// Hurry says that the end is near: when nothing is settled for so long while
+// something waits, the delivery gives up.
+func (d *Delivery) Hurry(grace time.Duration) {
+	begun := time.Now()
+	go func() {
+		tick := time.NewTicker(max(grace/20, time.Millisecond))
+		defer tick.Stop()
+		for {
+			select {
+			case <-d.done:
+				return
+			case <-tick.C:
+			}
+			waiting, _, _ := d.queue.Ready()
+			d.mu.Lock()
+			still := time.Since(later(begun, d.progress)) > grace && (waiting > 0 || d.underWay > 0)
+			d.mu.Unlock()
+			if still {
+				d.GiveUp()
+				return
+			}
+		}
+	}()
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// GiveUp ends the delivery, whatever waits.
+func (d *Delivery) GiveUp() {
+	d.giveUp()
+	d.queue.Release()
+}
+
+// Close waits until everything is settled, which the queue must have ended for, or
+// given up, and closes the receiver. The error says what was lost.
+func (d *Delivery) Close() (Balance, error) {
+	<-d.done
+	d.giveUp()
+	failed := d.receiver.Close()
+	if failed != nil {
+		failed = fmt.Errorf("close %s: %w", d.o.Name, failed)
+	}
+	b := d.balance()
+	counts := d.queue.Counts()
+	if d.dropped > 0 {
+		failed = errors.Join(failed, fmt.Errorf("%d records that %s rejected are lost: %w", d.dropped, d.o.Name, d.failed))
+	}
+	if counts.Waiting > 0 {
+		cause := errors.New("there was no time left")
+		if d.outage != nil {
+			cause = d.outage.cause
+		}
+		err := fmt.Errorf("%d records were not delivered to %s: %w", counts.Waiting, d.o.Name, cause)
+		if !counts.Kept {
+			return b, errors.Join(failed, err)
+		}
+		d.report(fmt.Errorf("%w; they stay in the spool", err))
+	}
+	return b, failed
+}
+
+// A Balance says what became of the records of one sink. At the end of a run
+// Found + Accepted = Delivered + InSpool + DeadLettered + Dropped.
+type Balance struct {
+	Sink         string
+	Found        uint64 // in the spool, of earlier runs
+	Accepted     uint64 // in this run
+	Delivered    uint64 // the receiver has confirmed them
+	InSpool      uint64 // for the next run
+	DeadLettered uint64 // in the dead-letter file
+	Dropped      uint64 // by a full queue or spool, by the end of the run, by damage
+	Retries      uint64 // how often a record had to be sent again
+	Outages      uint64 // how often the receiver went out of reach
+}
+
+func (d *Delivery) balance() Balance {
+	c := d.queue.Counts()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := Balance{
+		Sink: d.o.Name, Found: c.Found, Accepted: c.Accepted, Delivered: d.delivered,
+		DeadLettered: d.deadLettered, Dropped: c.Dropped + d.dropped, Retries: d.retries, Outages: d.outages,
+	}
+	if c.Kept {
+		b.InSpool = c.Waiting
+	} else {
+		b.Dropped += c.Waiting
+	}
+	return b
+}

@@ -1,0 +1,546 @@
+package sink_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portwatch/portwatch/export/sink"
+	"github.com/portwatch/portwatch/export/spool"
+)
+
+// A script is a receiver that does what deliver says, and remembers what it has taken.
+type script struct {
+	limits  sink.Limits
+	deliver func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error
+
+	mu    sync.Mutex
+	taken map[string]int // by id
+	calls int
+	most  int // records in a batch
+}
+
+func (s *script) Deliver(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+	octets := 0
+	for i := range records {
+		octets += len(records[i].Body)
+		if len(records[i].Body) > s.limits.Record {
+			panic("a record beyond the limit")
+		}
+		if want := body(string(records[i].ID)); !bytes.HasPrefix(records[i].Body, want) {
+			panic(fmt.Sprintf("%s came as %.40q", records[i].ID, records[i].Body))
+		}
+	}
+	if len(records) != len(verdicts) || len(records) == 0 || len(records) > s.limits.Records ||
+		octets > s.limits.Octets && len(records) > 1 {
+		panic(fmt.Sprintf("a batch of %d records with %d octets and %d verdicts", len(records), octets, len(verdicts)))
+	}
+	s.mu.Lock()
+	s.calls++
+	s.most = max(s.most, len(records))
+	s.mu.Unlock()
+	err := s.deliver(ctx, records, verdicts)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, v := range verdicts {
+		if v.State == sink.Delivered {
+			s.taken[string(records[i].ID)]++
+		}
+	}
+	return err
+}
+
+func (s *script) Limits() sink.Limits { return s.limits }
+
+func (s *script) Close() error { return nil }
+
+func newScript(l sink.Limits, deliver func(context.Context, []sink.Record, []sink.Verdict) error) *script {
+	return &script{limits: l, deliver: deliver, taken: make(map[string]int)}
+}
+
+// all takes everything.
+func all(_ context.Context, _ []sink.Record, verdicts []sink.Verdict) error {
+	for i := range verdicts {
+		verdicts[i].State = sink.Delivered
+	}
+	return nil
+}
+
+var errAway = errors.New("connection refused")
+
+// away takes nothing.
+func away(context.Context, []sink.Record, []sink.Verdict) error { return errAway }
+
+// hang never answers.
+func hang(ctx context.Context, _ []sink.Record, _ []sink.Verdict) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func body(id string) []byte { return []byte("the record " + id + " ") }
+
+func record(i, filler int) sink.Record {
+	id := fmt.Sprint("id-", i)
+	return sink.Record{ID: []byte(id), Body: append(body(id), strings.Repeat("x", filler)...)}
+}
+
+var wide = sink.Limits{Records: 100, Octets: 20000, Record: 1 << 20, Parallel: 4}
+
+// told gathers what is reported.
+type told struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *told) report(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lines = append(r.lines, err.Error())
+}
+
+func (r *told) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.lines, "\n")
+}
+
+func options(t *testing.T, r *told) sink.DeliveryOptions {
+	t.Helper()
+	letters, err := sink.ParseDeadLetter(filepath.Join(t.TempDir(), "dead.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { letters.Close() })
+	return sink.DeliveryOptions{Name: "test://", Format: "ecs", DeadLetter: letters, Report: r.report, LongestWait: 5 * time.Millisecond}
+}
+
+// letters reads a dead-letter file: the reasons by id.
+func letters(t *testing.T, path string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return found
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var l struct{ ID, Sink, Reason, Body, Time string }
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := time.Parse(time.RFC3339Nano, l.Time); err != nil || !strings.HasPrefix(l.Body, string(body(l.ID))) || l.Sink != "test://" {
+			t.Errorf("a wrong dead letter: %.200s", lines.Bytes())
+		}
+		found[l.ID] = l.Reason
+	}
+	return found
+}
+
+func wantLaw(t *testing.T, b sink.Balance) {
+	t.Helper()
+	if b.Found+b.Accepted != b.Delivered+b.InSpool+b.DeadLettered+b.Dropped {
+		t.Errorf("does not add up: %+v", b)
+	}
+}
+
+// TestBalance has receivers that do at random all that a receiver may do. Every
+// record is found where the balance says it is, with both queues, both policies
+// and however the run ends.
+func TestBalance(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			balanceRun(t, rand.New(rand.NewPCG(seed, 5)))
+		})
+	}
+}
+
+func balanceRun(t *testing.T, random *rand.Rand) {
+	l := sink.Limits{Records: 1 + random.IntN(50), Octets: 100 + random.IntN(5000), Record: 3000, Parallel: 1 + random.IntN(4)}
+	var mu sync.Mutex
+	chance := func(percent int) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return random.IntN(100) < percent
+	}
+	sour := random.IntN(3) // how bad a receiver it is
+	r := newScript(l, func(_ context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+		if chance(10 * sour) {
+			return errAway
+		}
+		for i := range verdicts {
+			switch {
+			case chance(5):
+				verdicts[i] = sink.Verdict{State: sink.Rejected, Reason: "mapping"}
+			case !chance(5 * sour):
+				verdicts[i].State = sink.Delivered
+			}
+		}
+		if chance(5 * sour) {
+			return errAway // although it has taken some
+		}
+		return nil
+	})
+	var said told
+	o := options(t, &said)
+	overflow := sink.Overflow(random.IntN(2))
+	gaveUp := chance(30)
+	spooled := chance(50)
+
+	var q sink.Queue
+	var put func([]sink.Record)
+	var end func()
+	if spooled {
+		s, err := spool.Open(t.TempDir(), spool.Options{Max: spool.MinMax, Full: overflow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Cursor("test://", "ecs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, end = c, c.End
+		put = func(list []sink.Record) {
+			if err := s.Append("ecs", list); err != nil {
+				t.Error(err)
+			}
+		}
+		defer s.Close()
+	} else {
+		m := sink.NewMemory(20000, overflow)
+		q, put, end = m, m.Put, m.End
+	}
+	d := sink.NewDelivery(r, q, o)
+	const records = 3000
+	for i := 0; i < records; {
+		var list []sink.Record
+		for range 1 + random.IntN(100) {
+			filler := random.IntN(300)
+			if random.IntN(100) == 0 {
+				filler = 4000 // more than the receiver takes
+			}
+			list = append(list, record(i, filler))
+			i++
+		}
+		if gaveUp && i > records/2 {
+			d.GiveUp()
+		}
+		put(list)
+		for j := range list { // kept are copies
+			clear(list[j].Body)
+			clear(list[j].ID)
+		}
+	}
+	end()
+	b, err := d.Close()
+	wantLaw(t, b)
+	if b.Accepted < records || b.Found != 0 {
+		t.Errorf("%+v", b)
+	}
+	if int(b.Delivered) != len(r.taken) {
+		t.Errorf("%d records were delivered, %d arrived", b.Delivered, len(r.taken))
+	}
+	for id, n := range r.taken {
+		if n > 1 {
+			t.Errorf("%s arrived %d times", id, n)
+		}
+	}
+	dead := letters(t, o.DeadLetter.Path())
+	if int(b.DeadLettered) != len(dead) {
+		t.Errorf("%d dead letters, of %d", len(dead), b.DeadLettered)
+	}
+	switch {
+	case !gaveUp && (b.InSpool != 0 || overflow == sink.Block && b.Dropped != 0 || err != nil):
+		t.Errorf("it went on to the end: %+v: %v", b, err)
+	case gaveUp && !spooled && b.Dropped > 0 && overflow == sink.Block && err == nil && !strings.Contains(said.String(), "not delivered"):
+		t.Logf("all that was dropped came after the end: %+v", b)
+	}
+}
+
+func deliver(t *testing.T, r sink.Receiver, o sink.DeliveryOptions, list ...sink.Record) (sink.Balance, error) {
+	t.Helper()
+	q := sink.NewMemory(1<<30, sink.Block)
+	d := sink.NewDelivery(r, q, o)
+	q.Put(list)
+	q.End()
+	b, err := d.Close()
+	wantLaw(t, b)
+	return b, err
+}
+
+// TestPoison: one record that the receiver refuses, and one that is too large for
+// it, stop none of the others.
+func TestPoison(t *testing.T) {
+	r := newScript(sink.Limits{Records: 10, Octets: 1 << 20, Record: 1000, Parallel: 1},
+		func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+			all(ctx, records, verdicts)
+			for i := range records {
+				if string(records[i].ID) == "id-7" {
+					verdicts[i] = sink.Verdict{State: sink.Rejected, Reason: strings.Repeat("is no ip: ", 1000)}
+				}
+			}
+			return nil
+		})
+	var list []sink.Record
+	for i := range 100 {
+		list = append(list, record(i, i))
+	}
+	list[50] = record(50, 1000)
+	o := options(t, new(told))
+	b, err := deliver(t, r, o, list...)
+	if b.Delivered != 98 || b.DeadLettered != 2 || err != nil {
+		t.Errorf("%+v %v", b, err)
+	}
+	dead := letters(t, o.DeadLetter.Path())
+	if why := dead["id-7"]; !strings.HasPrefix(why, "is no ip") || len(why) > 2000 {
+		t.Errorf("id-7: %q", why)
+	}
+	if why := dead["id-50"]; !strings.Contains(why, "more than the 1000") {
+		t.Errorf("id-50: %q", why)
+	}
+}
+
+// TestNoDeadLetterFile: what cannot be written there either is told, counted and
+// an error.
+func TestNoDeadLetterFile(t *testing.T) {
+	refuse := func(_ context.Context, _ []sink.Record, verdicts []sink.Verdict) error {
+		for i := range verdicts {
+			verdicts[i].State = sink.Rejected
+		}
+		return nil
+	}
+	for _, path := range []string{filepath.Join(t.TempDir(), "no", "folder"), filepath.Join(t.TempDir(), "small") + "?max=1KiB"} {
+		var said told
+		o := options(t, &said)
+		o.DeadLetter, _ = sink.ParseDeadLetter(path)
+		var list []sink.Record
+		for i := range 50 {
+			list = append(list, record(i, 0))
+		}
+		b, err := deliver(t, newScript(wide, refuse), o, list...)
+		if b.Dropped+b.DeadLettered != 50 || b.Dropped == 0 || err == nil || strings.Count(said.String(), "is lost") != 1 {
+			t.Errorf("%+v %v %s", b, err, &said)
+		}
+	}
+}
+
+// TestOutage: one message when a receiver goes away, one when it is back.
+func TestOutage(t *testing.T) {
+	var said told
+	tries := 0
+	r := newScript(sink.Limits{Records: 5, Octets: 1 << 20, Record: 1 << 20, Parallel: 1},
+		func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+			if tries++; tries%4 != 1 {
+				return errAway
+			}
+			return all(ctx, records, verdicts)
+		})
+	var list []sink.Record
+	for i := range 15 {
+		list = append(list, record(i, 0))
+	}
+	b, err := deliver(t, r, options(t, &said), list...)
+	if b.Delivered != 15 || b.Outages != 2 || b.Retries != 30 || err != nil {
+		t.Errorf("%+v %v", b, err)
+	}
+	want := "cannot deliver to test://, trying again: connection refused\ntest:// is back after "
+	if !strings.HasPrefix(said.String(), want) || len(said.lines) != 2 {
+		t.Errorf("said:\n%s", &said)
+	}
+}
+
+func TestRetryFor(t *testing.T) {
+	o := options(t, new(told))
+	o.RetryFor = 50 * time.Millisecond
+	b, err := deliver(t, newScript(wide, away), o, record(0, 0), record(1, 0))
+	if b.DeadLettered != 2 || err != nil {
+		t.Errorf("%+v %v", b, err)
+	}
+	if why := letters(t, o.DeadLetter.Path())["id-1"]; why != "not delivered in 50ms: connection refused" {
+		t.Errorf("%q", why)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	var said told
+	o := options(t, &said)
+	o.Timeout, o.RetryFor = 10*time.Millisecond, time.Nanosecond
+	b, _ := deliver(t, newScript(wide, hang), o, record(0, 0))
+	if b.DeadLettered != 1 || !strings.Contains(said.String(), "no answer within 10ms") {
+		t.Errorf("%+v %s", b, &said)
+	}
+}
+
+// TestHurry: a receiver that still takes something has as long as it needs; one
+// that takes nothing has the grace.
+func TestHurry(t *testing.T) {
+	const grace = 100 * time.Millisecond
+	slow := func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+		time.Sleep(grace / 4)
+		return all(ctx, records, verdicts)
+	}
+	few := sink.Limits{Records: 1, Octets: 1 << 20, Record: 1 << 20, Parallel: 1}
+	for _, test := range []struct {
+		r         *script
+		delivered uint64
+		err       string
+	}{
+		{newScript(few, slow), 12, ""},
+		{newScript(few, away), 0, "12 records were not delivered to test://: connection refused"},
+		{newScript(few, hang), 0, "12 records were not delivered to test://: there was no time left"},
+	} {
+		q := sink.NewMemory(1<<20, sink.Block)
+		d := sink.NewDelivery(test.r, q, options(t, new(told)))
+		for i := range 12 {
+			q.Put([]sink.Record{record(i, 0)})
+		}
+		q.End()
+		d.Hurry(grace)
+		b, err := d.Close()
+		wantLaw(t, b)
+		if b.Delivered != test.delivered || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
+			t.Errorf("%+v %v, want %s", b, err, test.err)
+		}
+	}
+}
+
+// TestIdleReceiverWaitsForNothing: a lone record is not kept back for others.
+func TestIdleReceiverWaitsForNothing(t *testing.T) {
+	took := make(chan time.Time, 1)
+	r := newScript(wide, func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+		took <- time.Now()
+		return all(ctx, records, verdicts)
+	})
+	q := sink.NewMemory(1<<20, sink.Block)
+	d := sink.NewDelivery(r, q, options(t, new(told)))
+	for i := range 20 {
+		start := time.Now()
+		q.Put([]sink.Record{record(i, 0)})
+		if late := (<-took).Sub(start); late > 150*time.Millisecond {
+			t.Errorf("it waited %v", late)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	q.End()
+	d.Close()
+}
+
+// TestBusyReceiverGetsFullBatches: while a batch is under way, others gather.
+func TestBusyReceiverGetsFullBatches(t *testing.T) {
+	l := sink.Limits{Records: 100, Octets: 1 << 20, Record: 1 << 20, Parallel: 4}
+	r := newScript(l, func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+		time.Sleep(5 * time.Millisecond)
+		return all(ctx, records, verdicts)
+	})
+	q := sink.NewMemory(1<<20, sink.Block)
+	d := sink.NewDelivery(r, q, options(t, new(told)))
+	for i := range 2000 {
+		q.Put([]sink.Record{record(i, 0)})
+	}
+	q.End()
+	d.Close()
+	if r.calls > 60 || len(r.taken) != 2000 {
+		t.Errorf("%d records in %d batches", len(r.taken), r.calls)
+	}
+}
+
+// TestMemoryStaysBounded has a receiver that never answers, and drops.
+func TestMemoryStaysBounded(t *testing.T) {
+	const octets = 4 << 20
+	q := sink.NewMemory(octets, sink.DropOldest)
+	d := sink.NewDelivery(newScript(wide, hang), q, options(t, new(told)))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	list := make([]sink.Record, 100)
+	for i := range 2000 { // 200 MB
+		for j := range list {
+			list[j] = record(100*i+j, 900)
+		}
+		q.Put(list)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 2*octets {
+		t.Errorf("memory has grown by %d octets, for a queue of %d", grown, octets)
+	}
+	d.GiveUp()
+	q.End()
+	b, _ := d.Close()
+	wantLaw(t, b)
+	if b.Accepted != 200000 || b.Dropped != 200000 {
+		t.Errorf("%+v", b)
+	}
+}
+
+// TestSlowSinkHoldsBackNobody: of two sinks of one spool one never answers. The
+// other gets everything, and the first one's part is there in the next run.
+func TestSlowSinkHoldsBackNobody(t *testing.T) {
+	dir := t.TempDir()
+	s, err := spool.Open(dir, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deliveries []*sink.Delivery
+	var cursors []*spool.Cursor
+	slow, fast := newScript(wide, hang), newScript(wide, all)
+	for name, r := range map[string]*script{"slow": slow, "fast": fast} {
+		c, err := s.Cursor(name, "ecs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursors = append(cursors, c)
+		o := options(t, new(told))
+		o.Name = name
+		deliveries = append(deliveries, sink.NewDelivery(r, c, o))
+	}
+	for i := range 1000 {
+		if err := s.Append("ecs", []sink.Record{record(i, 100)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, d := range deliveries {
+		cursors[i].End()
+		d.Hurry(100 * time.Millisecond)
+	}
+	for _, d := range deliveries {
+		b, err := d.Close()
+		wantLaw(t, b)
+		if err != nil || b.Sink == "fast" && b.Delivered != 1000 || b.Sink == "slow" && b.InSpool != 1000 {
+			t.Errorf("%+v %v", b, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = spool.Open(dir, spool.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Cursor("slow", "ecs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow.deliver = all
+	d := sink.NewDelivery(slow, c, options(t, new(told)))
+	c.End()
+	if b, err := d.Close(); b.Found != 1000 || b.Delivered != 1000 || len(slow.taken) != 1000 || err != nil {
+		t.Errorf("%+v %v", b, err)
+	}
+}

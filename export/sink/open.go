@@ -1,0 +1,35 @@
+package sink
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Schemes are those that newReceiver knows.
+var Schemes = []string{}
+
+// newReceiver makes the receiver that a target's scheme asks for. No constructor
+// connects: a receiver that is away at the start is waited for like any other.
+func newReceiver(t *Target) (Receiver, error) {
+	switch t.Scheme {
+	}
+	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
+}
+
+// Open reads a sink's URL and makes its receiver, without connecting. No error has
+// the user in it. observer and version are for Target's fields of these names.
+func Open(to, observer, version string) (*Target, Receiver, error) {
+	t, err := parseTarget(to)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Observer, t.Version = observer, version
+	r, err := newReceiver(t)
+	if err == nil {
+		err = t.Err()
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	return t, r, nil
+}

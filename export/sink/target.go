@@ -1,0 +1,103 @@
+package sink
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Target is what a sink's URL says: where to, and how.
+//
+//	SCHEME://[USER@]HOST[:PORT][,HOST[:PORT]...][/PATH][?SETTINGS]
+type Target struct {
+	Scheme string   // splunk-hec+https
+	User   string   // empty where there is none
+	Hosts  []string // HOST or HOST:PORT, of IPv6 in brackets; empty for a local path
+	Path   string   // with its slash, unescaped; empty where there is none
+	// Name is the same in every run with the same target: name= of the settings, else
+	// the URL without user and settings.
+	Name   string
+	Format string // of the records' bodies: a word of -o
+
+	Observer string // the sensor's own name, empty where it was given none
+	Version  string // of the program
+
+	RetryFor time.Duration // how long a record is tried; 0: for ever
+	Timeout  time.Duration // of one Deliver
+	Overflow Overflow      // of the queue in memory
+	Queue    int64         // octets of bodies that the queue in memory may have
+
+	*Settings
+}
+
+// Defaults of the settings that every target has.
+const (
+	defaultTimeout = time.Minute
+	defaultQueue   = 64 << 20
+)
+
+func parseTarget(to string) (*Target, error) {
+	place, query, _ := strings.Cut(to, "?")
+	scheme, rest, found := strings.Cut(place, "://")
+	if !found {
+		return nil, fmt.Errorf("not of the form SCHEME://HOST:PORT/PATH")
+	}
+	t := &Target{Scheme: scheme}
+	authority, path := rest, ""
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		authority, path = rest[:slash], rest[slash:]
+	}
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		t.User, authority = authority[:at], authority[at+1:]
+	}
+	t.Name = scheme + "://" + authority + path
+	fail := func(format string, args ...any) (*Target, error) {
+		return nil, fmt.Errorf("%s: %w", t.Name, fmt.Errorf(format, args...))
+	}
+	user, err := url.PathUnescape(t.User)
+	if err != nil || strings.Contains(t.User, ":") {
+		return fail("a password in the URL would show in every list of processes; see the settings for secrets")
+	}
+	t.User = user
+	for host := range strings.SplitSeq(authority, ",") {
+		u, err := url.Parse("//" + host)
+		if err != nil || u.Host != host || host != "" && host[0] != '[' && strings.Contains(u.Hostname(), ":") {
+			return fail("cannot read the host %q", host)
+		}
+		if host != "" {
+			t.Hosts = append(t.Hosts, host)
+		}
+	}
+	if t.Path, err = url.PathUnescape(path); err != nil {
+		return fail("cannot read the path")
+	}
+	if t.Settings, err = ParseSettings(query); err != nil {
+		return fail("%w", err)
+	}
+	t.Name = t.Text("name", t.Name)
+	t.Format = t.Text("format", "ecs")
+	t.RetryFor = t.Duration("retry-for", 0)
+	t.Timeout = t.Duration("timeout", defaultTimeout)
+	t.Overflow = t.Settings.Overflow("overflow")
+	t.Queue = t.Octets("queue", defaultQueue)
+	return t, nil
+}
+
+// Overflow is what happens when a queue is full.
+type Overflow int
+
+const (
+	Block      Overflow = iota // the one with the records waits
+	DropOldest                 // the oldest records make room, and are counted
+)
+
+var overflowWords = []string{Block: "block", DropOldest: "drop-oldest"}
+
+// Overflow returns a setting that is block or drop-oldest.
+func (s *Settings) Overflow(key string) Overflow {
+	return Overflow(max(0, slices.Index(overflowWords, s.Choice(key, overflowWords...))))
+}
+
+func (o Overflow) String() string { return overflowWords[o] }

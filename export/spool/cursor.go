@@ -1,0 +1,431 @@
+package spool
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/portwatch/portwatch/export/sink"
+)
+
+// A Cursor is one sink's place in a spool: a [sink.Queue] of the records in the
+// sink's format. Every record before the place that its file has is settled.
+type Cursor struct {
+	spool        *Spool
+	name, format string
+	file         *os.File
+	attached     bool // a sink of this run uses it
+	changed      chan struct{}
+
+	open   *os.File // the segment that was read last
+	number uint32   // of it
+
+	// The rest is guarded by spool.mu.
+	pos      position   // of what is taken next
+	left     tally      // from pos on, in pos's segment
+	waiting  tally      // from pos on
+	flying   []position // where batches begin that are not settled
+	saved    position
+	slot     int64
+	returned uint64
+	ended    bool
+	counts   sink.QueueCounts // without Waiting
+}
+
+// Cursor returns the cursor of the sink with this name for records in this format.
+// Where there is none yet, it begins behind the last record. The names of all
+// cursors differ.
+func (s *Spool) Cursor(name, format string) (*Cursor, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.cursors {
+		if c.name == name && c.format == format {
+			c.attached = true
+			return c, nil
+		}
+	}
+	if strings.Contains(name+format, "\n") {
+		return nil, fmt.Errorf("name %q of a sink: more than one line", name)
+	}
+	c := newCursor(s, name, format)
+	c.attached = true
+	c.pos = at(s.last, 1<<32-1)
+	if n := len(s.segments); n > 0 {
+		c.pos = s.segments[n-1].end()
+	}
+	if err := c.create(); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", s.dir, bare(err))
+	}
+	s.cursors = append(s.cursors, c)
+	return c, nil
+}
+
+// A Left is a cursor that no sink of this run uses. The records stay for it.
+type Left struct {
+	Name, Format string
+	Records      uint64
+	File         string // without it, nothing is kept
+}
+
+// Left returns those that have records.
+func (s *Spool) Left() []Left {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Left
+	for _, c := range s.cursors {
+		if !c.attached && c.waiting.records > 0 {
+			list = append(list, Left{c.name, c.format, uint64(c.waiting.records), c.path()})
+		}
+	}
+	return list
+}
+
+func newCursor(s *Spool, name, format string) *Cursor {
+	return &Cursor{spool: s, name: name, format: format, changed: make(chan struct{}, 1), counts: sink.QueueCounts{Kept: true}}
+}
+
+// A cursor's file has its position twice, each with a checksum, and a newer one
+// is written over the older: one of them is whole whatever happens. Its name and
+// its format follow.
+const slotSize = 20 + 1 + 8 + 1
+
+const cursorSuffix = ".cursor"
+
+func (c *Cursor) path() string {
+	sum := sha256.Sum256([]byte(c.name + "\n" + c.format))
+	return filepath.Join(c.spool.dir, fmt.Sprintf("%x%s", sum[:8], cursorSuffix))
+}
+
+func appendSlot(dst []byte, p position) []byte {
+	start := len(dst)
+	dst = fmt.Appendf(dst, "%020d", p)
+	return fmt.Appendf(dst, " %08x\n", crc32.Checksum(dst[start:], castagnoli))
+}
+
+func parseSlot(slot string) (p position, whole bool) {
+	if _, err := fmt.Sscanf(slot, "%d", &p); err != nil {
+		return 0, false
+	}
+	return p, string(appendSlot(nil, p)) == slot
+}
+
+func (c *Cursor) create() error {
+	text := appendSlot(appendSlot(nil, c.pos), c.pos)
+	text = fmt.Appendf(text, "%s\n%s\n", c.name, c.format)
+	path := c.path()
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	c.file, c.saved = f, c.pos
+	return nil
+}
+
+// listCursors reads the cursors of a spool's folder.
+func listCursors(s *Spool) ([]*Cursor, error) {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+cursorSuffix))
+	if err != nil {
+		return nil, err
+	}
+	var list []*Cursor
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return list, err
+		}
+		c, err := parseCursor(s, string(text))
+		if err == nil && c.path() != path {
+			err = errDamaged
+		}
+		if err != nil {
+			return list, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		}
+		if c.file, err = os.OpenFile(path, os.O_WRONLY, 0); err != nil {
+			return list, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func parseCursor(s *Spool, text string) (*Cursor, error) {
+	if len(text) < 2*slotSize {
+		return nil, errDamaged
+	}
+	names := strings.Split(text[2*slotSize:], "\n")
+	if len(names) != 3 || names[2] != "" {
+		return nil, errDamaged
+	}
+	c := newCursor(s, names[0], names[1])
+	some := false
+	for i := range int64(2) {
+		p, whole := parseSlot(text[i*slotSize:][:slotSize])
+		if whole && (!some || p > c.pos) {
+			c.pos, c.slot, some = p, 1-i, true
+		}
+	}
+	if !some {
+		return nil, errDamaged
+	}
+	c.saved = c.pos
+	return c, nil
+}
+
+// see counts a record that an earlier run has left.
+func (c *Cursor) see(p position, e *entry) {
+	t := tally{1, int64(len(e.Body))}
+	c.waiting.add(t)
+	if p.number() == c.pos.number() {
+		c.left.add(t)
+	}
+	c.counts.Found++
+}
+
+// start makes the cursor ready, when all is seen.
+func (c *Cursor) start() {
+	if c.waiting.records > 0 {
+		c.notify()
+	}
+}
+
+func (c *Cursor) notify() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+// published counts records that were written to the last segment.
+func (c *Cursor) published(g *segment, format string, t tally) {
+	if c.format != format {
+		return
+	}
+	c.counts.Accepted += uint64(t.records)
+	c.waiting.add(t)
+	if c.pos.number() == g.number {
+		c.left.add(t)
+	}
+	c.notify()
+}
+
+// miss counts records that there was no room for.
+func (c *Cursor) miss(format string, t tally) {
+	if c.format == format {
+		c.counts.Accepted += uint64(t.records)
+		c.counts.Dropped += uint64(t.records)
+	}
+}
+
+// lose takes the segment, which was the first one, away from the cursor.
+func (c *Cursor) lose(g *segment) {
+	switch {
+	case c.pos.number() > g.number:
+		return
+	case c.pos.number() < g.number:
+		c.pos, c.left = at(g.number, headSize), g.counts[c.format]
+	}
+	c.skip(g)
+}
+
+// skip gives up what is left for the cursor in its segment.
+func (c *Cursor) skip(g *segment) {
+	c.counts.Dropped += uint64(c.left.records)
+	c.waiting.subtract(c.left)
+	c.pos, c.left = g.end(), tally{}
+}
+
+// hop goes on to the next segment that has something for the cursor, where there
+// is nothing left in its own, else to the end.
+func (c *Cursor) hop() {
+	for _, g := range c.spool.segments {
+		if c.left.records > 0 {
+			return
+		}
+		switch {
+		case g.number == c.pos.number():
+			c.pos = g.end()
+		case g.number > c.pos.number():
+			c.pos, c.left = at(g.number, headSize), g.counts[c.format]
+			if c.left.records == 0 {
+				c.pos = g.end()
+			}
+		}
+	}
+}
+
+// floor is the place before which every record is settled.
+func (c *Cursor) floor() position {
+	floor := c.pos
+	for _, p := range c.flying {
+		floor = min(floor, p)
+	}
+	return floor
+}
+
+// Ready implements [sink.Queue].
+func (c *Cursor) Ready() (records int, octets int64, ended bool) {
+	c.spool.mu.Lock()
+	defer c.spool.mu.Unlock()
+	return int(c.waiting.records), c.waiting.octets, c.ended
+}
+
+// Changed implements [sink.Queue].
+func (c *Cursor) Changed() <-chan struct{} { return c.changed }
+
+// End says that no more will be appended.
+func (c *Cursor) End() {
+	c.spool.mu.Lock()
+	defer c.spool.mu.Unlock()
+	c.ended = true
+	c.notify()
+}
+
+// Take implements [sink.Queue].
+func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.Records = b.Records[:0]
+	for len(b.Records) == 0 && c.waiting.records > 0 {
+		c.hop()
+		i := slices.IndexFunc(s.segments, func(g *segment) bool { return g.number == c.pos.number() })
+		g := s.segments[i]
+		from, to := c.pos, g.end()
+		s.mu.Unlock()
+		next, octets, err := c.read(b, g, from, to, l)
+		s.mu.Lock()
+		if c.pos != from { // a full spool has dropped the segment
+			b.Records = b.Records[:0]
+			continue
+		}
+		if n := len(b.Records); n > 0 {
+			b.From = uint64(from)
+			c.flying = append(c.flying, from)
+			t := tally{int64(n), octets}
+			c.left.subtract(t)
+			c.waiting.subtract(t)
+		}
+		c.pos = next
+		if err != nil {
+			err = fmt.Errorf("spool %s: read %s: %w: %d records of %s are lost",
+				s.dir, filepath.Base(g.path), bare(err), c.left.records, c.name)
+			c.skip(g)
+			s.mu.Unlock()
+			s.report(err)
+			s.mu.Lock()
+		}
+	}
+}
+
+// read fills the batch with what lies between two places of a segment, and
+// returns the place behind it and the octets of the bodies. An error tells that what
+// comes then cannot be read.
+func (c *Cursor) read(b *sink.Batch, g *segment, from, to position, l sink.Limits) (next position, octets int64, err error) {
+	if c.open == nil || c.number != g.number {
+		if c.open != nil {
+			c.open.Close()
+		}
+		if c.open, err = os.Open(g.path); err != nil {
+			return from, 0, err
+		}
+		c.number = g.number
+	}
+	next = from
+	const headers = 64 << 10 // about what a batch has beside its bodies
+	for window := l.Octets + headers; ; {
+		b.Data, err = readAt(c.open, b.Data, next.offset(), to.offset(), window)
+		if err != nil {
+			return next, octets, err
+		}
+		for data := b.Data; next < to; {
+			e, n, err := parseEntry(data)
+			if err == errShort && next.offset()+int64(len(data)) < to.offset() {
+				window = max(window, n) // the rest comes with the next one
+				break
+			}
+			if err != nil {
+				return next, octets, errDamaged
+			}
+			if string(e.format) == c.format {
+				if !l.Room(len(b.Records), int(octets), len(e.Body)) {
+					return next, octets, nil
+				}
+				b.Records = append(b.Records, e.Record)
+				octets += int64(len(e.Body))
+			}
+			next += position(n)
+			data = data[n:]
+		}
+		if len(b.Records) > 0 || next == to {
+			return next, octets, nil
+		}
+	}
+}
+
+// Done implements [sink.Queue].
+func (c *Cursor) Done(b *sink.Batch) {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.flying = slices.DeleteFunc(c.flying, func(p position) bool { return p == position(b.From) })
+	s.trim()
+	s.failed = errors.Join(s.failed, c.save())
+	s.sweep()
+}
+
+// save writes down what is settled.
+func (c *Cursor) save() error {
+	floor := c.floor()
+	if floor == c.saved {
+		return nil
+	}
+	if _, err := c.file.WriteAt(appendSlot(nil, floor), c.slot*slotSize); err != nil {
+		return fmt.Errorf("write cursor of %s: %w", c.name, bare(err))
+	}
+	c.saved, c.slot = floor, 1-c.slot
+	return nil
+}
+
+// Return implements [sink.Queue].
+func (c *Cursor) Return(b *sink.Batch, left int) {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.segments) > 0 && position(b.From).number() >= s.segments[0].number {
+		c.returned += uint64(left)
+	} else {
+		c.counts.Dropped += uint64(left)
+	}
+}
+
+// Release implements [sink.Queue].
+func (c *Cursor) Release() { c.spool.release() }
+
+// Counts implements [sink.Queue].
+func (c *Cursor) Counts() sink.QueueCounts {
+	c.spool.mu.Lock()
+	defer c.spool.mu.Unlock()
+	counts := c.counts
+	counts.Waiting = uint64(c.waiting.records) + c.returned
+	return counts
+}
+
+func (c *Cursor) close() error {
+	if c.open != nil {
+		c.open.Close()
+	}
+	return errors.Join(c.save(), c.file.Sync(), c.file.Close())
+}

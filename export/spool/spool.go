@@ -1,0 +1,500 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/portwatch/portwatch/export/sink"
+)
+
+// Options of a Spool. Their zero values are the defaults.
+type Options struct {
+	Max  int64         // octets of all segments; 0: DefaultMax
+	Full sink.Overflow // what Append does when they are reached
+	// Report gets what a person should know and nothing has to stop for, one call at
+	// a time. May be nil.
+	Report func(error)
+}
+
+// Bounds of a Spool's size, in octets.
+const (
+	DefaultMax = 4 << 30
+	MinMax     = 1 << 20
+)
+
+// Parse reads what --spool takes: DIR[?max=SIZE&full=block|drop-oldest].
+func Parse(text string) (dir string, o Options, err error) {
+	dir, query, _ := strings.Cut(text, "?")
+	s, err := sink.ParseSettings(query)
+	if err != nil {
+		return dir, o, err
+	}
+	o.Max = s.Octets("max", DefaultMax)
+	o.Full = s.Overflow("full")
+	switch err = s.Err(); {
+	case err != nil:
+	case dir == "":
+		err = errors.New("the name of a folder must stand first")
+	case o.Max < MinMax:
+		err = fmt.Errorf("max=%d: at least %d octets", o.Max, MinMax)
+	}
+	return dir, o, err
+}
+
+// ErrInUse is a folder that another process has as its spool.
+var ErrInUse = errors.New("another process uses this spool")
+
+// A Spool is a folder of records. Its methods may be called by several goroutines.
+type Spool struct {
+	dir     string
+	o       Options
+	segment int64 // octets after which one is full
+	lock    *os.File
+
+	appending sync.Mutex // guards what Append alone uses
+	active    *os.File   // the last segment, while it is written to
+	buf       []byte
+
+	mu       sync.Mutex // guards the rest
+	room     *sync.Cond
+	segments []*segment // by number, without holes that matter
+	last     uint32     // the highest number ever given
+	cursors  []*Cursor
+	octets   int64      // of the segments
+	gone     []*segment // out of segments, and still to be removed
+	released bool
+	told     bool  // that the spool is full
+	failed   error // of what is done in the background
+	counts   Counts
+
+	background sync.WaitGroup // syncing
+	syncing    sync.Mutex     // one file at a time
+	reporting  sync.Mutex
+}
+
+// Counts of a Spool.
+type Counts struct {
+	Full      uint64 // how often Append found it full
+	CutOctets uint64 // behind the last whole entry of a segment, cut by Open
+}
+
+// Open opens the spool in a folder, which is made where there is none, and reads
+// all that is in it. ErrInUse: another process has it.
+func Open(dir string, o Options) (_ *Spool, err error) {
+	if o.Max == 0 {
+		o.Max = DefaultMax
+	}
+	const fullSegment = 64 << 20
+	s := &Spool{dir: dir, o: o, segment: min(fullSegment, o.Max/16)}
+	s.room = sync.NewCond(&s.mu)
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open spool %s: %w", dir, bare(err))
+		}
+	}()
+	// What went over the network is nobody else's business.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if s.lock, err = os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.lock.Close()
+		}
+	}()
+	if err := syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrInUse
+		}
+		return nil, err
+	}
+	if err := s.recover(); err != nil {
+		for _, c := range s.cursors {
+			c.file.Close()
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// recover finds out what is there.
+func (s *Spool) recover() (err error) {
+	if s.cursors, err = listCursors(s); err != nil {
+		return err
+	}
+	if s.segments, err = listSegments(s.dir); err != nil {
+		return err
+	}
+	see := func(p position, e *entry) {
+		for _, c := range s.cursors {
+			if p >= c.pos && c.format == string(e.format) {
+				c.see(p, e)
+			}
+		}
+	}
+	for _, g := range s.segments {
+		cut, err := g.recover(see)
+		if err != nil {
+			return err
+		}
+		if cut > 0 {
+			s.counts.CutOctets += uint64(cut)
+			s.report(fmt.Errorf("spool %s: cut %d octets of records that were not whole from %s", s.dir, cut, filepath.Base(g.path)))
+		}
+		g.sealed = true
+		s.octets += g.size
+		s.last = g.number
+	}
+	reusable := true
+	for _, c := range s.cursors {
+		s.last = max(s.last, c.pos.number())
+		if n := len(s.segments); n > 0 && c.pos > s.segments[n-1].end() {
+			reusable = false // after a power cut: what it had passed is not there
+		}
+		c.start()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trim()
+	if n := len(s.segments); reusable && n > 0 {
+		g := s.segments[n-1]
+		g.sealed = g.number != s.last || g.size < headSize || g.size >= s.segment
+	}
+	return nil
+}
+
+func (g *segment) end() position { return at(g.number, g.size) }
+
+// Counts are as of now.
+func (s *Spool) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts
+}
+
+// appendSize is how many octets Append writes at once, when it has them.
+const appendSize = 1 << 20
+
+// Append writes records, whose bodies are in the named format, for every cursor
+// that wants this one. When it returns without an error they outlive the process,
+// or the cursors have counted them as dropped: for a full spool and nobody who takes
+// anything out of it any more.
+func (s *Spool) Append(format string, records []sink.Record) error {
+	s.appending.Lock()
+	defer s.appending.Unlock()
+	for len(records) > 0 {
+		s.buf = s.buf[:0]
+		var t tally
+		for t.records < int64(len(records)) && int64(len(s.buf)) < min(appendSize, s.segment) {
+			r := &records[t.records]
+			var err error
+			if s.buf, err = appendEntry(s.buf, format, r); err != nil {
+				return fmt.Errorf("write to spool %s: %w", s.dir, err)
+			}
+			t.add(tally{1, int64(len(r.Body))})
+		}
+		if err := s.write(format, t); err != nil {
+			return fmt.Errorf("write to spool %s: %w", s.dir, bare(err))
+		}
+		records = records[t.records:]
+	}
+	return nil
+}
+
+// write writes the buffer's records behind the last one.
+func (s *Spool) write(format string, t tally) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := int64(len(s.buf))
+	for tries := 0; ; tries++ {
+		err := error(errFull)
+		var g *segment
+		if s.octets == 0 || s.octets+size <= s.o.Max {
+			if g, err = s.reserve(size); err == nil {
+				offset := g.size
+				s.mu.Unlock()
+				if _, err = s.active.WriteAt(s.buf, offset); err != nil {
+					s.active.Truncate(offset) // half an entry would hide those behind it
+				}
+				s.mu.Lock()
+			}
+		}
+		switch {
+		case err == nil:
+			s.publish(g, format, t)
+			return s.failed
+		case err != errFull && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT):
+			return err
+		}
+		if tries == 0 {
+			s.counts.Full++
+			s.tellFull(err)
+		}
+		if !s.makeWay() {
+			for _, c := range s.cursors {
+				c.miss(format, t)
+			}
+			return nil
+		}
+	}
+}
+
+var errFull = errors.New("full")
+
+// reserve returns the segment that takes so many octets more, open.
+func (s *Spool) reserve(size int64) (*segment, error) {
+	g := s.unsealed()
+	if g != nil && g.size > headSize && g.size+size > s.segment {
+		s.seal()
+		g = nil
+	}
+	if g != nil && s.active != nil {
+		return g, nil
+	}
+	if g != nil {
+		f, err := os.OpenFile(g.path, os.O_WRONLY, 0)
+		s.active = f
+		return g, err
+	}
+	g = &segment{number: s.last + 1, size: headSize, counts: make(map[string]tally)}
+	g.path = segmentPath(s.dir, g.number)
+	f, err := os.OpenFile(g.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.WriteString(magic); err != nil {
+		f.Close()
+		os.Remove(g.path)
+		return nil, err
+	}
+	s.active = f
+	s.segments = append(s.segments, g)
+	s.last = g.number
+	s.octets += g.size
+	return g, nil
+}
+
+// unsealed returns the last segment, nil if it takes no more.
+func (s *Spool) unsealed() *segment {
+	if n := len(s.segments); n > 0 && !s.segments[n-1].sealed {
+		return s.segments[n-1]
+	}
+	return nil
+}
+
+// publish makes what was written known to the cursors.
+func (s *Spool) publish(g *segment, format string, t tally) {
+	size := int64(len(s.buf))
+	g.size += size
+	s.octets += size
+	sum := g.counts[format]
+	sum.add(t)
+	g.counts[format] = sum
+	for _, c := range s.cursors {
+		c.published(g, format, t)
+	}
+}
+
+// seal ends the last segment.
+func (s *Spool) seal() {
+	g := s.unsealed()
+	if g == nil || g.size == headSize {
+		return
+	}
+	g.sealed = true
+	f := s.active
+	s.active = nil
+	if f == nil {
+		return
+	}
+	s.background.Go(func() {
+		s.syncing.Lock()
+		defer s.syncing.Unlock()
+		err := s.sync(g, f)
+		s.mu.Lock()
+		s.failed = errors.Join(s.failed, err)
+		s.mu.Unlock()
+	})
+}
+
+// sync brings a segment to the disk, unless it has been removed.
+func (s *Spool) sync(g *segment, f *os.File) error {
+	defer f.Close()
+	s.mu.Lock()
+	gone := g.gone
+	s.mu.Unlock()
+	if gone {
+		return nil
+	}
+	return errors.Join(f.Sync(), syncDir(s.dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// makeWay makes room or waits until there may be some. It returns false if there
+// is none, and nobody to wait for.
+func (s *Spool) makeWay() bool {
+	s.seal()
+	freed := s.trim()
+	if !freed && s.o.Full == sink.DropOldest {
+		if len(s.segments) == 0 {
+			return false // others have filled the disk
+		}
+		s.dropOldest()
+		freed = true
+	}
+	switch {
+	case freed:
+		s.sweep()
+	case s.released:
+		return false
+	default:
+		// The disk may get room in ways that nobody tells.
+		defer time.AfterFunc(time.Second, s.room.Broadcast).Stop()
+		s.room.Wait()
+	}
+	return true
+}
+
+// dropOldest takes the oldest segment away from whom wants it.
+func (s *Spool) dropOldest() {
+	g := s.segments[0]
+	s.forget()
+	for _, c := range s.cursors {
+		c.lose(g)
+	}
+}
+
+// trim takes out the segments that every cursor has passed.
+func (s *Spool) trim() (some bool) {
+	for _, c := range s.cursors {
+		c.hop()
+	}
+	passed := func(g *segment) bool {
+		for _, c := range s.cursors {
+			if c.floor() < g.end() {
+				return false
+			}
+		}
+		return g.sealed
+	}
+	for len(s.segments) > 0 && passed(s.segments[0]) {
+		s.forget()
+		some = true
+	}
+	if some {
+		s.room.Broadcast()
+	}
+	return some
+}
+
+// forget takes out the first segment.
+func (s *Spool) forget() {
+	g := s.segments[0]
+	g.gone = true
+	s.octets -= g.size
+	s.segments = slices.Delete(s.segments, 0, 1)
+	s.gone = append(s.gone, g)
+}
+
+// sweep removes the files of the segments that were taken out. It gives up the
+// lock for that time: removing a large file takes some.
+func (s *Spool) sweep() {
+	gone := s.gone
+	s.gone = nil
+	if len(gone) == 0 {
+		return
+	}
+	s.mu.Unlock()
+	var failed error
+	for _, g := range gone {
+		failed = errors.Join(failed, os.Remove(g.path))
+	}
+	s.mu.Lock()
+	s.failed = errors.Join(s.failed, failed)
+}
+
+// release ends all waiting for room.
+func (s *Spool) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.released = true
+	s.room.Broadcast()
+}
+
+// tellFull says once what becomes of records now.
+func (s *Spool) tellFull(err error) {
+	if s.told {
+		return
+	}
+	s.told = true
+	what := "new records wait until a sink has delivered some"
+	if s.o.Full == sink.DropOldest {
+		what = "the oldest records make room for new ones"
+	}
+	if err == errFull {
+		err = fmt.Errorf("full, with %d octets", s.octets)
+	}
+	s.report(fmt.Errorf("spool %s: %w: %s", s.dir, bare(err), what))
+}
+
+func (s *Spool) report(err error) {
+	if s.o.Report != nil {
+		s.reporting.Lock()
+		defer s.reporting.Unlock()
+		s.o.Report(err)
+	}
+}
+
+// Close brings everything to the disk and leaves the folder to others. Neither
+// Append nor any method of a cursor is called any more.
+func (s *Spool) Close() error {
+	s.mu.Lock()
+	if g := s.unsealed(); g != nil && !slices.ContainsFunc(s.cursors, func(c *Cursor) bool { return c.floor() < g.end() }) {
+		s.seal() // nobody wants any of it
+	}
+	s.trim()
+	s.sweep()
+	g := s.unsealed()
+	s.mu.Unlock()
+	s.background.Wait()
+	failed := s.failed
+	if s.active != nil {
+		failed = errors.Join(failed, s.sync(g, s.active))
+	}
+	for _, c := range s.cursors {
+		failed = errors.Join(failed, c.close())
+	}
+	failed = errors.Join(failed, syncDir(s.dir), s.lock.Close())
+	if failed != nil {
+		return fmt.Errorf("close spool %s: %w", s.dir, bare(failed))
+	}
+	return nil
+}
+
+// bare takes operation and path off a file error, where the message has named
+// the folder before.
+func bare(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,517 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portwatch/portwatch/export/sink"
+)
+
+var limits = sink.Limits{Records: 10, Octets: 4096, Record: 1 << 20, Parallel: 4}
+
+// open opens a spool that is closed at the test's end, unless it was before.
+func open(t *testing.T, dir string, o Options) *Spool {
+	t.Helper()
+	if o.Report == nil {
+		o.Report = func(err error) { t.Log(err) }
+	}
+	s, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.lock.Close() })
+	return s
+}
+
+// kill leaves the spool as a process does that is killed.
+func kill(s *Spool) {
+	if s.active != nil {
+		s.active.Close()
+	}
+	s.background.Wait()
+	for _, c := range s.cursors {
+		c.file.Close()
+	}
+	s.lock.Close()
+}
+
+func cursor(t *testing.T, s *Spool, name, format string) *Cursor {
+	t.Helper()
+	c, err := s.Cursor(name, format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// record has everything that an entry can have, made from its number.
+func record(i int) sink.Record {
+	return sink.Record{
+		Kind: sink.Kind(i % 3), Severity: uint8(i), Time: int64(i) * 1e9,
+		ID: fmt.Append(nil, "id-", i), Key: fmt.Append(nil, "key-", i%7),
+		Body: fmt.Appendf(nil, `{"record":%d,"filler":"%s"}`, i, strings.Repeat("x", i%900)),
+	}
+}
+
+func records(from, to int) (list []sink.Record) {
+	for i := from; i < to; i++ {
+		list = append(list, record(i))
+	}
+	return list
+}
+
+func write(t *testing.T, s *Spool, format string, list []sink.Record) {
+	t.Helper()
+	if err := s.Append(format, list); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// take takes all that waits and returns the ids, in order.
+func take(t *testing.T, c *Cursor) (ids []string) {
+	t.Helper()
+	for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
+		var b sink.Batch
+		c.Take(&b, limits)
+		for _, r := range b.Records {
+			ids = append(ids, string(r.ID))
+		}
+		c.Done(&b)
+	}
+	return ids
+}
+
+func ids(from, to int) (list []string) {
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprint("id-", i))
+	}
+	return list
+}
+
+func wantIDs(t *testing.T, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got %d records %.60q, want %d %.60q", len(got), got, len(want), want)
+	}
+}
+
+func segments(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestWholeRecordsComeBack(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	want := records(0, 300)
+	write(t, s, "ecs", want)
+	var got []sink.Record
+	for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
+		var b sink.Batch // of its own: the records point into it
+		c.Take(&b, limits)
+		octets := 0
+		for _, r := range b.Records {
+			octets += len(r.Body)
+		}
+		if len(b.Records) > limits.Records || octets > limits.Octets && len(b.Records) > 1 {
+			t.Errorf("a batch of %d records with %d octets", len(b.Records), octets)
+		}
+		got = append(got, b.Records...)
+		c.Done(&b)
+	}
+	same := func(a, b sink.Record) bool {
+		return a.Kind == b.Kind && a.Severity == b.Severity && a.Time == b.Time && bytes.Equal(a.ID, b.ID) &&
+			bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Body, b.Body)
+	}
+	if !slices.EqualFunc(got, want, same) {
+		t.Errorf("%d records came back, and not as they were", len(got))
+	}
+}
+
+// TestCursors has a fast sink, a slow one, one of another format, and one that
+// comes later: each gets its own records, and segments go when the last has passed.
+func TestCursors(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax})
+	fast, slow, other := cursor(t, s, "fast", "ecs"), cursor(t, s, "slow", "ecs"), cursor(t, s, "other", "ocsf")
+	write(t, s, "ecs", records(0, 500))
+	write(t, s, "ocsf", records(1000, 1010))
+	late := cursor(t, s, "late", "ecs")
+	write(t, s, "ecs", records(500, 1000))
+	wantIDs(t, take(t, fast), ids(0, 1000))
+	wantIDs(t, take(t, late), ids(500, 1000))
+	if n := len(segments(t, dir)); n < 5 {
+		t.Errorf("%d segments while one cursor is at the beginning", n)
+	}
+	wantIDs(t, take(t, slow), ids(0, 1000))
+	wantIDs(t, take(t, other), ids(1000, 1010))
+	if n := len(segments(t, dir)); n > 1 {
+		t.Errorf("%d segments when all have passed", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(segments(t, dir)); n != 0 {
+		t.Errorf("%d segments after the end", n)
+	}
+}
+
+// TestUnsettledComeAgain: batches are settled in any order, and only what lies
+// before the first one that is not does not come again.
+func TestUnsettledComeAgain(t *testing.T) {
+	for _, end := range []string{"close", "kill"} {
+		t.Run(end, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, Options{})
+			c := cursor(t, s, "a", "ecs")
+			write(t, s, "ecs", records(0, 100))
+			batches := make([]sink.Batch, 4)
+			for i := range batches {
+				c.Take(&batches[i], sink.Limits{Records: 10, Octets: 1 << 20})
+			}
+			c.Done(&batches[3])
+			c.Done(&batches[0])
+			c.Return(&batches[1], 10)
+			c.Return(&batches[2], 3)
+			if n := c.Counts(); n.Accepted != 100 || n.Waiting != 60+13 {
+				t.Errorf("%+v", n)
+			}
+			if end == "close" {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				kill(s)
+			}
+			s = open(t, dir, Options{})
+			c = cursor(t, s, "a", "ecs")
+			if n := c.Counts(); n.Found != 90 || n.Waiting != 90 || n.Accepted != 0 {
+				t.Errorf("%+v", n)
+			}
+			write(t, s, "ecs", records(100, 110))
+			wantIDs(t, take(t, c), ids(10, 110))
+		})
+	}
+}
+
+func TestTornTail(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	kill(s)
+	path := segments(t, dir)[0]
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, _ := appendEntry(nil, "ecs", &sink.Record{Body: []byte("never whole")})
+	for cut := range len(last) {
+		if err := os.WriteFile(path, append(whole[:len(whole):len(whole)], last[:cut]...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, dir, Options{})
+		if n := s.Counts().CutOctets; n != uint64(cut) {
+			t.Errorf("%d octets of %d cut", n, cut)
+		}
+		c := cursor(t, s, "a", "ecs")
+		if n := c.Counts().Waiting; n != 20 {
+			t.Errorf("%d records wait", n)
+		}
+		kill(s)
+	}
+	s = open(t, dir, Options{})
+	write(t, s, "ecs", records(20, 30))
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 30))
+}
+
+// TestDamage has an octet turned in the middle of the first segment of several,
+// before the spool is opened and while it is: what is whole before it and in other
+// segments comes, the rest is counted.
+func TestDamage(t *testing.T) {
+	for _, when := range []string{"before", "while"} {
+		t.Run(when, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, Options{Max: MinMax})
+			c := cursor(t, s, "a", "ecs")
+			write(t, s, "ecs", records(0, 600))
+			if when == "before" {
+				kill(s)
+			}
+			f, err := os.OpenFile(segments(t, dir)[0], os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			f.WriteAt([]byte{0xff}, s.segment/2)
+			told := 0
+			if when == "before" {
+				s = open(t, dir, Options{Max: MinMax, Report: func(error) { told++ }})
+				c = cursor(t, s, "a", "ecs")
+			} else {
+				s.o.Report = func(error) { told++ }
+			}
+			got := take(t, c)
+			lost := 600 - len(got)
+			if lost == 0 || lost == 600 || told != 1 {
+				t.Fatalf("%d records lost, told %d times", lost, told)
+			}
+			n := slices.IndexFunc(got, func(id string) bool { return id == fmt.Sprint("id-", 599) })
+			if n != len(got)-1 {
+				t.Errorf("the other segments did not come")
+			}
+			if when == "while" && c.Counts().Dropped != uint64(lost) || when == "before" && s.Counts().CutOctets == 0 {
+				t.Errorf("lost %d, counted %+v %+v", lost, c.Counts(), s.Counts())
+			}
+		})
+	}
+}
+
+func TestOnlyOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir, Options{})
+}
+
+func TestFullBlocks(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Max: MinMax})
+	c := cursor(t, s, "a", "ecs")
+	done := make(chan error)
+	go func() {
+		for i := range 50 {
+			if err := s.Append("ecs", records(i*100, i*100+100)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	var got []string
+	for ended := false; !ended; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended = true
+		case <-time.After(20 * time.Millisecond):
+			s.mu.Lock()
+			if s.octets > MinMax {
+				t.Errorf("%d octets", s.octets)
+			}
+			s.mu.Unlock()
+		}
+		got = append(got, take(t, c)...)
+	}
+	wantIDs(t, got, ids(0, 5000))
+	if s.Counts().Full == 0 {
+		t.Error("it was never full: the test shows nothing")
+	}
+}
+
+// TestReleasedNeverBlocks fills a spool that nobody takes from any more.
+func TestReleasedNeverBlocks(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Max: MinMax})
+	c := cursor(t, s, "a", "ecs")
+	time.AfterFunc(20*time.Millisecond, c.Release)
+	for range 50 {
+		write(t, s, "ecs", records(800, 900))
+	}
+	if n := c.Counts(); n.Accepted != 5000 || n.Dropped == 0 || n.Waiting+n.Dropped != 5000 {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestFullDropsOldest(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+	dead, half := cursor(t, s, "dead", "ecs"), cursor(t, s, "half", "ecs")
+	var got []string
+	var b sink.Batch
+	write(t, s, "ecs", records(0, 100))
+	half.Take(&b, limits) // never settled
+	for i := 1; i < 60; i++ {
+		write(t, s, "ecs", records(i*100, i*100+100))
+		if i%2 == 0 {
+			got = append(got, take(t, half)...)
+		}
+	}
+	got = append(got, take(t, half)...)
+	if n := half.Counts(); n.Accepted != 6000 || n.Dropped != 0 || n.Waiting != 0 || len(got)+len(b.Records) != 6000 {
+		t.Errorf("the one that keeps up: %+v, and got %d", n, len(got))
+	}
+	half.Return(&b, len(b.Records)) // its segment is gone
+	if n := half.Counts(); int(n.Dropped) != len(b.Records) {
+		t.Errorf("returned %d: %+v", len(b.Records), n)
+	}
+	n := dead.Counts()
+	if n.Accepted != 6000 || n.Dropped == 0 || n.Dropped+n.Waiting != 6000 {
+		t.Errorf("the one that does not: %+v", n)
+	}
+	wantIDs(t, take(t, dead), ids(int(n.Dropped), 6000))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLeft: a cursor that no sink uses any more keeps its records, and is told of.
+func TestLeft(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 10))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{})
+	cursor(t, s, "b", "ecs")
+	write(t, s, "ecs", records(10, 20))
+	left := s.Left()
+	if len(left) != 1 || left[0].Name != "a" || left[0].Records != 20 {
+		t.Errorf("%+v", left)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{})
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 20))
+}
+
+// TestLostSegments is a power cut: the cursor's file is newer than what is left of
+// the segments. New records must not lie before it.
+func TestLostSegments(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	c := cursor(t, s, "a", "ecs")
+	cursor(t, s, "slow", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	take(t, c)
+	kill(s)
+	if err := os.Truncate(segments(t, dir)[0], 1000); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{})
+	c = cursor(t, s, "a", "ecs")
+	slow := cursor(t, s, "slow", "ecs")
+	rest := slow.Counts().Waiting
+	write(t, s, "ecs", records(20, 40))
+	wantIDs(t, take(t, c), ids(20, 40))
+	wantIDs(t, take(t, slow), append(ids(0, int(rest)), ids(20, 40)...))
+}
+
+func TestDamagedCursor(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 50))
+	var first, second sink.Batch
+	c.Take(&first, limits)
+	c.Take(&second, limits)
+	c.Done(&first)
+	c.Done(&second)
+	kill(s)
+	text, err := os.ReadFile(c.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := 0
+	if string(text[:slotSize]) < string(text[slotSize:2*slotSize]) {
+		newer = slotSize
+	}
+	text[newer+3] ^= 1
+	if err := os.WriteFile(c.path(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{}) // the older position: the second batch comes again
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(len(first.Records), 50))
+	kill(s)
+	text[slotSize-newer+3] ^= 1
+	if err := os.WriteFile(c.path(), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestParse(t *testing.T) {
+	dir, o, err := Parse("/var/spool/x?max=100MiB&full=drop-oldest")
+	if dir != "/var/spool/x" || o.Max != 100<<20 || o.Full != sink.DropOldest || err != nil {
+		t.Errorf("%s %+v %v", dir, o, err)
+	}
+	for _, text := range []string{"", "?max=1GiB", "x?max=1KiB", "x?full=maybe", "x?min=3"} {
+		if _, _, err := Parse(text); err == nil {
+			t.Errorf("%q is no error", text)
+		}
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	if err := s.Append("ecs", []sink.Record{{Body: make([]byte, maxEntry)}}); !errors.Is(err, errTooLarge) {
+		t.Errorf("%v", err)
+	}
+	if err := s.Append("ecs", []sink.Record{{Body: make([]byte, maxEntry-100)}}); err != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// FuzzScan damages a segment in one place: an entry comes back as it was or not at
+// all, and every entry before the damage does.
+func FuzzScan(f *testing.F) {
+	segment := []byte(magic)
+	var ends []int64
+	var entries [][]byte
+	for i := range 8 {
+		r := record(i * 37)
+		segment, _ = appendEntry(segment, "ecs", &r)
+		ends = append(ends, int64(len(segment)))
+		entries = append(entries, r.Body)
+	}
+	f.Add(uint16(0), uint16(0), []byte{})
+	f.Add(uint16(3), uint16(2), []byte("xx"))
+	f.Add(uint16(8), uint16(8), []byte("\xff\xff\xff\xff\xff\xff\xff\xff"))
+	f.Add(uint16(12), uint16(4), []byte{0, 0, 0, 0})
+	f.Add(uint16(300), uint16(65535), []byte{})
+	f.Add(uint16(ends[2]), uint16(0), segment[headSize:ends[0]])
+	f.Fuzz(func(t *testing.T, from, cut uint16, put []byte) {
+		begin := min(int(from), len(segment))
+		end := min(begin+int(cut), len(segment))
+		damaged := slices.Concat(segment[:begin], put, segment[end:])
+		var got [][]byte
+		last, err := scan(bytes.NewReader(damaged), int64(len(damaged)), func(offset int64, e *entry) {
+			got = append(got, bytes.Clone(e.Body))
+		})
+		if err != nil {
+			t.Fatalf("an error of reading what is in memory: %v", err)
+		}
+		if last > int64(len(damaged)) {
+			t.Fatalf("the end is at %d of %d", last, len(damaged))
+		}
+		for i, at := range ends {
+			if at > int64(begin) {
+				break
+			}
+			if i >= len(got) || !bytes.Equal(got[i], entries[i]) {
+				t.Fatalf("entry %d was whole before the damage at %d, and did not come back", i, begin)
+			}
+		}
+	})
+}
