@@ -6,12 +6,14 @@ import (
 )
 
 // Schemes are those that newReceiver knows.
-var Schemes = []string{}
+var Schemes = []string{"kafka", "syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix"}
 
 // newReceiver makes the receiver that a target's scheme asks for. No constructor
 // connects: a receiver that is away at the start is waited for like any other.
 func newReceiver(t *Target) (Receiver, error) {
 	switch t.Scheme {
+	case "kafka":
+		return newKafka(t)
 	}
 	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
 }

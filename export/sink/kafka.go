@@ -1,0 +1,326 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/portwatch/portwatch/export"
+)
+
+// Bounds of what goes to Kafka.
+const (
+	kafkaRecords = 32768
+	kafkaOctets  = 32 << 20
+	// kafkaBatch is what a broker takes in one record batch if nobody told it
+	// otherwise: max.message.bytes of the topic, less its own overhead.
+	kafkaBatch = 1000012
+	// kafkaOverhead is room in a batch for what is around a lone record's body: the
+	// batch's header, key, headers, lengths.
+	kafkaOverhead = 512
+)
+
+// kafkaTopic is what a broker takes as the name of a topic.
+var kafkaTopic = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// A kafka is a Receiver of a topic: an idempotent producer that waits for all
+// in-sync replicas. A record's key is its Community ID, so that both directions and
+// all records of a Flow are in one partition, in their order. Headers are schema
+// (format and its version), kind and event_id, by which a consumer knows a
+// record that came twice. A record's time is when it was produced, not
+// @timestamp: a broker deletes by it, and would delete old captures at once.
+type kafka struct {
+	topic   string
+	schema  []byte
+	options []kgo.Opt
+	batch   int   // octets that a record batch may have, before compression
+	size    int32 // that, or less where the topic says so
+
+	client   *kgo.Client // nil: the next Deliver connects
+	refused  kafkaDial
+	records  []kgo.Record // of the Deliver under way
+	headers  []kgo.RecordHeader
+	waiting  sync.WaitGroup
+	failedMu sync.Mutex
+	failed   map[*kgo.Record]error
+}
+
+// newKafka reads kafka://[USER@]HOST[:9092][,HOST...]/TOPIC and its settings:
+//
+//	tls=1                          with ca=, cert=, key=
+//	sasl=plain|scram-256|scram-512 USER's password from password-file= or PORTWATCH_KAFKA_PASSWORD
+//	compression=zstd|lz4|snappy|gzip|none
+//	batch=OCTETS                   of a record batch: max.message.bytes of the topic
+func newKafka(t *Target) (Receiver, error) {
+	k := &kafka{topic: strings.TrimPrefix(t.Path, "/"), schema: []byte(schemaOf(t.Format, t.Version)), failed: map[*kgo.Record]error{}}
+	if len(t.Hosts) == 0 || !kafkaTopic.MatchString(k.topic) {
+		return nil, errors.New("not of the form kafka://HOST[,HOST...]/TOPIC")
+	}
+	k.batch = int(min(t.Octets("batch", kafkaBatch), 1<<29))
+	if k.batch <= kafkaOverhead {
+		return nil, fmt.Errorf("batch=%d: a record batch has more than %d octets", k.batch, kafkaOverhead)
+	}
+	k.options = []kgo.Opt{
+		kgo.SeedBrokers(t.Hosts...),
+		kgo.ClientID("portwatch"),
+		kgo.DefaultProduceTopic(k.topic),
+		kgo.MaxBufferedRecords(kafkaRecords + 1), // Deliver has no more, and Produce never waits
+		kgo.RequestRetries(3),
+		kgo.DialTimeout(10 * time.Second),
+		kgo.DisableClientMetrics(),
+		kgo.WithHooks(&k.refused),
+		kgo.ProducerBatchMaxBytesFn(func(string) int32 { return k.size }), // asked at the first record
+	}
+	codecs := map[string]kgo.CompressionCodec{"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression().WithLevel(1),
+		"snappy": kgo.SnappyCompression(), "gzip": kgo.GzipCompression(), "none": kgo.NoCompression()}
+	codec := codecs[t.Choice("compression", "zstd", "lz4", "snappy", "gzip", "none")]
+	k.options = append(k.options, kgo.ProducerBatchCompression(codec))
+	security := t.TLS("") // the client fills in each broker's name
+	secure := t.Flag("tls")
+	password := t.Secret("password", "PORTWATCH_KAFKA_PASSWORD")
+	mechanism := t.Choice("sasl", "none", "plain", "scram-256", "scram-512")
+	if secure {
+		k.options = append(k.options, kgo.DialTLSConfig(security))
+	}
+	switch {
+	case t.err != nil:
+		return nil, t.err
+	case !secure && (security.RootCAs != nil || security.Certificates != nil):
+		return nil, errors.New("ca=, cert= and key= need tls=1")
+	case mechanism == "none" && t.User == "":
+	case mechanism == "none":
+		return nil, errors.New("a user needs sasl=plain, scram-256 or scram-512")
+	case t.User == "" || password == "":
+		return nil, fmt.Errorf("sasl=%s needs a user before the host, and password-file= or PORTWATCH_KAFKA_PASSWORD", mechanism)
+	case mechanism == "plain":
+		k.options = append(k.options, kgo.SASL(plain.Auth{User: t.User, Pass: password}.AsMechanism()))
+	case mechanism == "scram-256":
+		k.options = append(k.options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha256Mechanism()))
+	case mechanism == "scram-512":
+		k.options = append(k.options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha512Mechanism()))
+	}
+	k.size = int32(k.batch)
+	return k, nil
+}
+
+// schemaOf names a format and its version: that of the schema where others publish
+// one, else that of the program.
+func schemaOf(format, version string) string {
+	switch format {
+	case "ecs":
+		version = export.ECSVersion
+	case "ocsf":
+		version = export.OCSFVersion
+	case "cef":
+		version = "0"
+	case "leef":
+		version = "2.0"
+	}
+	return format + "/" + version
+}
+
+// Limits has one Deliver at a time, which keeps the order within a key. A batch is so
+// large that the wait at its end costs little.
+func (k *kafka) Limits() Limits {
+	return Limits{Records: kafkaRecords, Octets: kafkaOctets, Record: k.batch - kafkaOverhead, Parallel: 1}
+}
+
+func (k *kafka) Close() error {
+	k.disconnect()
+	return nil
+}
+
+func (k *kafka) disconnect() {
+	if k.client != nil {
+		k.client.Close()
+		k.client = nil
+	}
+}
+
+func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdict) error {
+	if k.client == nil {
+		if err := k.connect(ctx); err != nil {
+			return err
+		}
+	}
+	k.fill(records)
+	// nothing of the caller's stays behind
+	defer func() { clear(k.records); clear(k.headers); clear(k.failed) }()
+
+	done := k.done
+	k.waiting.Add(len(records))
+	for i := range k.records {
+		k.client.Produce(ctx, &k.records[i], done)
+	}
+	err := k.client.Flush(ctx)
+	if err != nil {
+		// A record under way cannot be called back without its client. The next
+		// client cannot tell what the broker already has: it may come twice.
+		k.disconnect()
+		if dial := k.refused.last(); dial != nil {
+			err = dial
+		}
+		err = fmt.Errorf("produce to topic %s: no acknowledgement: %w", k.topic, err)
+	}
+	k.waiting.Wait()
+
+	for i := range records {
+		failed := k.failed[&k.records[i]]
+		if failed != nil && isRefusal(failed) && err == nil {
+			// a broker refuses a whole batch for one of its records: each has its own now
+			failed = k.client.ProduceSync(ctx, &k.records[i]).FirstErr()
+		}
+		switch {
+		case failed == nil:
+			verdicts[i] = Verdict{State: Delivered}
+		case isRefusal(failed):
+			verdicts[i] = Verdict{Rejected, failed.Error()}
+		case err == nil:
+			err = fmt.Errorf("produce to topic %s: %w", k.topic, failed)
+			if ctx.Err() != nil {
+				k.disconnect()
+			}
+		}
+	}
+	return err
+}
+
+// isRefusal tells whether a broker, or the client for it, will never take a record
+// as it is, or a batch with such a record.
+func isRefusal(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.InvalidRecord) ||
+		errors.Is(err, kerr.InvalidTimestamp) || errors.Is(err, kerr.RecordListTooLarge)
+}
+
+// connect makes a client and asks for the topic: what is wrong with addresses,
+// certificates, passwords and rights shows here, in words.
+func (k *kafka) connect(ctx context.Context) error {
+	client, err := kgo.NewClient(k.options...)
+	if err != nil {
+		return err
+	}
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &k.topic
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = append(request.Topics, topic)
+	answer, err := request.RequestWith(ctx, client)
+	if err == nil {
+		for _, t := range answer.Topics {
+			err = errors.Join(err, kerr.ErrorForCode(t.ErrorCode))
+		}
+	}
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		err = fmt.Errorf("%w; create it first", err)
+	case errors.Is(err, io.EOF):
+		err = fmt.Errorf("the broker ends the connection (%w): wrong password, or tls= or sasl= are not what it wants", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		if dial := k.refused.last(); dial != nil {
+			err = dial
+		}
+	}
+	if err != nil {
+		client.Close()
+		return fmt.Errorf("ask for topic %s: %w", k.topic, err)
+	}
+	k.size = min(int32(k.batch), topicLimit(ctx, client, k.topic))
+	k.client = client
+	return nil
+}
+
+// topicLimit asks for max.message.bytes of a topic. Who may not know it gets the largest
+// there is: then a broker refuses batches that are too large, and Deliver sends
+// their records one by one.
+func topicLimit(ctx context.Context, client *kgo.Client, topic string) int32 {
+	const name = "max.message.bytes"
+	resource := kmsg.NewDescribeConfigsRequestResource()
+	resource.ResourceType = kmsg.ConfigResourceTypeTopic
+	resource.ResourceName = topic
+	resource.ConfigNames = []string{name}
+	request := kmsg.NewPtrDescribeConfigsRequest()
+	request.Resources = append(request.Resources, resource)
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return math.MaxInt32
+	}
+	for _, r := range answer.Resources {
+		for _, c := range r.Configs {
+			if c.Name == name && c.Value != nil {
+				if n, err := strconv.ParseInt(*c.Value, 10, 32); err == nil {
+					return max(int32(n), kafkaOverhead+1)
+				}
+			}
+		}
+	}
+	return math.MaxInt32
+}
+
+// fill turns records into the client's, in buffers that stay.
+func (k *kafka) fill(records []Record) {
+	const headers = 3
+	if cap(k.records) < len(records) {
+		k.records = make([]kgo.Record, len(records))
+		k.headers = make([]kgo.RecordHeader, headers*len(records))
+	}
+	k.records = k.records[:len(records)]
+	k.headers = k.headers[:headers*len(records)]
+	for i := range records {
+		r := &records[i]
+		h := k.headers[headers*i : headers*(i+1) : headers*(i+1)]
+		h[0] = kgo.RecordHeader{Key: "schema", Value: k.schema}
+		h[1] = kgo.RecordHeader{Key: "kind", Value: kindOctets[min(int(r.Kind), len(kindOctets)-1)]}
+		h[2] = kgo.RecordHeader{Key: "event_id", Value: r.ID}
+		k.records[i] = kgo.Record{Value: r.Body, Headers: h}
+		if len(r.Key) > 0 { // an empty one that is not nil would choose a partition
+			k.records[i].Key = r.Key
+		}
+	}
+}
+
+// kindOctets are the names of kinds, the last one that of an unknown kind.
+var kindOctets = [][]byte{[]byte(Flow.String()), []byte(Alert.String()), []byte(Stats.String()), []byte(Kind(255).String())}
+
+// done is told what became of a record.
+func (k *kafka) done(r *kgo.Record, err error) {
+	if err != nil {
+		k.failedMu.Lock()
+		k.failed[r] = err
+		k.failedMu.Unlock()
+	}
+	k.waiting.Done()
+}
+
+// A kafkaDial keeps why the last connection to a broker could not be made: the client
+// tries again and again, and says in the end only that time is over.
+type kafkaDial struct{ err atomic.Pointer[error] }
+
+// OnBrokerConnect implements kgo.HookBrokerConnect.
+func (d *kafkaDial) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if err != nil {
+		d.err.Store(&err)
+	} else {
+		d.err.Store(nil)
+	}
+}
+
+func (d *kafkaDial) last() error {
+	if err := d.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

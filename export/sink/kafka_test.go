@@ -1,0 +1,325 @@
+package sink
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// broker starts a Kafka broker with the topic flows of three partitions, and returns it
+// and its address.
+func broker(t *testing.T, options ...kfake.Opt) (*kfake.Cluster, string) {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(3, "flows")}, options...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, c.ListenAddrs()[0]
+}
+
+// open makes a receiver that is closed with the test.
+func open(t *testing.T, to string) Receiver {
+	t.Helper()
+	_, r, err := Open(to, "", "1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// numbered makes records 0 to n-1, of seven Flows.
+func numbered(n int) []Record {
+	records := make([]Record, n)
+	for i := range records {
+		records[i] = Record{Kind: Kind(i % 3), ID: fmt.Appendf(nil, "id-%d", i), Key: fmt.Appendf(nil, "1:key%d=", i%7),
+			Body: fmt.Appendf(nil, `{"n":%d}`, i)}
+	}
+	return records
+}
+
+func deliver(t *testing.T, r Receiver, records []Record) ([]Verdict, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	verdicts := make([]Verdict, len(records))
+	return verdicts, r.Deliver(ctx, records, verdicts)
+}
+
+// allAre checks the verdicts of a batch.
+func allAre(t *testing.T, verdicts []Verdict, want State) {
+	t.Helper()
+	for i, v := range verdicts {
+		if v.State != want {
+			t.Fatalf("record %d of %d: %+v, want state %d", i, len(verdicts), v, want)
+		}
+	}
+}
+
+// consumed reads n records of the topic flows.
+func consumed(t *testing.T, address string, n int) []*kgo.Record {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics("flows"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var records []*kgo.Record
+	for len(records) < n {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatalf("%d of %d records: %v", len(records), n, err)
+		}
+		records = append(records, fetches.Records()...)
+	}
+	return records
+}
+
+func TestKafka(t *testing.T) {
+	_, address := broker(t)
+	for _, compression := range []string{"zstd", "lz4", "snappy", "gzip", "none"} {
+		r := open(t, "kafka://"+address+"/flows?compression="+compression)
+		verdicts, err := deliver(t, r, numbered(1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		allAre(t, verdicts, Delivered)
+		verdicts, err = deliver(t, r, numbered(3)) // with buffers that are there
+		if err != nil {
+			t.Fatal(err)
+		}
+		allAre(t, verdicts, Delivered)
+	}
+	partition := map[string]int32{}
+	last := map[string]int{}
+	records := consumed(t, address, 5*1003)
+	if len(records) != 5*1003 {
+		t.Errorf("%d records, sent %d", len(records), 5*1003)
+	}
+	for _, r := range records {
+		var n int
+		if _, err := fmt.Sscanf(string(r.Value), `{"n":%d}`, &n); err != nil {
+			t.Fatalf("%s: %v", r.Value, err)
+		}
+		want := fmt.Sprintf("[{schema ecs/9.4.0} {kind %s} {event_id id-%d}]", Kind(n%3), n)
+		var got []string
+		for _, h := range r.Headers {
+			got = append(got, fmt.Sprintf("{%s %s}", h.Key, h.Value))
+		}
+		if fmt.Sprint(got) != want {
+			t.Fatalf("headers %v, want %s", got, want)
+		}
+		key := string(r.Key)
+		if key != fmt.Sprintf("1:key%d=", n%7) {
+			t.Fatalf("record %d has the key %s", n, key)
+		}
+		if p, seen := partition[key]; seen && p != r.Partition {
+			t.Fatalf("key %s is in partitions %d and %d", key, p, r.Partition)
+		}
+		partition[key] = r.Partition
+		if n < last[key] && n > 6 {
+			t.Fatalf("key %s: record %d after %d", key, n, last[key])
+		}
+		last[key] = n
+	}
+}
+
+func TestKafkaTooLarge(t *testing.T) {
+	const limit = 4000
+	for _, name := range []string{"the topic tells its limit", "it does not"} {
+		t.Run(name, func(t *testing.T) {
+			c, address := broker(t)
+			if name == "it does not" {
+				c.ControlKey(int16(kmsg.DescribeConfigs), func(kmsg.Request) (kmsg.Response, error, bool) {
+					c.KeepControl()
+					answer := kmsg.NewPtrDescribeConfigsResponse()
+					resource := kmsg.NewDescribeConfigsResponseResource()
+					resource.ErrorCode = kerr.TopicAuthorizationFailed.Code
+					answer.Resources = append(answer.Resources, resource)
+					return answer, nil, true
+				})
+			}
+			if err := c.CreateTopic("small", 1, map[string]string{"max.message.bytes": fmt.Sprint(limit)}); err != nil {
+				t.Fatal(err)
+			}
+			r := open(t, "kafka://"+address+"/small?compression=none")
+			records := numbered(100)
+			records[41].Body = bytes.Repeat([]byte("x"), limit)
+			verdicts, err := deliver(t, r, records)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := verdicts[41]; v.State != Rejected || !strings.Contains(v.Reason, "MESSAGE_TOO_LARGE") {
+				t.Errorf("the large one: %+v", v)
+			}
+			allAre(t, append(verdicts[:41], verdicts[42:]...), Delivered)
+		})
+	}
+}
+
+func TestKafkaTopicMissing(t *testing.T) {
+	_, address := broker(t)
+	verdicts, err := deliver(t, open(t, "kafka://"+address+"/nowhere"), numbered(3))
+	if err == nil || !strings.Contains(err.Error(), "topic nowhere: UNKNOWN_TOPIC_OR_PARTITION") {
+		t.Errorf("got %v", err)
+	}
+	allAre(t, verdicts, Pending)
+}
+
+func TestKafkaForbidden(t *testing.T) {
+	_, address := broker(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("PLAIN", "u", "hunter2"))
+	t.Setenv("PORTWATCH_KAFKA_PASSWORD", "hunter2")
+	verdicts, err := deliver(t, open(t, "kafka://u@"+address+"/flows?sasl=plain"), numbered(3))
+	if err == nil || !strings.Contains(err.Error(), "AUTHORIZATION_FAILED") {
+		t.Errorf("got %v", err)
+	}
+	allAre(t, verdicts, Pending)
+}
+
+func TestKafkaSASL(t *testing.T) {
+	for setting, method := range map[string]string{"plain": "PLAIN", "scram-256": "SCRAM-SHA-256", "scram-512": "SCRAM-SHA-512"} {
+		t.Run(setting, func(t *testing.T) {
+			_, address := broker(t, kfake.EnableSASL(), kfake.Superuser(method, "us@er", "hunter2"))
+			password := filepath.Join(t.TempDir(), "password")
+			for _, test := range []struct {
+				password string
+				want     State
+			}{{"hunter2\n", Delivered}, {"hunter3\n", Pending}} {
+				if err := os.WriteFile(password, []byte(test.password), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				r := open(t, "kafka://us%40er@"+address+"/flows?sasl="+setting+"&password-file="+password)
+				verdicts, err := deliver(t, r, numbered(3))
+				if (err == nil) != (test.want == Delivered) {
+					t.Errorf("password %q: %v", test.password, err)
+				}
+				if err != nil && (!strings.Contains(err.Error(), "wrong password") || strings.Contains(err.Error(), "hunter")) {
+					t.Errorf("password %q: %v", test.password, err)
+				}
+				allAre(t, verdicts, test.want)
+			}
+		})
+	}
+}
+
+func TestKafkaTLS(t *testing.T) {
+	ours, other := newAuthority(t), newAuthority(t)
+	pair, cert, key := ours.issue(t, "127.0.0.1")
+	stranger, _, _ := ours.issue(t, "example.com")
+	for _, test := range []struct {
+		name, settings string
+		server         tls.Certificate
+		want           string // in the error; empty: it is delivered
+	}{
+		{"our authority", "&ca=" + ours.ca, pair, ""},
+		{"our authority, our certificate", "&ca=" + ours.ca + "&cert=" + cert + "&key=" + key, pair, ""},
+		{"wrong authority", "&ca=" + other.ca, pair, "unknown authority"},
+		{"the system's authorities", "", pair, "unknown authority"},
+		{"wrong name", "&ca=" + ours.ca, stranger, "certificate"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, address := broker(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{test.server}}))
+			verdicts, err := deliver(t, open(t, "kafka://"+address+"/flows?tls=1"+test.settings), numbered(3))
+			if test.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				allAre(t, verdicts, Delivered)
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			allAre(t, verdicts, Pending)
+		})
+	}
+}
+
+// TestKafkaBrokerGone takes the broker away under a batch, again and again: what is not
+// acknowledged is pending, nothing piles up, and a broker that comes back is found.
+func TestKafkaBrokerGone(t *testing.T) {
+	c, address := broker(t)
+	r := open(t, "kafka://"+address+"/flows")
+	if _, err := deliver(t, r, numbered(10)); err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		<-held // acknowledges nothing
+		return nil, nil, false
+	})
+	attempt := func(d time.Duration) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), d)
+		defer cancel()
+		verdicts := make([]Verdict, 100)
+		start := time.Now()
+		if err := r.Deliver(ctx, numbered(100), verdicts); err == nil {
+			t.Fatal("no error without a broker")
+		}
+		if late := time.Since(start) - d; late > 2*time.Second {
+			t.Errorf("the answer came %v late", late)
+		}
+		allAre(t, verdicts, Pending)
+	}
+	attempt(300 * time.Millisecond)
+	close(held)
+	c.Close()
+	attempt(100 * time.Millisecond)
+	before := runtime.NumGoroutine()
+	for range 20 {
+		attempt(20 * time.Millisecond)
+	}
+	if after := runtime.NumGoroutine(); after > before+5 {
+		t.Errorf("%d goroutines after 20 attempts, %d before", after, before)
+	}
+
+	var port int
+	if _, err := fmt.Sscanf(address[strings.LastIndexByte(address, ':'):], ":%d", &port); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = broker(t, kfake.Ports(port))
+	verdicts, err := deliver(t, r, numbered(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	allAre(t, verdicts, Delivered)
+}
+
+func TestKafkaSettings(t *testing.T) {
+	t.Setenv("PORTWATCH_KAFKA_PASSWORD", "")
+	for to, want := range map[string]string{
+		"kafka://h":                                  "kafka://HOST",
+		"kafka:///t":                                 "kafka://HOST",
+		"kafka://h/a/b":                              "kafka://HOST",
+		"kafka://h/t?compression=rar":                "one of zstd",
+		"kafka://h/t?batch=100":                      "more than 512 octets",
+		"kafka://h/t?sasl=plain":                     "needs a user",
+		"kafka://u@h/t":                              "a user needs sasl",
+		"kafka://u@h/t?sasl=scram-256":               "PORTWATCH_KAFKA_PASSWORD",
+		"kafka://u@h/t?sasl=plain&password=hunter2":  "list of processes",
+		"kafka://u@h/t?sasl=plain&password-file=/-/": "no such file",
+		"kafka://h/t?ca=/-/":                         "no such file",
+		"kafka://h/t?topic=x":                        "unknown setting",
+	} {
+		_, _, err := Open(to, "", "")
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q", to, err, want)
+		}
+	}
+}
