@@ -27,7 +27,32 @@ func (s *Summary) Append(dst []byte, c *Counts) []byte {
 	dst = appendPacketLines(dst, c)
 	dst = s.appendFlowLine(dst, c)
 	dst = s.appendServices(dst)
-	return s.appendFlagged(dst, c)
+	dst = s.appendFlagged(dst, c)
+	return c.Delivery.appendLines(dst)
+}
+
+// appendLines appends what became of each sink's records.
+func (c *DeliveryCounts) appendLines(dst []byte) []byte {
+	for i := range c.Sinks {
+		n := &c.Sinks[i]
+		dst = append(dst, "\ndelivery to "...)
+		dst = appendPrintable(dst, n.Name)
+		dst = appendNamedLine(append(dst, '\n'), "  ", []Named{{"found in the spool", n.Found}}, false)
+		dst = append(dst, "  "...)
+		for j, part := range []Named{
+			{"accepted", n.Accepted}, {"delivered", n.Delivered}, {"in spool", n.InSpool},
+			{"dead-lettered", n.DeadLettered}, {"dropped", n.Dropped},
+		} {
+			if j > 0 {
+				dst = append(dst, ", "...)
+			}
+			dst = appendThousands(dst, part.Count)
+			dst = append(dst, ' ')
+			dst = append(dst, part.Name...)
+		}
+		dst = append(dst, '\n')
+	}
+	return dst
 }
 
 // appendPacketLines appends what was read, how fast, and what became of it.

@@ -30,6 +30,7 @@ type Counts struct {
 	Findings  [annotate.Rules]uint64 // by annotate.Rule; see Count
 	LinkTypes []Named                // packets
 	Limits    []Named                // what bound was hit: how often
+	Delivery  DeliveryCounts
 
 	Seconds struct {
 		Wall    time.Duration // from start to end of the run
@@ -51,6 +52,34 @@ type PacketCounts struct {
 type Named struct {
 	Name  string
 	Count uint64
+}
+
+// DeliveryCounts say what became of the records of sinks, if there are any.
+type DeliveryCounts struct {
+	Sinks []SinkCounts
+	Spool []Named
+}
+
+// SinkCounts are records. Found + Accepted = Delivered + InSpool + DeadLettered +
+// Dropped.
+type SinkCounts struct {
+	Name         string
+	Found        uint64 // in the spool, of earlier runs
+	Accepted     uint64 // of this run
+	Delivered    uint64
+	InSpool      uint64 // for the next run
+	DeadLettered uint64
+	Dropped      uint64
+
+	Retries uint64 // how often a record had to be sent again
+	Outages uint64 // how often the receiver went out of reach
+}
+
+func (c *SinkCounts) named() [8]Named {
+	return [...]Named{
+		{"found", c.Found}, {"accepted", c.Accepted}, {"delivered", c.Delivered}, {"in_spool", c.InSpool},
+		{"dead_lettered", c.DeadLettered}, {"dropped", c.Dropped}, {"retries", c.Retries}, {"outages", c.Outages},
+	}
 }
 
 // Count adds the record's findings.
@@ -120,6 +149,10 @@ func (c *Counts) AppendJSON(dst []byte) []byte {
 	dst = appendObject(dst, c.LinkTypes)
 	dst = append(dst, `,"limits":`...)
 	dst = appendObject(dst, c.Limits)
+	if len(c.Delivery.Sinks) > 0 {
+		dst = append(dst, `,"delivery":`...)
+		dst = c.Delivery.appendJSON(dst)
+	}
 	dst = append(dst, `,"seconds":{"wall":`...)
 	dst = appendSeconds(dst, c.Seconds.Wall)
 	dst = append(dst, `,"cpu":`...)
@@ -127,6 +160,23 @@ func (c *Counts) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `,"capture":`...)
 	dst = appendSeconds(dst, c.Seconds.Capture)
 	return append(dst, "}}\n"...)
+}
+
+func (c *DeliveryCounts) appendJSON(dst []byte) []byte {
+	separator := `{"sinks":[{"name":`
+	for i := range c.Sinks {
+		n := c.Sinks[i].named()
+		dst = append(dst, separator...)
+		dst = appendString(dst, c.Sinks[i].Name)
+		for _, member := range n {
+			dst = append(dst, ',')
+			dst = appendMember(dst, member)
+		}
+		separator = `},{"name":`
+	}
+	dst = append(dst, `}],"spool":`...)
+	dst = appendObject(dst, c.Spool)
+	return append(dst, '}')
 }
 
 // byReason has every reason, those of which there are none too.

@@ -62,7 +62,7 @@ const (
 
 func valueOf(f *pflag.Flag) valueKind {
 	switch f.Name {
-	case "read", "write", "filter-file", "registry", "stats", "to":
+	case "read", "write", "filter-file", "registry", "stats", "to", "spool", "dead-letter":
 		return fileValue
 	case "interface":
 		return deviceValue

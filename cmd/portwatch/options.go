@@ -30,6 +30,9 @@ type options struct {
 	output   string // -o; empty until resolved
 	to       []string
 	targets  []target // to, parsed
+	spool    string
+	letters  string // --dead-letter
+	drain    time.Duration
 	quiet    bool
 	verbose  bool
 	flagged  bool
@@ -69,6 +72,9 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVarP(&o.numeric, "numeric", "n", false, "accepted for habit: addresses are never resolved")
 	f.StringVarP(&o.output, "output", "o", "", "`FORMAT` of standard output")
 	f.StringArrayVar(&o.to, "to", nil, "write records to `URL` as well")
+	f.StringVar(&o.spool, "spool", "", "keep what sinks have not delivered yet in `DIR`")
+	f.StringVar(&o.letters, "dead-letter", "", "write records that a sink rejected to `FILE`")
+	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "at the end, wait for sinks for `TIME`")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no summary")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "tell more of what happens")
 	f.BoolVar(&o.flagged, "flagged", false, "only Flows with a finding")
@@ -142,11 +148,14 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{fmt.Sprintf("-o %s: unknown format", o.output), "formats: " + strings.Join(formats, ", ") + ", none"}
 	}
 	for _, to := range o.to {
-		t, err := parseTarget(to)
+		t, err := o.parseTarget(to)
 		if err != nil {
 			return err
 		}
 		o.targets = append(o.targets, t)
+	}
+	if err := o.checkSinks(); err != nil {
+		return err
 	}
 	if o.save == "-" && (o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == "") {
 		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
@@ -208,8 +217,8 @@ Output:
                                 (JSON lines); cef, leef, csv; none. Otherwise text
                                 on a terminal, else ecs
       --to URL                  also write records to file:PATH or -, as ecs or
-                                with ?format=text behind it; without -o, nothing
-                                goes to standard output
+                                with ?format=text behind it, or deliver them to a
+                                sink; without -o, nothing goes to standard output
       --flagged                 only flows with a finding
       --utc                     times of the text output in UTC
   -l, --line-buffered           write every record at once
@@ -218,6 +227,13 @@ Output:
       --stats FILE              the closing counters as JSON; - is standard error
       --exit-code               exit with 3 when any finding was made
       --observer NAME           this sensor's name, in records and in flow ids
+
+Delivery to sinks:
+      --spool DIR               keep records on disk until they are delivered, also
+                                over a restart; DIR?max=4GiB&full=drop-oldest
+      --dead-letter FILE        records that a sink rejects (in the spool's folder,
+                                else portwatch-dead-letter.jsonl)
+      --drain-timeout TIME      at the end, wait for a sink that takes nothing (30s)
 
 Flows:
       --idle-timeout TIME       a flow ends without packets for so long (5m)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/export/sink"
 	"github.com/portwatch/portwatch/registry"
 )
 
@@ -73,6 +74,7 @@ type rendering struct {
 	inOrder   bool   // a line may depend on those before
 	format    format // of the writer, where inOrder
 	places    []*place
+	sinks     []keeper
 }
 
 // A place is where records go.
@@ -119,21 +121,25 @@ func (p *place) fail(err error) error {
 }
 
 // outputs opens what -o and --to ask for.
-func (o *options) outputs(stdout *os.File, reg *registry.Registry) ([]*rendering, error) {
+func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks) ([]*rendering, error) {
 	var list []*rendering
-	add := func(name string, p *place, s screen) {
+	in := func(name string, s screen) *rendering {
 		for _, d := range list {
 			if d.name == name && (d.screen == s || name != "text") {
-				d.places = append(d.places, p)
-				return
+				return d
 			}
 		}
-		d := &rendering{name: name, screen: s, places: []*place{p}, inOrder: name == "text"}
+		d := &rendering{name: name, screen: s, inOrder: name == "text"}
 		d.newFormat = func() format { return o.newFormat(name, reg, s) }
 		if d.inOrder {
 			d.format = d.newFormat()
 		}
 		list = append(list, d)
+		return d
+	}
+	add := func(name string, p *place, s screen) {
+		d := in(name, s)
+		d.places = append(d.places, p)
 	}
 	terminal := screenOf(stdout)
 	name := o.output
@@ -149,6 +155,13 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry) ([]*rendering
 		add(name, &place{"standard output", nopCloser{stdout}}, terminal)
 	}
 	for _, t := range o.targets {
+		if t.sink != nil {
+			d := in(t.format, screen{})
+			if err := sinks.add(d, t); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		p, s, err := t.open(stdout)
 		if err != nil {
 			return nil, err
@@ -181,14 +194,17 @@ func (o *options) refuseOverwriting() error {
 
 // A target is a parsed --to.
 type target struct {
-	path   string // "-" is standard output
+	path   string // "-" is standard output; empty for a sink
 	format string
+
+	sink     *sink.Target // nil for a file
+	receiver sink.Receiver
 }
 
 // parseTarget reads what --to takes: "-" or "file:PATH", either one with
-// "?format=NAME" behind it. A path may be relative and may contain anything but
-// a question mark.
-func parseTarget(to string) (target, error) {
+// "?format=NAME" behind it, or the URL of a sink. A path may be relative and may
+// contain anything but a question mark.
+func (o *options) parseTarget(to string) (target, error) {
 	bad := func(cause, hint string) (target, error) {
 		return target{}, usageError{fmt.Sprintf("--to %s: %s", to, cause), hint}
 	}
@@ -200,6 +216,8 @@ func parseTarget(to string) (target, error) {
 		t.path = "-"
 	case found && scheme == "file" && rest != "":
 		t.path = strings.TrimPrefix(rest, "//")
+	case found && strings.HasPrefix(rest, "//"):
+		return o.parseSink(to)
 	default:
 		return bad("unknown destination", "--to file:flows.jsonl, or --to - for standard output")
 	}

@@ -40,6 +40,7 @@ type chunk struct {
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
 	n        int
 	text     [][]byte // by rendering, those of them that need not be in order
+	marks    []*marks // by rendering, of the records in text; nil where nobody wants them
 	rendered chan struct{}
 }
 
@@ -56,7 +57,7 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	p := &pipeline{meter: m, writer: w, load: new(load)}
 	if workers == 1 {
 		formats := w.parallelFormats()
-		m.chunk = newChunk(len(w.renderings))
+		m.chunk = newChunk(w.renderings)
 		m.pass = func(c *chunk) *chunk {
 			c.render(formats)
 			w.write(c)
@@ -71,7 +72,7 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	chunks := 4 + 2*workers
 	free := make(chan *chunk, chunks)
 	for range chunks {
-		free <- newChunk(len(w.renderings))
+		free <- newChunk(w.renderings)
 	}
 	// Both have room for all chunks there are: passing one on never waits.
 	unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks)
@@ -137,8 +138,15 @@ func (l *load) reset() *load {
 	return l
 }
 
-func newChunk(renderings int) *chunk {
-	return &chunk{text: make([][]byte, renderings), rendered: make(chan struct{}, 1)}
+func newChunk(renderings []*rendering) *chunk {
+	n := len(renderings)
+	c := &chunk{text: make([][]byte, n), marks: make([]*marks, n), rendered: make(chan struct{}, 1)}
+	for i, d := range renderings {
+		if len(d.sinks) > 0 {
+			c.marks[i] = new(marks)
+		}
+	}
+	return c
 }
 
 func (c *chunk) reset() *chunk {
@@ -150,15 +158,16 @@ func (c *chunk) reset() *chunk {
 func (c *chunk) render(formats []format) {
 	for i, f := range formats {
 		if f != nil {
-			c.text[i] = c.append(c.text[i][:0], f)
+			c.text[i] = c.append(c.text[i][:0], f, c.marks[i].reset())
 		}
 	}
 }
 
-func (c *chunk) append(dst []byte, f format) []byte {
+func (c *chunk) append(dst []byte, f format, m *marks) []byte {
 	for i := range c.n {
 		if c.numbers[i] != 0 {
 			dst = f.Append(dst, &c.records[i], c.numbers[i])
+			m.flow(&c.records[i], len(dst))
 		}
 	}
 	return dst
@@ -266,10 +275,11 @@ func (w *writer) write(c *chunk) {
 	}
 	for i, d := range w.renderings {
 		if d.inOrder {
-			c.text[i] = c.append(c.text[i][:0], d.format)
+			c.text[i] = c.append(c.text[i][:0], d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
 			w.show(d, c.text[i])
+			w.fail(d.deliver(c.marks[i].split(c.text[i])))
 		}
 	}
 }
@@ -291,7 +301,7 @@ func (w *writer) fail(err error) {
 	}
 	if errors.Is(err, errNobodyReads) {
 		for _, d := range w.renderings {
-			if len(d.places) > 0 {
+			if len(d.places)+len(d.sinks) > 0 {
 				return
 			}
 		}

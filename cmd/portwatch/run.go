@@ -112,6 +112,7 @@ type run struct {
 	decoder  *capture.Decoder
 	pipeline *pipeline
 	writer   *writer
+	sinks    *sinks
 	progress *progress
 
 	started  time.Time
@@ -140,6 +141,14 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	if r.filter, err = capture.NewFilter(o.filter); err != nil {
 		return nil, err
 	}
+	if r.sinks, err = o.openSinks(r.warn); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.sinks.abandon()
+		}
+	}()
 	if err := r.openSource(); err != nil {
 		return nil, err
 	}
@@ -152,7 +161,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		return nil, err
 	}
 	r.writer = &writer{stop: r.stop}
-	if r.writer.renderings, err = o.outputs(stdout, reg); err != nil {
+	if r.writer.renderings, err = o.outputs(stdout, reg, r.sinks); err != nil {
 		return nil, err
 	}
 	if o.save != "" {
@@ -181,6 +190,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		}
 	}
 	r.pipeline = newPipeline(o.workers, m, r.writer)
+	r.sinks.begin()
 	return r, nil
 }
 
@@ -225,8 +235,10 @@ func (r *run) openSource() error {
 // records any more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.stop)()
+	context.AfterFunc(ctx, r.sinks.limit)
 	r.writer.begin()
 	failed := r.read()
+	r.sinks.hurry()
 	r.pipeline.finish()
 	return failed
 }
@@ -304,12 +316,13 @@ func (r *run) warn(err error) {
 
 // close ends every stage and gathers the counters.
 func (r *run) close() error {
-	r.progress.hide()
+	r.progress.hide() // for good: nobody shows it any more
+	r.progress.unhide()
 	failed := r.source.Close()
 	if r.saver != nil {
 		failed = errors.Join(failed, r.saver.Close())
 	}
-	failed = errors.Join(failed, r.writer.close())
+	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
 	r.count()
 	return errors.Join(failed, r.writeStats())
 }
@@ -368,6 +381,7 @@ func (r *run) count() {
 		{Name: "fragments", Count: d.Limits["fragments"]},
 		{Name: "decoder_panics", Count: d.Panics},
 	}
+	c.Delivery = r.sinks.counts()
 	s := r.source.Stats()
 	c.Drops.Kernel, c.Drops.Interface = s.KernelDrops, s.InterfaceDrops
 	c.Live = r.live

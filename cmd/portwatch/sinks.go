@@ -1,0 +1,285 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/export/sink"
+	"github.com/portwatch/portwatch/export/spool"
+	"github.com/portwatch/portwatch/flow"
+)
+
+// A keeper takes records that are to be delivered, and keeps copies of them.
+type keeper interface {
+	Put(records []sink.Record) error
+}
+
+// deliver hands records to those who bring them to sinks.
+func (d *rendering) deliver(records []sink.Record) error {
+	var failed error
+	for _, k := range d.sinks {
+		failed = errors.Join(failed, k.Put(records))
+	}
+	return failed
+}
+
+// marks say where in a chunk's text its records are, and what a sink needs to know
+// of each. A nil *marks notes nothing.
+type marks struct {
+	list    []mark
+	names   []byte // ids and keys, one behind the other
+	records []sink.Record
+}
+
+// A mark has the ends of its parts; they begin where those of the one before end.
+type mark struct {
+	kind         sink.Kind
+	severity     uint8
+	time         int64
+	id, key, end int
+}
+
+func (m *marks) reset() *marks {
+	if m != nil {
+		m.list, m.names = m.list[:0], m.names[:0]
+	}
+	return m
+}
+
+// flow notes the record of a Flow that ends at end.
+func (m *marks) flow(r *annotate.Record, end int) {
+	if m == nil {
+		return
+	}
+	id := r.Flow.ID()
+	m.names = hex.AppendEncode(m.names, id[:])
+	m.names = append(m.names, '-')
+	m.names = strconv.AppendUint(m.names, uint64(r.Flow.Sequence), 10)
+	endOfID := len(m.names)
+	m.names = flow.AppendCommunityID(m.names, r.Flow.CommunityID())
+	m.list = append(m.list, mark{sink.Flow, uint8(r.Severity()), r.Flow.End, endOfID, len(m.names), end})
+}
+
+// split returns the records of a text, each without its line end.
+func (m *marks) split(text []byte) []sink.Record {
+	if m == nil {
+		return nil
+	}
+	m.records = m.records[:0]
+	name, start := 0, 0
+	for _, k := range m.list {
+		m.records = append(m.records, sink.Record{
+			Kind: k.kind, Severity: k.severity, Time: k.time,
+			ID: m.names[name:k.id], Key: m.names[k.id:k.key], Body: text[start : k.end-1],
+		})
+		name, start = k.key, k.end
+	}
+	return m.records
+}
+
+// sinks are the deliveries of a run, and what they share.
+type sinks struct {
+	grace   time.Duration
+	warn    func(error)
+	spool   *spool.Spool // nil without --spool
+	letters *sink.DeadLetter
+	list    []*delivery
+
+	balances []sink.Balance
+}
+
+// A delivery is one sink.
+type delivery struct {
+	*sink.Delivery
+	target   target
+	receiver sink.Receiver
+	queue    interface {
+		sink.Queue
+		End()
+	}
+}
+
+// parseSink reads the URL of a sink.
+func (o *options) parseSink(to string) (target, error) {
+	t, r, err := sink.Open(to, o.observer, version())
+	if err != nil {
+		return target{}, usageError{fmt.Sprintf("--to %v", err), "docs/delivery.md has every kind of sink"}
+	}
+	if t.Format == "text" || !slices.Contains(formats, t.Format) {
+		return target{}, usageError{fmt.Sprintf("--to %s: a sink does not take the format %q", t.Name, t.Format),
+			"formats: " + strings.Join(formats, ", ") + "; text is for people"}
+	}
+	return target{format: t.Format, sink: t, receiver: r}, nil
+}
+
+// checkSinks finds what contradicts itself in the options of delivery.
+func (o *options) checkSinks() error {
+	names := make(map[string]bool)
+	for _, t := range o.targets {
+		if t.sink == nil {
+			continue
+		}
+		if names[t.sink.Name] {
+			return usageError{fmt.Sprintf("--to %s: two sinks with one name", t.sink.Name), "name=ANOTHER among the settings of one of them"}
+		}
+		names[t.sink.Name] = true
+	}
+	switch {
+	case o.drain <= 0:
+		return usageError{"--drain-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
+	case len(names) == 0 && o.spool != "":
+		return usageError{"--spool without a sink", "--to with the URL of a sink; a file or standard output needs no spool"}
+	case len(names) == 0 && o.letters != "":
+		return usageError{"--dead-letter without a sink", "--to with the URL of a sink"}
+	}
+	return nil
+}
+
+// defaultDeadLetter is the dead-letter file's name, where none is given.
+const defaultDeadLetter = "dead-letter.jsonl"
+
+// openSinks opens what sinks share.
+func (o *options) openSinks(warn func(error)) (*sinks, error) {
+	s := &sinks{grace: o.drain, warn: warn}
+	letters := "portwatch-" + defaultDeadLetter
+	if o.spool != "" {
+		dir, settings, err := spool.Parse(o.spool)
+		if err != nil {
+			return nil, usageError{fmt.Sprintf("--spool %s: %v", o.spool, err), "--spool '/var/spool/portwatch?max=4GiB&full=block'"}
+		}
+		settings.Report = warn
+		if s.spool, err = spool.Open(dir, settings); err != nil {
+			return nil, err
+		}
+		letters = filepath.Join(dir, defaultDeadLetter)
+	}
+	if o.letters != "" {
+		letters = o.letters
+	}
+	var err error
+	if s.letters, err = sink.ParseDeadLetter(letters); err != nil {
+		s.abandon()
+		return nil, usageError{fmt.Sprintf("--dead-letter %s: %v", letters, err), "--dead-letter 'FILE?max=1GiB'"}
+	}
+	return s, nil
+}
+
+// add makes a rendering's records go to a sink, once they are begun to be delivered.
+func (s *sinks) add(d *rendering, t target) error {
+	v := &delivery{target: t}
+	s.list = append(s.list, v)
+	if s.spool == nil {
+		q := sink.NewMemory(t.sink.Queue, t.sink.Overflow)
+		v.queue = q
+		d.sinks = append(d.sinks, memoryKeeper{q})
+		return nil
+	}
+	c, err := s.spool.Cursor(t.sink.Name, t.format)
+	if err != nil {
+		return err
+	}
+	v.queue = c
+	k := spoolKeeper{s.spool, t.format}
+	if !slices.Contains(d.sinks, keeper(k)) {
+		d.sinks = append(d.sinks, k)
+	}
+	return nil
+}
+
+// memoryKeeper puts records where one sink finds them.
+type memoryKeeper struct{ *sink.Memory }
+
+func (k memoryKeeper) Put(records []sink.Record) error {
+	k.Memory.Put(records)
+	return nil
+}
+
+// spoolKeeper puts records where all sinks find them that want the format.
+type spoolKeeper struct {
+	spool  *spool.Spool
+	format string
+}
+
+func (k spoolKeeper) Put(records []sink.Record) error { return k.spool.Append(k.format, records) }
+
+// begin begins to deliver.
+func (s *sinks) begin() {
+	if s.spool != nil {
+		for _, l := range s.spool.Left() {
+			s.warn(fmt.Errorf("spool: %d records wait for %s (%s), which this run does not deliver to; without %s they go",
+				l.Records, l.Name, l.Format, l.File))
+		}
+	}
+	for _, v := range s.list {
+		t := v.target.sink
+		v.Delivery = sink.NewDelivery(v.target.receiver, v.queue, sink.DeliveryOptions{
+			Name: t.Name, Format: t.Format, RetryFor: t.RetryFor, Timeout: t.Timeout,
+			DeadLetter: s.letters, Report: s.warn,
+		})
+	}
+}
+
+// hurry says that no more packets come: sinks that take nothing for the grace are
+// given up.
+func (s *sinks) hurry() {
+	for _, v := range s.list {
+		v.Hurry(s.grace)
+	}
+}
+
+// limit says that a signal came: sinks have the grace, and no more.
+func (s *sinks) limit() {
+	time.AfterFunc(s.grace, func() {
+		for _, v := range s.list {
+			v.GiveUp()
+		}
+	})
+}
+
+// close waits for the deliveries, and closes everything.
+func (s *sinks) close() error {
+	s.balances = make([]sink.Balance, len(s.list))
+	failed := make([]error, len(s.list), len(s.list)+2)
+	var all sync.WaitGroup
+	for i, v := range s.list {
+		v.queue.End()
+		all.Go(func() { s.balances[i], failed[i] = v.Close() })
+	}
+	all.Wait()
+	failed = append(failed, s.letters.Close())
+	if s.spool != nil {
+		failed = append(failed, s.spool.Close())
+	}
+	return errors.Join(failed...)
+}
+
+// abandon is for a run that does not begin.
+func (s *sinks) abandon() {
+	if s.spool != nil {
+		s.spool.Close()
+	}
+}
+
+// counts are for the closing report.
+func (s *sinks) counts() (c export.DeliveryCounts) {
+	for _, b := range s.balances {
+		c.Sinks = append(c.Sinks, export.SinkCounts{
+			Name: b.Sink, Found: b.Found, Accepted: b.Accepted, Delivered: b.Delivered, InSpool: b.InSpool,
+			DeadLettered: b.DeadLettered, Dropped: b.Dropped, Retries: b.Retries, Outages: b.Outages,
+		})
+	}
+	if s.spool != nil {
+		n := s.spool.Counts()
+		c.Spool = []export.Named{{Name: "full", Count: n.Full}, {Name: "cut_octets", Count: n.CutOctets}}
+	}
+	return c
+}
