@@ -9,7 +9,7 @@ import (
 )
 
 // subcommands are the words that the first argument alone can be.
-var subcommands = []string{"lookup", "registry", "completion"}
+var subcommands = []string{"annotate", "lookup", "registry", "completion"}
 
 const completionUsage = `Usage: portwatch completion bash | zsh | fish
 
