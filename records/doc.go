@@ -6,9 +6,11 @@
 //
 //	ecs      ECS network events, of Elastic's products and of others (ECS 9: source,
 //	         destination, client, server, network)
-//	zeek     Zeek's conn.log and what else has id.orig_p: JSON lines, or TSV with its head
+//	zeek     Zeek's conn.log and what else of its logs has both ports and proto: JSON
+//	         lines, or TSV with its head
 //	eve      Suricata's EVE records of event_type flow
-//	netflow  NetFlow, IPFIX and sFlow as JSON of goflow2 (1 and 2), nfdump or pmacct
+//	netflow  NetFlow, IPFIX and sFlow as JSON lines of goflow2 (1 and 2), nfdump (-o
+//	         ndjson, or -o json through jq -c '.[]') or pmacct
 //	vpc      flow logs of AWS VPC: lines of version 2, those with another head, and JSON
 //
 // What a JSON line has stays as it is, octet for octet: nothing is marshalled anew. A

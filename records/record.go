@@ -131,6 +131,9 @@ func (d *Reader) classify(r *Record) (Class, error) {
 	if kind == eve && s.has(event) && !s.is(event, "flow") || kind == vpc && s.has(status) && !s.is(status, "OK") {
 		return OtherType, nil
 	}
+	if kind == zeek && !s.has(transportName) && !s.has(transportNumber) {
+		return OtherType, nil // http.log and most others of Zeek's
+	}
 	t, ported, err := d.transport(kind)
 	if err != nil {
 		return 0, err

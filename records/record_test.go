@@ -115,6 +115,7 @@ func TestRead(t *testing.T) {
 func TestClass(t *testing.T) {
 	for line, want := range map[string]Class{
 		`{"event_type":"alert","src_ip":"10.0.0.1","src_port":1,"dest_ip":"10.0.0.2","dest_port":2,"proto":"TCP"}`:                              OtherType,
+		`{"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":1,"id.resp_h":"10.0.0.2","id.resp_p":2,"method":"GET"}`:                                 OtherType,
 		`{"event_type":"stats","stats":{"uptime":1}}`:                                                                                           OtherType,
 		`{"event_type":"flow","src_ip":"10.0.0.1","dest_ip":"10.0.0.2","proto":"ICMP"}`:                                                         WithoutPorts,
 		`{"id.orig_h":"10.0.0.1","id.orig_p":8,"id.resp_h":"10.0.0.2","id.resp_p":0,"proto":"icmp"}`:                                            WithoutPorts,
@@ -254,8 +255,8 @@ func FuzzRead(f *testing.F) {
 				continue
 			}
 			more := string(r.Body[:r.End]) + `,"portwatch":1` + string(r.Body[r.End:])
-			var object map[string]any
-			if err := json.Unmarshal([]byte(more), &object); err != nil || object["portwatch"] != 1.0 {
+			var object map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(more), &object); err != nil || string(object["portwatch"]) != "1" {
 				t.Fatalf("%q: %v", more, err)
 			}
 			r.Time()
