@@ -300,10 +300,11 @@ func (s *scanner) quote(i slot) string {
 func (r *Record) Time() (ns int64, ok bool) {
 	text := string(r.values.bytes(seen))
 	if len(text) > len("2006-") && text[4] == '-' {
-		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			t, err = time.Parse("2006-01-02T15:04:05.999999-0700", text) // Suricata
+		layout := time.RFC3339
+		if sign := text[len(text)-5]; sign == '+' || sign == '-' {
+			layout = "2006-01-02T15:04:05.999999-0700" // Suricata
 		}
+		t, err := time.Parse(layout, text)
 		return t.UnixNano(), err == nil
 	}
 	whole, fraction, _ := strings.Cut(text, ".")

@@ -19,9 +19,9 @@ import (
 // Bounds of what is in memory: fetched ahead, and under way.
 const (
 	maxMessages     = 20000 // that a Poll returns
-	maxFetch        = 32 << 20
-	maxPartition    = 4 << 20
-	maxAhead        = 4 // fetches, of as many brokers
+	maxFetch        = 8 << 20
+	maxPartition    = 1 << 20
+	maxAhead        = 2 // fetches
 	rebalanceWithin = 5 * time.Minute
 )
 
