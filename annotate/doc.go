@@ -6,6 +6,8 @@
 // side, and a [Finding] for each [Rule] that the service side's port met. It is a
 // pure function of the Flow Record and the registry: no clock, no I/O.
 //
+// [Alerts] gathers the findings of many Flows into few [Alert] documents.
+//
 // A finding is a question for a person, not a verdict: the registry itself warns
 // that a port number proves neither which service runs there nor good intent. So
 // the words are "assigned to https", never "is https".

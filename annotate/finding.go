@@ -119,12 +119,18 @@ func (r *Record) finding(rule Rule, side Side) Finding {
 func weight(s flow.State) int {
 	switch s {
 	case flow.OneWay:
-		return 1
+		return oneWay
 	case flow.Attempt, flow.Rejected:
-		return 2
+		return onlyTried
 	}
-	return 0 // established, closed, reset: answered
+	return answered // established, closed, reset
 }
+
+const (
+	answered = iota
+	oneWay
+	onlyTried
+)
 
 // Severity returns the highest severity of the findings, 0 where there are none.
 func (r *Record) Severity() int {
@@ -142,10 +148,13 @@ func (r *Record) Reason(f Finding) string { return string(r.AppendReason(nil, f)
 // a full stop. It quotes the registry's text as it is, whatever characters that
 // has.
 func (r *Record) AppendReason(dst []byte, f Finding) []byte {
-	p := r.Port(f.Side)
-	switch f.Rule {
+	return appendReason(dst, r.Registry, f.Rule, r.Port(f.Side))
+}
+
+func appendReason(dst []byte, reg *registry.Registry, rule Rule, p *Port) []byte {
+	switch rule {
 	case UnregisteredPort:
-		return r.appendUnregistered(dst, p)
+		return appendUnregistered(dst, reg, p)
 	case UnauthorizedUse:
 		note, _ := p.Entry.UnauthorizedUse()
 		dst = append(dst, `unauthorized use reported: "`...)
@@ -160,7 +169,7 @@ func (r *Record) AppendReason(dst []byte, f Finding) []byte {
 
 // appendUnregistered says which status the port has, and where else it is
 // assigned: a Reserved port is nearly always the other half of an assignment.
-func (r *Record) appendUnregistered(dst []byte, p *Port) []byte {
+func appendUnregistered(dst []byte, reg *registry.Registry, p *Port) []byte {
 	if p.Entry.Status == registry.Reserved {
 		dst = strconv.AppendUint(dst, uint64(p.Number), 10)
 		dst = append(dst, " is reserved for "...)
@@ -173,7 +182,7 @@ func (r *Record) appendUnregistered(dst []byte, p *Port) []byte {
 	separator := "; assigned "
 	previous, first := "", true
 	for _, t := range p.Entry.RegisteredOn() {
-		name := r.Registry.Lookup(t, p.Number).Service()
+		name := reg.Lookup(t, p.Number).Service()
 		dst = append(dst, separator...)
 		if first || name != previous {
 			dst = appendAssignee(dst, name)

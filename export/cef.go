@@ -272,3 +272,60 @@ func appendCEFRune(dst []byte, r rune) []byte {
 	}
 	return utf8.AppendRune(dst, r)
 }
+
+// AppendAlert appends a as one line. sequence counts the alerts of the run. It is an
+// event of the rule, as that of a flagged Flow, but cat is portwatch.alert, and act
+// is alert_open or alert_update. src is the first client, dst the service side, and
+// dpt its port; a key is left out where the alert is not about one alone. Further:
+//
+//	cnt                 Flows
+//	cn1 cn2             clients and ports
+//	cn3                 confidence, as in records
+//	cs1 cs3 cs5 cs6     as in records: of the port, and of the first Flow
+func (c *CEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
+	dst = append(dst, c.rules[a.Rule]...)
+	dst = append(appendUint(dst, tenths(a.Severity)), '|')
+	dst = appendMillis(append(dst, "start="...), a.Start)
+	dst = appendMillis(append(dst, " end="...), a.End)
+	if c.now != nil {
+		dst = appendMillis(append(dst, " rt="...), c.now().UnixNano())
+	}
+	dst = appendCEFAlertEndpoints(dst, a)
+	dst = append(append(dst, " act="...), alertPhase(a)...)
+	dst = a.AppendID(append(dst, " cat="+alertDataset+" externalId="...))
+	c.scratch = a.AppendReason(c.scratch[:0])
+	dst = appendCEFText(append(dst, " reason="...), c.scratch, cefReason)
+	dst = appendUint(append(dst, " cnt="...), a.Flows)
+	if a.HasPort() {
+		dst = append(append(dst, " cs3Label=dstIanaPort cs3="...), a.Port.Class.String()...)
+		dst = appendCEFEntry(dst, annotate.Destination, a.Port.Entry)
+	}
+	dst = appendCEFCommunityID(append(dst, " cs6Label=communityId cs6="...), a.CommunityID)
+	dst = appendUint(append(dst, " cn1Label=clients cn1="...), a.Clients.N)
+	dst = appendUint(append(dst, " cn2Label=ports cn2="...), uint64(a.Ports))
+	dst = appendUint(append(dst, " cn3Label=directionConfidence cn3="...), score(a.Confidence))
+	dst = append(append(dst, " portwatchScope="...), a.Scope.String()...)
+	dst = appendUint(append(dst, " portwatchHosts="...), a.Hosts.N)
+	dst = appendFirstPorts(append(dst, " portwatchFirstPorts="...), a)
+	dst = appendMillis(append(dst, " portwatchWindowStart="...), a.WindowStart)
+	dst = appendMillis(append(dst, " portwatchWindowEnd="...), a.WindowEnd)
+	dst = appendFlowID(append(dst, " portwatchFlowId="...), a)
+	dst = append(dst, c.device...)
+	return append(appendUint(dst, sequence), '\n')
+}
+
+func appendCEFAlertEndpoints(dst []byte, a *annotate.Alert) []byte {
+	source, destination := " src=", " dst="
+	if a.Version == 6 {
+		source = " c6a2Label=Source IPv6 Address c6a2="
+		destination = " c6a3Label=Destination IPv6 Address c6a3="
+	}
+	dst = appendAddr(append(dst, source...), a.Client)
+	if a.HasService() {
+		dst = appendAddr(append(dst, destination...), a.Service)
+	}
+	if a.HasPort() {
+		dst = appendUint(append(dst, " dpt="...), uint64(a.Port.Number))
+	}
+	return append(append(dst, " proto="...), protocol(a.Transport)...)
+}

@@ -27,7 +27,7 @@ var cefLengths = map[string]int{
 }
 
 var (
-	cefNumber = regexp.MustCompile(`^(start|end|rt|spt|dpt|in|out|cn[123])$`)
+	cefNumber = regexp.MustCompile(`^(start|end|rt|spt|dpt|in|out|cnt|cn[123])$`)
 	cefOwn    = regexp.MustCompile(`^portwatch[A-Z][A-Za-z]+$`)
 	cefKey    = regexp.MustCompile(`(^| )([A-Za-z0-9]+)=`)
 )

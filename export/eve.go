@@ -22,6 +22,7 @@ import (
 type EVE struct {
 	object *object
 	head   []byte // between flow_id and the VLANs
+	sensor []byte // what alerts have of it
 	flags  [256][]byte
 }
 
@@ -34,7 +35,8 @@ func NewEVE(reg *registry.Registry, o ECSOptions) *EVE {
 	if o.Interface != "" {
 		e.head = appendString(append(e.head, `,"in_iface":`...), o.Interface)
 	}
-	e.head = append(e.head, `,"event_type":"flow"`...)
+	e.sensor = e.head
+	e.head = append(e.head[:len(e.head):len(e.head)], `,"event_type":"flow"`...)
 	for union := range e.flags {
 		e.flags[union] = appendEVEFlags(nil, flow.TCPFlags(union))
 	}
@@ -227,4 +229,65 @@ func (e *EVE) appendTCP(dst []byte, f *flow.Record) []byte {
 func appendHex(dst []byte, b byte) []byte {
 	pair := hexPairs[b]
 	return append(dst, byte(pair), byte(pair>>8))
+}
+
+// eveGID is the generator id of our rules, the octets of "PW": with it, the numbers
+// from 1 on are nobody else's.
+const eveGID = 'P'<<8 | 'W'
+
+// AppendAlert appends a as one line, an alert by etc/schema.json. sequence counts the
+// alerts of the run. flow_id is that of the Flow that opened the alert, src_ip the
+// first client, dest_ip the service side; what the alert is not about alone is left
+// out. severity is 1 to 3, the highest first.
+func (e *EVE) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
+	o := e.object
+	o.start.set(a.Start)
+	o.end.set(a.End)
+	putHex(&o.id, &a.FlowID)
+	dst = append(dst, `{"timestamp":"`...)
+	dst = appendEVETime(dst, &o.end)
+	dst = append(dst, `","flow_id":`...)
+	dst = appendUint(dst, eveFlowID(&o.id))
+	dst = append(dst, e.sensor...)
+	dst = append(dst, `,"event_type":"alert","src_ip":"`...)
+	dst = append(appendAddr(dst, a.Client), '"')
+	if a.HasService() {
+		dst = append(dst, `,"dest_ip":"`...)
+		dst = append(appendAddr(dst, a.Service), '"')
+	}
+	if a.HasPort() {
+		dst = append(dst, `,"dest_port":`...)
+		dst = appendUint(dst, uint64(a.Port.Number))
+	}
+	dst = append(dst, `,"proto":"`...)
+	dst = append(dst, eveProto(a.Transport)...)
+	dst = append(dst, `","community_id":"`...)
+	dst = flow.AppendCommunityID(dst, a.CommunityID)
+	dst = append(dst, `","alert":{"action":"allowed","gid":`...)
+	dst = appendUint(dst, eveGID)
+	dst = append(dst, `,"signature_id":`...)
+	dst = appendUint(dst, uint64(a.Rule)+1)
+	dst = append(dst, `,"rev":1,"signature":"`...)
+	dst = append(dst, a.Rule.ID()...)
+	dst = append(dst, ' ')
+	dst = append(dst, a.Rule.String()...)
+	dst = append(dst, `","category":"port-registry","severity":`...)
+	dst = appendUint(dst, eveSeverity(a.Severity))
+	dst = append(dst, `},"portwatch":{"event":{`...)
+	dst = o.appendAlertEvent(dst, a, sequence)
+	dst = append(dst, o.observer...)
+	dst = append(dst, o.tags[1<<a.Rule]...)
+	dst = o.appendAlertObject(dst, a)
+	return append(dst, o.registry...)
+}
+
+// eveSeverity scales a severity to the priorities of rules, 1 being the highest.
+func eveSeverity(severity int) uint64 {
+	switch {
+	case severity < 40:
+		return 3
+	case severity < 70:
+		return 2
+	}
+	return 1
 }

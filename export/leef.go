@@ -33,6 +33,7 @@ type LEEFOptions ECSOptions
 type LEEF struct {
 	flows   [phases][]byte         // headers, up to the first attribute's value
 	rules   [annotate.Rules][]byte // likewise, of flagged Flows
+	alerts  [annotate.Rules][]byte // headers, of alerts
 	answers [2][][]byte            // by side and registry.Entry.Index; nil: not rendered yet
 	sensor  []byte                 // to the last key
 
@@ -50,13 +51,15 @@ func NewLEEF(reg *registry.Registry, o LEEFOptions) *LEEF {
 	// No way to escape a pipe is known to the header.
 	version := bytes.ReplaceAll(cut(appendPrintable(nil, o.Version), leefText), []byte("|"), []byte("_"))
 	add := func(id string) []byte {
-		return []byte("LEEF:2.0|portwatch|portwatch|" + string(version) + "|" + id + "|0x09|cat=" + dataset + "\tdevTime=")
+		return []byte("LEEF:2.0|portwatch|portwatch|" + string(version) + "|" + id + "|0x09|")
 	}
+	const attributes = "cat=" + dataset + "\tdevTime="
 	for p := range phase(phases) {
-		l.flows[p] = add(p.String())
+		l.flows[p] = append(add(p.String()), attributes...)
 	}
 	for rule := range annotate.Rule(annotate.Rules) {
-		l.rules[rule] = add(rule.ID())
+		l.rules[rule] = append(add(rule.ID()), attributes...)
+		l.alerts[rule] = add(rule.ID())
 	}
 	if o.ObserverName != "" {
 		l.sensor = appendLEEFText(append(l.sensor, "\tobserverName="...), o.ObserverName)
@@ -191,4 +194,45 @@ func (l *LEEF) appendFindings(dst []byte, r *annotate.Record, worst *annotate.Fi
 // appendLEEFText appends a value that comes from outside.
 func appendLEEFText[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, cut(appendPrintable(nil, s), leefText)...)
+}
+
+// AppendAlert appends a as one line. sequence counts the alerts of the run. The event
+// id is the rule's, as that of a flagged Flow, but cat is portwatch.alert, and action
+// is alert_open or alert_update. src is the first client, dst the service side, and
+// dstPort its port; a key is left out where the alert is not about one alone.
+func (l *LEEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
+	dst = append(append(dst, l.alerts[a.Rule]...), "cat="+alertDataset+"\tdevTime="...)
+	dst = appendLEEFTime(dst, a.End)
+	dst = appendUint(append(dst, "\tsev="...), max(1, tenths(a.Severity)))
+	dst = append(append(dst, "\tproto="...), protocol(a.Transport)...)
+	dst = appendAddr(append(dst, "\tsrc="...), a.Client)
+	if a.HasService() {
+		dst = appendAddr(append(dst, "\tdst="...), a.Service)
+	}
+	if a.HasPort() {
+		dst = appendUint(append(dst, "\tdstPort="...), uint64(a.Port.Number))
+		dst = append(append(dst, "\tdstIanaClass="...), a.Port.Class.String()...)
+		dst = appendLEEFEntry(dst, annotate.Destination, a.Port.Entry)
+	}
+	dst = appendMillis(append(dst, "\tstartTime="...), a.Start)
+	dst = appendMillis(append(dst, "\tendTime="...), a.End)
+	dst = append(append(dst, "\taction="...), alertPhase(a)...)
+	dst = a.AppendID(append(dst, "\teventUid="...))
+	dst = appendFlowID(append(dst, "\tflowUid="...), a)
+	dst = flow.AppendCommunityID(append(dst, "\tcommunityId="...), a.CommunityID)
+	dst = append(append(dst, "\tfindings="...), a.Rule.String()...)
+	l.words = a.AppendReason(l.words[:0])
+	l.scratch = appendPrintable(l.scratch[:0], l.words)
+	dst = append(append(dst, "\treason="...), cut(l.scratch, leefText)...)
+	dst = append(append(dst, "\talertScope="...), a.Scope.String()...)
+	dst = appendMillis(append(dst, "\twindowStart="...), a.WindowStart)
+	dst = appendMillis(append(dst, "\twindowEnd="...), a.WindowEnd)
+	dst = appendUint(append(dst, "\tflows="...), a.Flows)
+	dst = appendUint(append(dst, "\tclients="...), a.Clients.N)
+	dst = appendUint(append(dst, "\thosts="...), a.Hosts.N)
+	dst = appendUint(append(dst, "\tports="...), uint64(a.Ports))
+	dst = appendFirstPorts(append(dst, "\tfirstPorts="...), a)
+	dst = append(append(dst, "\tdirectionConfidence="...), a.Confidence.String()...)
+	dst = append(dst, l.sensor...)
+	return append(appendUint(dst, sequence), '\n')
 }

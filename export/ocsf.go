@@ -180,7 +180,7 @@ func (o *OCSF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	e.render(r)
 	dst = slices.Grow(dst, 2*typicalSize)
 	dst = o.appendMetadata(dst, r, sequence)
-	dst = o.appendTimes(dst, f)
+	dst = o.appendTimeSpan(dst, f.Start, f.End)
 	dst = append(dst, o.outcomes[index(f.Final)][index(connected(f.Transport))][f.EndReason][f.State]...)
 	dst = append(dst, o.severities[severityID(r.Severity())]...)
 	if len(r.Findings) > 0 {
@@ -223,22 +223,23 @@ func (o *OCSF) appendMetadata(dst []byte, r *annotate.Record, sequence uint64) [
 	return append(dst, '}')
 }
 
-// appendTimes appends the times in milliseconds, and those of the profile datetime.
-func (o *OCSF) appendTimes(dst []byte, f *flow.Record) []byte {
+// appendTimeSpan appends the times in milliseconds, and those of the profile
+// datetime, to which the ECS has been set.
+func (o *OCSF) appendTimeSpan(dst []byte, start, end int64) []byte {
 	dst = append(dst, `,"time":`...)
-	dst = appendMillis(dst, f.End)
+	dst = appendMillis(dst, end)
 	dst = append(dst, `,"time_dt":"`...)
 	dst = append(dst, o.ecs.end.text[:]...)
 	dst = append(dst, `","start_time":`...)
-	dst = appendMillis(dst, f.Start)
+	dst = appendMillis(dst, start)
 	dst = append(dst, `,"start_time_dt":"`...)
 	dst = append(dst, o.ecs.start.text[:]...)
 	dst = append(dst, `","end_time":`...)
-	dst = appendMillis(dst, f.End)
+	dst = appendMillis(dst, end)
 	dst = append(dst, `,"end_time_dt":"`...)
 	dst = append(dst, o.ecs.end.text[:]...)
 	dst = append(dst, `","duration":`...)
-	return appendMillis(dst, f.End-f.Start)
+	return appendMillis(dst, end-start)
 }
 
 // appendConnection appends connection_info. Which side of the perimeter an address

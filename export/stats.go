@@ -28,8 +28,9 @@ type Counts struct {
 		ByReason [flow.LackOfResources + 1]uint64 // records, by flow.EndReason
 	}
 	Findings  [annotate.Rules]uint64 // by annotate.Rule; see Count
-	LinkTypes []Named                // packets
-	Limits    []Named                // what bound was hit: how often
+	Alerts    struct{ Opened, Updated uint64 }
+	LinkTypes []Named // packets
+	Limits    []Named // what bound was hit: how often
 	Delivery  DeliveryCounts
 
 	Seconds struct {
@@ -145,6 +146,8 @@ func (c *Counts) AppendJSON(dst []byte) []byte {
 	dst = appendObject(dst, c.byReason())
 	dst = append(dst, `},"findings":`...)
 	dst = appendObject(dst, c.findings())
+	dst = append(dst, `,"alerts":`...)
+	dst = appendObject(dst, []Named{{"opened", c.Alerts.Opened}, {"updated", c.Alerts.Updated}})
 	dst = append(dst, `,"link_types":`...)
 	dst = appendObject(dst, c.LinkTypes)
 	dst = append(dst, `,"limits":`...)

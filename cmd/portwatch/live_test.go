@@ -19,10 +19,10 @@ func TestLiveReplay(t *testing.T) {
 	space := newNamespace(t)
 	capture := filepath.Join("..", "..", "testdata", "office.pcap")
 	out, stats := filepath.Join(t.TempDir(), "live.jsonl"), filepath.Join(t.TempDir(), "stats.json")
-	stop := space.portwatch(t, "-i", "pw1", "-o", "none", "--to", "file:"+out, "--stats", stats, "ip or ip6")
+	stop := space.portwatch(t, "-i", "pw1", "-o", "none", "--no-alerts", "--to", "file:"+out, "--stats", stats, "ip or ip6")
 	space.run(t, "tcpreplay", "--intf1=pw0", "--topspeed", capture)
 	stderr := stop()
-	want, _, status := runCommand(t, "-q", "-o", "ecs", "-r", capture, "ip or ip6")
+	want, _, status := runCommand(t, "-q", "-o", "ecs", "--no-alerts", "-r", capture, "ip or ip6")
 	if status != exitDone {
 		t.Fatalf("exit status %d", status)
 	}

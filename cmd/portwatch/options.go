@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/capture"
 	"github.com/portwatch/portwatch/flow"
 )
@@ -40,6 +41,10 @@ type options struct {
 	stats    string
 	exitCode bool
 	observer string
+
+	alertWindow time.Duration
+	noAlerts    bool
+
 	registry string
 	offline  bool
 	idle     time.Duration
@@ -82,6 +87,8 @@ func (o *options) flags() *pflag.FlagSet {
 	f.StringVar(&o.stats, "stats", "", "write the closing counters to `FILE` as JSON")
 	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when any finding was made")
 	f.StringVar(&o.observer, "observer", "", "`NAME` of this sensor in records and Flow ids")
+	f.DurationVar(&o.alertWindow, "alert-window", annotate.DefaultAlertWindow, "gather the findings of `TIME` in one alert")
+	f.BoolVar(&o.noAlerts, "no-alerts", false, "write no alerts beside the records")
 	f.StringVar(&o.registry, "registry", "", "take the registry from `FILE`, IANA's CSV or XML")
 	f.BoolVar(&o.offline, "offline", false, "leave the cache of `registry update` alone")
 	f.DurationVar(&o.idle, "idle-timeout", flow.DefaultIdleTimeout, "end a Flow without packets for `TIME`")
@@ -127,6 +134,10 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{fmt.Sprintf("-s %d: the snapshot length is 0 to %d octets", o.snaplen, defaultSnaplen), "0 means all of it"}
 	case o.idle <= 0 || o.active <= 0:
 		return usageError{"--idle-timeout and --active-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
+	case o.alertWindow <= 0:
+		return usageError{"--alert-window must be above 0", "--no-alerts turns alerts off"}
+	case o.noAlerts && f.Changed("alert-window"):
+		return usageError{"--alert-window and --no-alerts exclude each other", ""}
 	case o.maxFlows < 1:
 		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), ""}
 	case !slices.Contains(tunnelWords, o.tunnels):
@@ -227,6 +238,10 @@ Output:
   -v, --verbose                 more of what happens
       --stats FILE              the closing counters as JSON; - is standard error
       --exit-code               exit with 3 when any finding was made
+      --alert-window TIME       findings about one service, or one scan, make one
+                                alert in so long, and one with their sums (1h);
+                                text, csv and zeek have no alerts
+      --no-alerts               records alone
       --observer NAME           this sensor's name, in records and in flow ids
 
 Delivery to sinks:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +20,11 @@ import (
 // counts the records of the run.
 type format interface {
 	Append(dst []byte, r *annotate.Record, sequence uint64) []byte
+}
+
+// An alertingFormat has a notion of alerts. The sequence counts those of the run.
+type alertingFormat interface {
+	AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 }
 
 // A headed format has something to write above the first record.
@@ -77,10 +81,18 @@ type rendering struct {
 	sinks     []keeper
 }
 
-// A place is where records go.
+// A place is where records go. A file writes its header by itself.
 type place struct {
 	name string // as messages call it
 	w    io.WriteCloser
+}
+
+// header is what stands above the records of a format, if anything does.
+func header(f format) []byte {
+	if h, ok := f.(headed); ok {
+		return h.Header(nil)
+	}
+	return nil
 }
 
 // errNobodyReads is a place whose reader closed it, as head does.
@@ -88,10 +100,14 @@ var errNobodyReads = errors.New("nobody reads any more")
 
 // write hands bytes to every place. A place that fails is closed and left out
 // from then on; the others go on. The errors come back joined.
-func (d *rendering) write(b []byte) error {
+func (d *rendering) write(b []byte, header bool) error {
 	var failed error
 	alive := d.places[:0]
 	for _, p := range d.places {
+		if _, file := p.w.(*sink.File); file && header || len(b) == 0 {
+			alive = append(alive, p)
+			continue
+		}
 		if _, err := p.w.Write(b); err != nil {
 			failed = errors.Join(failed, p.fail(err))
 			p.w.Close()
@@ -162,7 +178,7 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 			}
 			continue
 		}
-		p, s, err := t.open(stdout)
+		p, s, err := t.open(stdout, header(o.newFormat(t.format, reg, screen{})), sinks)
 		if err != nil {
 			return nil, err
 		}
@@ -194,22 +210,24 @@ func (o *options) refuseOverwriting() error {
 
 // A target is a parsed --to.
 type target struct {
-	path   string // "-" is standard output; empty for a sink
+	path   string // "-" is standard output; empty for a receiver elsewhere
 	format string
+	file   sink.FileOptions
 
-	sink     *sink.Target // nil for a file
+	sink     *sink.Target // nil for a place that gets bytes
 	receiver sink.Receiver
 }
 
 // parseTarget reads what --to takes: "-" or "file:PATH", either one with
-// "?format=NAME" behind it, or the URL of a sink. A path may be relative and may
+// "?format=NAME" behind it, a file also with those of sink.ParseFileOptions, or the
+// URL of a sink. A path may be relative and may
 // contain anything but a question mark.
 func (o *options) parseTarget(to string) (target, error) {
 	bad := func(cause, hint string) (target, error) {
 		return target{}, usageError{fmt.Sprintf("--to %s: %s", to, cause), hint}
 	}
 	place, query, _ := strings.Cut(to, "?")
-	t := target{format: "ecs"}
+	var t target
 	scheme, rest, found := strings.Cut(place, ":")
 	switch {
 	case place == "-":
@@ -221,15 +239,19 @@ func (o *options) parseTarget(to string) (target, error) {
 	default:
 		return bad("unknown destination", "--to file:flows.jsonl, or --to - for standard output")
 	}
-	values, err := url.ParseQuery(query)
+	const hint = "--to 'file:flows.txt?format=text'"
+	s, err := sink.ParseSettings(query)
 	if err != nil {
-		return bad("cannot read what follows the question mark", "--to 'file:flows.txt?format=text'")
+		return bad(err.Error(), hint)
 	}
-	for key := range values {
-		if key != "format" {
-			return bad(fmt.Sprintf("unknown setting %q", key), "--to 'file:flows.txt?format=text'")
-		}
-		t.format = values.Get(key)
+	t.format = s.Text("format", "ecs")
+	if t.path == "-" {
+		err = s.Err()
+	} else {
+		t.file, err = sink.ParseFileOptions(s)
+	}
+	if err != nil {
+		return bad(err.Error(), hint)
 	}
 	if !slices.Contains(formats, t.format) {
 		return bad(fmt.Sprintf("unknown format %q", t.format), "formats: "+strings.Join(formats, ", "))
@@ -237,15 +259,26 @@ func (o *options) parseTarget(to string) (target, error) {
 	return t, nil
 }
 
-func (t target) open(stdout *os.File) (*place, screen, error) {
+func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, screen, error) {
 	if t.path == "-" {
 		return &place{"standard output", nopCloser{stdout}}, screenOf(stdout), nil
 	}
-	f, err := os.Create(t.path)
-	if err != nil {
-		return nil, screen{}, fmt.Errorf("open %s for records: %w", t.path, cause(err))
+	if info, err := os.Stat(t.path); err == nil && !info.Mode().IsRegular() {
+		f, err := os.Create(t.path) // a pipe, a device
+		if err != nil {
+			return nil, screen{}, t.fail(err)
+		}
+		return &place{t.path, f}, screenOf(f), nil
 	}
-	return &place{t.path, f}, screenOf(f), nil
+	f, err := sinks.openFile(t, header)
+	if err != nil {
+		return nil, screen{}, err
+	}
+	return &place{t.path, f}, screen{}, nil
+}
+
+func (t target) fail(err error) error {
+	return fmt.Errorf("open %s for records: %w", t.path, cause(err))
 }
 
 // nopCloser keeps standard output open for whoever else writes there.

@@ -39,9 +39,17 @@ type chunk struct {
 	records  [chunkSize]annotate.Record
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
 	n        int
-	text     [][]byte // by rendering, those of them that need not be in order
-	marks    []*marks // by rendering, of the records in text; nil where nobody wants them
+	alerts   []placedAlert // at most chunkSize
+	text     [][]byte      // by rendering, those of them that need not be in order
+	marks    []*marks      // by rendering, of the records in text; nil where nobody wants them
 	rendered chan struct{}
+}
+
+// A placedAlert is an alert in the order of the output.
+type placedAlert struct {
+	annotate.Alert
+	behind int    // so many of the chunk's records
+	number uint64 // event.sequence
 }
 
 const (
@@ -150,7 +158,7 @@ func newChunk(renderings []*rendering) *chunk {
 }
 
 func (c *chunk) reset() *chunk {
-	c.n = 0
+	c.n, c.alerts = 0, c.alerts[:0]
 	return c
 }
 
@@ -164,8 +172,17 @@ func (c *chunk) render(formats []format) {
 }
 
 func (c *chunk) append(dst []byte, f format, m *marks) []byte {
-	for i := range c.n {
-		if c.numbers[i] != 0 {
+	var alerts []placedAlert
+	alerting, ok := f.(alertingFormat)
+	if ok {
+		alerts = c.alerts
+	}
+	for i := range c.n + 1 {
+		for ; len(alerts) > 0 && alerts[0].behind == i; alerts = alerts[1:] {
+			dst = alerting.AppendAlert(dst, &alerts[0].Alert, alerts[0].number)
+			m.alert(&alerts[0].Alert, len(dst))
+		}
+		if i < c.n && c.numbers[i] != 0 {
 			dst = f.Append(dst, &c.records[i], c.numbers[i])
 			m.flow(&c.records[i], len(dst))
 		}
@@ -177,12 +194,14 @@ func (c *chunk) append(dst []byte, f format, m *marks) []byte {
 type meter struct {
 	table     *flow.Table
 	annotator *annotate.Annotator
-	flagged   bool // only records with a finding are written
-	eager     bool // records wait for no others
+	alerts    *annotate.Alerts // nil: none are wanted
+	flagged   bool             // only records with a finding are written
+	eager     bool             // records wait for no others
 
 	chunk  *chunk              // that is being filled
 	pass   func(*chunk) *chunk // hands it on, and returns an empty one
 	number uint64              // of the last record to be written
+	alert  uint64              // of the last alert
 	counts export.Counts       // of it, the findings
 	watch  *watched            // nil: nobody looks
 }
@@ -196,7 +215,11 @@ func (m *meter) add(l *load) {
 		m.table.Advance(l.now)
 	}
 	m.drain()
-	if m.eager && m.chunk.n > 0 {
+	if l.now != 0 && m.alerts != nil {
+		m.alerts.Advance(l.now)
+		m.takeAlerts()
+	}
+	if m.eager && m.chunk.n+len(m.chunk.alerts) > 0 {
 		m.chunk = m.pass(m.chunk)
 	}
 	if m.watch != nil {
@@ -209,6 +232,10 @@ func (m *meter) add(l *load) {
 func (m *meter) finish() {
 	m.table.Flush()
 	m.drain()
+	if m.alerts != nil {
+		m.alerts.Flush()
+		m.takeAlerts()
+	}
 	m.chunk = m.pass(m.chunk)
 }
 
@@ -227,7 +254,25 @@ func (m *meter) drain() {
 			m.number++
 			c.numbers[c.n] = m.number
 		}
-		if c.n++; c.n == chunkSize {
+		c.n++
+		if m.alerts != nil {
+			m.alerts.Add(r)
+			m.takeAlerts()
+		}
+		if m.chunk.n == chunkSize {
+			m.chunk = m.pass(m.chunk)
+		}
+	}
+}
+
+// takeAlerts puts the alerts that are due behind the records so far.
+func (m *meter) takeAlerts() {
+	var a annotate.Alert
+	for m.alerts.Next(&a) {
+		c := m.chunk
+		m.alert++
+		c.alerts = append(c.alerts, placedAlert{a, c.n, m.alert})
+		if len(c.alerts) == chunkSize {
 			m.chunk = m.pass(c)
 		}
 	}
@@ -249,9 +294,7 @@ func (w *writer) begin() {
 		if f == nil {
 			f = d.newFormat()
 		}
-		if h, ok := f.(headed); ok {
-			w.show(d, h.Header(nil))
-		}
+		w.show(d, header(f), true)
 	}
 }
 
@@ -278,19 +321,19 @@ func (w *writer) write(c *chunk) {
 			c.text[i] = c.append(c.text[i][:0], d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
-			w.show(d, c.text[i])
 			w.fail(d.deliver(c.marks[i].split(c.text[i])))
+			w.show(d, c.text[i], false)
 		}
 	}
 }
 
 // show writes bytes of a rendering, on a terminal in place of the progress line.
-func (w *writer) show(d *rendering, b []byte) {
+func (w *writer) show(d *rendering, b []byte, header bool) {
 	if d.screen.is {
 		w.progress.hide()
 		defer w.progress.unhide()
 	}
-	w.fail(d.write(b))
+	w.fail(d.write(b, header))
 }
 
 // fail notes an error and ends the reading. A reader that went away is no

@@ -181,6 +181,9 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		flagged:   o.flagged,
 		eager:     r.live || o.lineBuffer,
 	}
+	if !o.noAlerts {
+		m.alerts = annotate.NewAlerts(o.alertWindow)
+	}
 	if !o.quiet {
 		r.writer.summary = export.NewSummary()
 		tty := screenOf(stderr)
@@ -238,6 +241,7 @@ func (r *run) openSource() error {
 func (r *run) meter(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.stop)()
 	context.AfterFunc(ctx, r.sinks.limit)
+	defer r.sinks.reopenOnHangup(screenOf(r.stderr).is)()
 	r.writer.begin()
 	failed := r.read()
 	r.sinks.hurry()
@@ -343,6 +347,9 @@ func (r *run) tellMore() {
 			fmt.Fprintf(r.stderr, "  %d records as %s to %s\n", r.pipeline.meter.number, d.name, p.name)
 		}
 	}
+	if !r.options.noAlerts {
+		fmt.Fprintf(r.stderr, "  %d alerts opened, %d updated\n", r.counts.Alerts.Opened, r.counts.Alerts.Updated)
+	}
 	fmt.Fprintf(r.stderr, "  registry of %s, sha256 %s, %s\n", r.registry.Date(), r.registry.SHA256(), r.registryFrom)
 	fmt.Fprintf(r.stderr, "  %.2f s of processor time, %d cores\n", r.counts.Seconds.CPU.Seconds(), r.options.workers)
 }
@@ -374,10 +381,17 @@ func (r *run) count() {
 	c.Findings = r.pipeline.meter.counts.Findings
 	c.Flows.Created, c.Flows.Exported = t.Created, t.Exported
 	copy(c.Flows.ByReason[:], t.ByEndReason[:])
+	var alerts annotate.AlertStats
+	if a := r.pipeline.meter.alerts; a != nil {
+		alerts = a.Stats()
+	}
+	c.Alerts.Opened, c.Alerts.Updated = alerts.Opened, alerts.Updated
 	c.Limits = []export.Named{
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
 		{Name: "learned_endpoints", Count: t.Limits.LearnedEndpoints},
 		{Name: "announced_endpoints", Count: t.Limits.AnnouncedEndpoints},
+		{Name: "alerts", Count: alerts.CutShort},
+		{Name: "alert_attempts", Count: alerts.Uncounted},
 		{Name: "nesting", Count: d.Limits["nesting"]},
 		{Name: "headers", Count: d.Limits["headers"]},
 		{Name: "fragments", Count: d.Limits["fragments"]},

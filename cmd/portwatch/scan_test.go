@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"maps"
 	"net/netip"
 	"os"
@@ -70,13 +71,17 @@ func TestScan(t *testing.T) {
 	}
 }
 
-// TestScanSummary: a person reads a few lines about it.
-func TestScanSummary(t *testing.T) {
+// probes yields packets of a scan.
+type probes func(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64))
+
+// savefile writes the packets as a capture, and returns its name.
+func (p probes) savefile(t *testing.T) string {
+	t.Helper()
 	var file bytes.Buffer
 	le, be := binary.LittleEndian, binary.BigEndian
 	file.Write(le.AppendUint32(le.AppendUint32(nil, 0xa1b2c3d4), 2|4<<16))
 	file.Write(append(make([]byte, 8), 0, 0, 4, 0, 101, 0, 0, 0)) // snapshot length, LINKTYPE_RAW
-	scan(func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64) {
+	p(func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64) {
 		b := le.AppendUint32(nil, uint32(1_800_000_000+micros/1e6))
 		b = le.AppendUint32(b, uint32(micros%1e6))
 		b = append(b, 40, 0, 0, 0, 40, 0, 0, 0)
@@ -89,7 +94,12 @@ func TestScanSummary(t *testing.T) {
 	if err := os.WriteFile(name, file.Bytes(), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, got, status := runCommand(t, "-o", "none", "-r", name)
+	return name
+}
+
+// TestScanSummary: a person reads a few lines about it.
+func TestScanSummary(t *testing.T) {
+	_, got, status := runCommand(t, "-o", "none", "-r", probes(scan).savefile(t))
 	if status != exitDone {
 		t.Fatalf("exit status %d: %s", status, got)
 	}
@@ -107,4 +117,88 @@ func TestScanSummary(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// sweep is a SYN to one port of each of 65,536 hosts, none of which answers.
+func sweep(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)) {
+	for host := range 65536 {
+		addr := netip.AddrFrom4([4]byte{198, 18, byte(host >> 8), byte(host)})
+		yield(scanner, netip.AddrPortFrom(addr, 42000), flow.SYN, int64(host)*100)
+	}
+}
+
+// tarpit is a SYN scan of a host that says yes on every port.
+func tarpit(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)) {
+	for port := 1; port <= 65535; port++ {
+		target, now := netip.AddrPortFrom(scanned, uint16(port)), int64(port)*100
+		yield(scanner, target, flow.SYN, now)
+		yield(target, scanner, flow.SYN|flow.ACK, now+20)
+		yield(scanner, target, flow.RST, now+40)
+	}
+}
+
+// TestScanAlerts: no scan, however wide, is more than a few alerts; and of one that
+// finds nothing, nothing is severe.
+func TestScanAlerts(t *testing.T) {
+	type counts map[string]int
+	for _, test := range []struct {
+		name     string
+		probes   probes
+		states   counts
+		severity int // at most
+		scopes   counts
+	}{
+		{"ports of a host", scan, counts{"attempt": 32765, "rejected": 32767, "reset": 3}, 20, counts{"attempts": 6}},
+		{"hosts", sweep, counts{"attempt": 65536}, 20, counts{"attempts": 4, "sweep": 4}},
+		{"tarpit", tarpit, counts{"reset": 65535}, 60, counts{"service": 12, "services": 6}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stats := filepath.Join(t.TempDir(), "stats.json")
+			stdout, stderr, status := runCommand(t, "-o", "ecs", "--stats", stats, "-r", test.probes.savefile(t))
+			if lines := bytes.Count(stderr, []byte("\n")); status != exitDone || lines >= 40 {
+				t.Errorf("exit status %d, a summary of %d lines:\n%s", status, lines, stderr)
+			}
+			states, scopes, alerts := counts{}, counts{}, uint64(0)
+			for line := range bytes.Lines(stdout) {
+				var r struct {
+					Event struct {
+						Kind               string
+						Severity, Sequence int
+					}
+					Portwatch struct {
+						Flow  struct{ State string }
+						Alert struct{ Scope string }
+					}
+				}
+				if err := json.Unmarshal(line, &r); err != nil {
+					t.Fatalf("%v in %s", err, line)
+				}
+				if r.Event.Severity > test.severity {
+					t.Errorf("severity %d in %s", r.Event.Severity, line)
+				}
+				numbers, one := states, r.Portwatch.Flow.State
+				if r.Event.Kind == "alert" {
+					numbers, one = scopes, r.Portwatch.Alert.Scope
+					alerts++
+				}
+				numbers[one]++
+				if total := sum(numbers); r.Event.Sequence != total {
+					t.Fatalf("number %d of its kind has sequence %d", total, r.Event.Sequence)
+				}
+			}
+			if !maps.Equal(states, test.states) || !maps.Equal(scopes, test.scopes) || alerts >= 20 {
+				t.Errorf("states %v, alerts %v, want %v and %v", states, scopes, test.states, test.scopes)
+			}
+			if c := readCounters(t, stats); c.Alerts["opened"]+c.Alerts["updated"] != alerts {
+				t.Errorf("%d alerts were written, %v counted", alerts, c.Alerts)
+			}
+		})
+	}
+}
+
+func sum(counts map[string]int) (n int) {
+	for _, one := range counts {
+		n += one
+	}
+	return n
 }

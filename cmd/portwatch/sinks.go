@@ -4,11 +4,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/portwatch/portwatch/annotate"
@@ -64,9 +67,24 @@ func (m *marks) flow(r *annotate.Record, end int) {
 	m.names = hex.AppendEncode(m.names, id[:])
 	m.names = append(m.names, '-')
 	m.names = strconv.AppendUint(m.names, uint64(r.Flow.Sequence), 10)
-	endOfID := len(m.names)
-	m.names = flow.AppendCommunityID(m.names, r.Flow.CommunityID())
-	m.list = append(m.list, mark{sink.Flow, uint8(r.Severity()), r.Flow.End, endOfID, len(m.names), end})
+	m.add(mark{kind: sink.Flow, severity: uint8(r.Severity()), time: r.Flow.End, end: end}, r.Flow.CommunityID())
+}
+
+// alert notes the alert that ends at end.
+func (m *marks) alert(a *annotate.Alert, end int) {
+	if m == nil {
+		return
+	}
+	m.names = a.AppendID(m.names)
+	m.add(mark{kind: sink.Alert, severity: uint8(a.Severity), time: a.End, end: end}, a.CommunityID)
+}
+
+// add notes a record whose id was just appended.
+func (m *marks) add(k mark, community [20]byte) {
+	k.id = len(m.names)
+	m.names = flow.AppendCommunityID(m.names, community)
+	k.key = len(m.names)
+	m.list = append(m.list, k)
 }
 
 // split returns the records of a text, each without its line end.
@@ -86,8 +104,10 @@ func (m *marks) split(text []byte) []sink.Record {
 	return m.records
 }
 
-// sinks are the deliveries of a run, and what they share.
+// sinks are the deliveries of a run, what they share, and the files that records
+// are written to.
 type sinks struct {
+	files   []*sink.File
 	grace   time.Duration
 	warn    func(error)
 	spool   *spool.Spool // nil without --spool
@@ -100,9 +120,8 @@ type sinks struct {
 // A delivery is one sink.
 type delivery struct {
 	*sink.Delivery
-	target   target
-	receiver sink.Receiver
-	queue    interface {
+	target target
+	queue  interface {
 		sink.Queue
 		End()
 	}
@@ -121,8 +140,31 @@ func (o *options) parseSink(to string) (target, error) {
 	return target{format: t.Format, sink: t, receiver: r}, nil
 }
 
+// spoolFiles makes sinks of the files that are rotated, where there is a spool: so
+// that a full disk is waited for like any receiver.
+func (o *options) spoolFiles() error {
+	if o.spool == "" {
+		return nil
+	}
+	for i := range o.targets {
+		t := &o.targets[i]
+		if t.sink != nil || !t.file.Rotated() {
+			continue
+		}
+		path, err := filepath.Abs(t.path)
+		if err != nil {
+			return err
+		}
+		t.sink = &sink.Target{Name: "file:" + path, Format: t.format}
+	}
+	return nil
+}
+
 // checkSinks finds what contradicts itself in the options of delivery.
 func (o *options) checkSinks() error {
+	if err := o.spoolFiles(); err != nil {
+		return err
+	}
 	names := make(map[string]bool)
 	for _, t := range o.targets {
 		if t.sink == nil {
@@ -137,7 +179,7 @@ func (o *options) checkSinks() error {
 	case o.drain <= 0:
 		return usageError{"--drain-timeout must be above 0", "a duration is typed as 90s, 5m or 1h30m"}
 	case len(names) == 0 && o.spool != "":
-		return usageError{"--spool without a sink", "--to with the URL of a sink; a file or standard output needs no spool"}
+		return usageError{"--spool without a sink", "--to with the URL of a sink, or a file with rotate= or every="}
 	case len(names) == 0 && o.letters != "":
 		return usageError{"--dead-letter without a sink", "--to with the URL of a sink"}
 	}
@@ -175,6 +217,13 @@ func (o *options) openSinks(warn func(error)) (*sinks, error) {
 
 // add makes a rendering's records go to a sink, once they are begun to be delivered.
 func (s *sinks) add(d *rendering, t target) error {
+	if t.receiver == nil {
+		f, err := s.openFile(t, header(d.newFormat()))
+		if err != nil {
+			return err
+		}
+		t.receiver = f.Receiver()
+	}
 	v := &delivery{target: t}
 	s.list = append(s.list, v)
 	if s.spool == nil {
@@ -193,6 +242,38 @@ func (s *sinks) add(d *rendering, t target) error {
 		d.sinks = append(d.sinks, k)
 	}
 	return nil
+}
+
+// openFile opens a file for records.
+func (s *sinks) openFile(t target, header []byte) (*sink.File, error) {
+	t.file.Header, t.file.Report = header, s.warn
+	f, err := sink.OpenFile(t.path, t.file)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	s.files = append(s.files, f)
+	return f, nil
+}
+
+// reopenOnHangup opens files anew whenever SIGHUP comes, for those who have renamed
+// them. With a terminal it is this one that hangs up, and ends the run as ever.
+func (s *sinks) reopenOnHangup(terminal bool) (stop func()) {
+	if terminal || len(s.files) == 0 {
+		return func() {}
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			for _, f := range s.files {
+				f.Reopen()
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+	}
 }
 
 // memoryKeeper puts records where one sink finds them.

@@ -181,7 +181,7 @@ func readTruth(t *testing.T, name, table string) map[string]*conversation {
 // conversationsOf runs the program on a capture and sums its ECS records up into
 // conversations, later fragments left out.
 func conversationsOf(t *testing.T, capture, tunnels string) map[string]*conversation {
-	stdout, _, status := runCommand(t, "-q", "-o", "ecs", "--tunnels", tunnels, "-r", capture)
+	stdout, _, status := runCommand(t, "-q", "-o", "ecs", "--no-alerts", "--tunnels", tunnels, "-r", capture)
 	if status != exitDone {
 		t.Fatalf("exit status %d", status)
 	}

@@ -51,7 +51,7 @@ func numbered(n int) []Record {
 	return records
 }
 
-func deliver(t *testing.T, r Receiver, records []Record) ([]Verdict, error) {
+func deliverKafka(t *testing.T, r Receiver, records []Record) ([]Verdict, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -94,12 +94,12 @@ func TestKafka(t *testing.T) {
 	_, address := broker(t)
 	for _, compression := range []string{"zstd", "lz4", "snappy", "gzip", "none"} {
 		r := open(t, "kafka://"+address+"/flows?compression="+compression)
-		verdicts, err := deliver(t, r, numbered(1000))
+		verdicts, err := deliverKafka(t, r, numbered(1000))
 		if err != nil {
 			t.Fatal(err)
 		}
 		allAre(t, verdicts, Delivered)
-		verdicts, err = deliver(t, r, numbered(3)) // with buffers that are there
+		verdicts, err = deliverKafka(t, r, numbered(3)) // with buffers that are there
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestKafkaTooLarge(t *testing.T) {
 			r := open(t, "kafka://"+address+"/small?compression=none")
 			records := numbered(100)
 			records[41].Body = bytes.Repeat([]byte("x"), limit)
-			verdicts, err := deliver(t, r, records)
+			verdicts, err := deliverKafka(t, r, records)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +174,7 @@ func TestKafkaTooLarge(t *testing.T) {
 
 func TestKafkaTopicMissing(t *testing.T) {
 	_, address := broker(t)
-	verdicts, err := deliver(t, open(t, "kafka://"+address+"/nowhere"), numbered(3))
+	verdicts, err := deliverKafka(t, open(t, "kafka://"+address+"/nowhere"), numbered(3))
 	if err == nil || !strings.Contains(err.Error(), "topic nowhere: UNKNOWN_TOPIC_OR_PARTITION") {
 		t.Errorf("got %v", err)
 	}
@@ -184,7 +184,7 @@ func TestKafkaTopicMissing(t *testing.T) {
 func TestKafkaForbidden(t *testing.T) {
 	_, address := broker(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.User("PLAIN", "u", "hunter2"))
 	t.Setenv("PORTWATCH_KAFKA_PASSWORD", "hunter2")
-	verdicts, err := deliver(t, open(t, "kafka://u@"+address+"/flows?sasl=plain"), numbered(3))
+	verdicts, err := deliverKafka(t, open(t, "kafka://u@"+address+"/flows?sasl=plain"), numbered(3))
 	if err == nil || !strings.Contains(err.Error(), "AUTHORIZATION_FAILED") {
 		t.Errorf("got %v", err)
 	}
@@ -204,7 +204,7 @@ func TestKafkaSASL(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := open(t, "kafka://us%40er@"+address+"/flows?sasl="+setting+"&password-file="+password)
-				verdicts, err := deliver(t, r, numbered(3))
+				verdicts, err := deliverKafka(t, r, numbered(3))
 				if (err == nil) != (test.want == Delivered) {
 					t.Errorf("password %q: %v", test.password, err)
 				}
@@ -234,7 +234,7 @@ func TestKafkaTLS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, address := broker(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{test.server}}))
-			verdicts, err := deliver(t, open(t, "kafka://"+address+"/flows?tls=1"+test.settings), numbered(3))
+			verdicts, err := deliverKafka(t, open(t, "kafka://"+address+"/flows?tls=1"+test.settings), numbered(3))
 			if test.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -255,7 +255,7 @@ func TestKafkaTLS(t *testing.T) {
 func TestKafkaBrokerGone(t *testing.T) {
 	c, address := broker(t)
 	r := open(t, "kafka://"+address+"/flows")
-	if _, err := deliver(t, r, numbered(10)); err != nil {
+	if _, err := deliverKafka(t, r, numbered(10)); err != nil {
 		t.Fatal(err)
 	}
 	held := make(chan struct{})
@@ -294,7 +294,7 @@ func TestKafkaBrokerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = broker(t, kfake.Ports(port))
-	verdicts, err := deliver(t, r, numbered(100))
+	verdicts, err := deliverKafka(t, r, numbered(100))
 	if err != nil {
 		t.Fatal(err)
 	}

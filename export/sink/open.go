@@ -6,12 +6,24 @@ import (
 )
 
 // Schemes are those that newReceiver knows.
-var Schemes = []string{"kafka", "syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix"}
+var Schemes = []string{
+	"syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix",
+	"opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http",
+	"splunk-hec+https", "splunk-hec+http",
+	"http+https", "http+http",
+	"kafka",
+}
 
 // newReceiver makes the receiver that a target's scheme asks for. No constructor
 // connects: a receiver that is away at the start is waited for like any other.
 func newReceiver(t *Target) (Receiver, error) {
 	switch t.Scheme {
+	case "opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http":
+		return newBulk(t)
+	case "splunk-hec+https", "splunk-hec+http":
+		return newHEC(t)
+	case "http+https", "http+http":
+		return newPost(t)
 	case "kafka":
 		return newKafka(t)
 	}

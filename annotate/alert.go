@@ -1,0 +1,162 @@
+package annotate
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// DefaultAlertWindow is how long findings of one subject make one alert.
+const DefaultAlertWindow = time.Hour
+
+// Scope says what an alert is about, and with that which findings it gathers.
+type Scope uint8
+
+// The scopes. The first two are for Flows that were answered or went on one-way,
+// the others for Flows that came to no more than an attempt.
+const (
+	// OneService: one port of one address.
+	OneService Scope = iota
+	// ManyServices: the ports of one address that one client used, behind the first
+	// ones, which have alerts of their own.
+	ManyServices
+	// Attempts: all ports of one address that were only tried.
+	Attempts
+	// Sweep: all addresses that one client only tried, behind the first ones, which
+	// have alerts of their own.
+	Sweep
+)
+
+// String returns service, services, attempts or sweep.
+func (s Scope) String() string { return [...]string{"service", "services", "attempts", "sweep"}[s] }
+
+// An Alert is a document about what one rule found out about one subject in a
+// window of time: first the opening, with the finding that made it; then, unless
+// that stayed the only one, one update with the sums.
+type Alert struct {
+	// ID is the same for the opening and the update.
+	ID     [16]byte
+	Update bool
+
+	Rule      Rule
+	Scope     Scope
+	Transport flow.Transport
+	Version   uint8 // of IP: 4 or 6
+	Registry  *registry.Registry
+
+	// Service is the address of the service side; not valid for a Sweep. Client is
+	// that of the other side: the client of ManyServices and of a Sweep, and else the
+	// first of them.
+	Service, Client netip.Addr
+	// Port is the service's, of the finding that opened the alert.
+	Port Port
+
+	// WindowStart and WindowEnd are packet times, as all times here: nanoseconds
+	// since the Unix epoch. The window may be cut short, by the end of the input too.
+	WindowStart, WindowEnd int64
+	// Start and End are the first and the last time of the records that were gathered.
+	Start, End int64
+
+	Records uint64
+	// Flows are those with their first record among Records, and the one that opened
+	// the alert in any case.
+	Flows           uint64
+	Packets, Octets uint64 // both ways
+	Clients         Number
+	Hosts           Number // other than 1 for a Sweep
+	Ports           int    // exact
+	FirstPorts      [8]uint16
+
+	Severity   int // the highest, 0 to 100
+	Confidence flow.Confidence
+
+	// FlowID and CommunityID are those of the Flow that opened the alert.
+	FlowID      [16]byte
+	CommunityID [20]byte
+}
+
+// Number is a count of different things, exact up to maxExact of them.
+type Number struct {
+	N         uint64
+	Estimated bool // with a standard error of 3.3%
+}
+
+// AppendID appends event.id: the ID in hexadecimal, and -0 for the opening or -1
+// for the update. A receiver that takes each id once takes both.
+func (a *Alert) AppendID(dst []byte) []byte {
+	dst = hex.AppendEncode(dst, a.ID[:])
+	if a.Update {
+		return append(dst, "-1"...)
+	}
+	return append(dst, "-0"...)
+}
+
+// HasPort reports whether the alert is about one port only, which is Port.
+func (a *Alert) HasPort() bool { return a.Scope == OneService }
+
+// HasService reports whether the alert is about one address only, which is Service.
+func (a *Alert) HasService() bool { return a.Scope != Sweep }
+
+// AppendReason appends what the alert is about, in a sentence without a full stop.
+// It quotes the registry's text as it is, whatever characters that has.
+func (a *Alert) AppendReason(dst []byte) []byte {
+	switch a.Scope {
+	case OneService:
+		dst = appendReason(dst, a.Registry, a.Rule, &a.Port)
+		if a.Update {
+			dst = appendAmount(append(dst, "; "...), Number{N: a.Flows}, " Flow")
+			dst = appendAmount(append(dst, " of "...), a.Clients, " client")
+		}
+		return dst
+	case ManyServices:
+		return a.appendPorts(append(dst, "one client used "...), " more ")
+	case Attempts:
+		return a.appendPorts(append(dst, "attempts on "...), " ")
+	case Sweep:
+		dst = appendAmount(append(dst, "one client's attempts on "...), a.Hosts, " more host")
+		return a.appendPorts(append(dst, ", on "...), " ")
+	}
+	return dst
+}
+
+// appendPorts appends how many ports of which kind there are, and the first ones.
+func (a *Alert) appendPorts(dst []byte, space string) []byte {
+	dst = strconv.AppendInt(dst, int64(a.Ports), 10)
+	dst = append(append(dst, space...), a.Port.Transport.String()...)
+	dst = append(dst, " port"...)
+	if a.Ports != 1 {
+		dst = append(dst, 's')
+	}
+	dst = append(dst, [Rules]string{
+		UnregisteredPort: " without a registration",
+		UnauthorizedUse:  " with reported unauthorized use",
+		DynamicPort:      " in the Dynamic range",
+	}[a.Rule]...)
+	separator := ": "
+	for _, port := range a.First() {
+		dst = strconv.AppendUint(append(dst, separator...), uint64(port), 10)
+		separator = ", "
+	}
+	if a.Ports > len(a.FirstPorts) {
+		dst = append(dst, ", ..."...)
+	}
+	return dst
+}
+
+// First returns the first ports, at most eight, in the order in which they came.
+func (a *Alert) First() []uint16 { return a.FirstPorts[:min(a.Ports, len(a.FirstPorts))] }
+
+func appendAmount(dst []byte, n Number, what string) []byte {
+	if n.Estimated {
+		dst = append(dst, "about "...)
+	}
+	dst = append(strconv.AppendUint(dst, n.N, 10), what...)
+	if n.N != 1 {
+		dst = append(dst, 's')
+	}
+	return dst
+}

@@ -1,0 +1,387 @@
+package annotate
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/portwatch/portwatch/flow"
+)
+
+// The bounds of Alerts.
+const (
+	maxUsed  = 8192 // subjects in their window that were answered, or went on one-way
+	maxTried = 2048 // that were only tried
+
+	// How many alerts one client can open by itself until what more it does goes into
+	// one alert: services of one address, and addresses.
+	servicesOfClient = 4
+	hostsOfClient    = 2
+)
+
+// Alerts gathers the findings of records into alerts. It depends on the records and
+// their order alone: its clock is the latest End of them.
+//
+// A subject is an address with a port; but whoever tries all ports of an address,
+// or one port of all addresses, is one piece of news, not thousands. So attempts are
+// gathered by address, and by client where a client tries several addresses; and
+// the services of one address by client, where a client uses many of them.
+//
+// Memory is bounded. Where a service finds no room, the subject whose window began
+// first ends before its time; attempts that find no room are counted, and open
+// nothing: a flood of them would else have an alert for each.
+type Alerts struct {
+	window  time.Duration
+	clock   int64
+	used    subjects
+	tried   subjects
+	pending []Alert // of the last Add
+	given   int     // of pending
+	stats   AlertStats
+}
+
+// AlertStats count what became of findings.
+type AlertStats struct {
+	Opened, Updated uint64 // alerts given
+	// CutShort is how many windows ended early because others needed the room.
+	CutShort uint64
+	// Uncounted is how many findings are in no alert: attempts without room.
+	Uncounted uint64
+}
+
+// NewAlerts returns Alerts whose windows are as long as window, which is above 0.
+func NewAlerts(window time.Duration) *Alerts {
+	return &Alerts{
+		window: window, clock: math.MinInt64,
+		used: newSubjects(maxUsed), tried: newSubjects(maxTried),
+	}
+}
+
+// Add takes in the next record. Next has to be asked for all alerts before the Add
+// that follows.
+func (a *Alerts) Add(r *Record) {
+	a.Advance(r.Flow.End)
+	for i := range r.Findings {
+		a.take(newSighting(r, &r.Findings[i]))
+	}
+}
+
+// Advance tells that it is time, where no record does.
+func (a *Alerts) Advance(time int64) { a.clock = max(a.clock, time) }
+
+// Flush ends all windows. No record comes behind it.
+func (a *Alerts) Flush() { a.clock = math.MaxInt64 }
+
+// Stats returns the counters.
+func (a *Alerts) Stats() AlertStats { return a.stats }
+
+// Next fills dst with the next alert, and reports whether there was one.
+func (a *Alerts) Next(dst *Alert) bool {
+	if a.given < len(a.pending) {
+		*dst = a.pending[a.given]
+		a.given++
+		return true
+	}
+	a.pending, a.given = a.pending[:0], 0
+	return a.expire(&a.used, dst) || a.expire(&a.tried, dst)
+}
+
+// expire gives the next update of subjects whose window is over.
+func (a *Alerts) expire(all *subjects, dst *Alert) bool {
+	for s := all.oldest(); s != nil && a.over(s); s = all.oldest() {
+		all.remove()
+		if a.close(all, s) {
+			s.tell(dst)
+			return true
+		}
+	}
+	return false
+}
+
+// over reports whether a subject's window is. The clock is never behind its start.
+func (a *Alerts) over(s *subject) bool {
+	return uint64(a.clock)-uint64(s.alert.WindowStart) >= uint64(a.window)
+}
+
+// close ends a subject's window, and reports whether there is an update to give.
+func (a *Alerts) close(all *subjects, s *subject) bool {
+	if s.closed {
+		return false
+	}
+	s.closed = true
+	delete(all.byKey, s.key)
+	if !s.news {
+		return false
+	}
+	s.alert.Update = true
+	a.stats.Updated++
+	return true
+}
+
+// A sighting is one finding, from the side of the service that it is about.
+type sighting struct {
+	record          *Record
+	finding         *Finding
+	service, client *flow.Side
+	port            *Port
+}
+
+func newSighting(r *Record, f *Finding) sighting {
+	s := sighting{r, f, &r.Flow.Destination, &r.Flow.Source, r.Port(f.Side)}
+	if f.Side == Source {
+		s.service, s.client = s.client, s.service
+	}
+	return s
+}
+
+// take counts a finding where it belongs: with its own subject where that is known,
+// or may be opened, and else with a wider one.
+func (a *Alerts) take(s sighting) {
+	all, limit := &a.used, servicesOfClient
+	own := subjectKey{
+		scope: OneService, rule: s.finding.Rule, transport: s.record.Flow.Transport,
+		addr: s.service.Addr(), port: s.service.Port(),
+	}
+	wider := own
+	wider.scope, wider.port, wider.client = ManyServices, 0, s.client.Addr()
+	if weight(s.record.Flow.State) == onlyTried {
+		all, limit = &a.tried, hostsOfClient
+		own.scope, own.port = Attempts, 0
+		wider.scope, wider.addr = Sweep, netip.Addr{}
+	}
+	if known := a.find(all, own); known != nil {
+		a.count(known, s)
+		return
+	}
+	around := a.find(all, wider)
+	if around != nil && around.opened == limit {
+		a.count(around, s)
+		return
+	}
+	if all == &a.tried && all.room() < 2 {
+		a.stats.Uncounted++
+		return
+	}
+	if around == nil {
+		around = a.open(all, wider)
+	}
+	around.opened++
+	a.count(a.open(all, own), s)
+}
+
+// find returns the subject of a key whose window is not over.
+func (a *Alerts) find(all *subjects, k subjectKey) *subject {
+	s := all.byKey[k]
+	if s != nil && a.over(s) {
+		a.end(all, s)
+		return nil
+	}
+	return s
+}
+
+// end closes a subject and leaves its update, if any, for Next.
+func (a *Alerts) end(all *subjects, s *subject) {
+	if a.close(all, s) {
+		a.pending = append(a.pending, Alert{})
+		s.tell(&a.pending[len(a.pending)-1])
+	}
+}
+
+// open begins the window of a new subject, of which nothing is told yet.
+func (a *Alerts) open(all *subjects, k subjectKey) *subject {
+	if all.room() == 0 {
+		oldest := all.oldest()
+		if !oldest.closed && !a.over(oldest) {
+			a.stats.CutShort++
+		}
+		a.end(all, oldest)
+		all.remove()
+	}
+	s := all.add(k)
+	s.alert.WindowStart = a.clock
+	s.alert.WindowEnd = a.clock + int64(a.window)
+	return s
+}
+
+// count adds a finding to a subject. The first one opens its alert.
+func (a *Alerts) count(s *subject, t sighting) {
+	s.count(t)
+	if s.told {
+		s.news = true
+		return
+	}
+	s.told = true
+	s.begin(t)
+	a.stats.Opened++
+	a.pending = append(a.pending, Alert{})
+	s.tell(&a.pending[len(a.pending)-1])
+}
+
+// subjectKey tells subjects apart. What a scope does not look at is zero.
+type subjectKey struct {
+	addr, client netip.Addr
+	port         uint16
+	transport    flow.Transport
+	rule         Rule
+	scope        Scope
+}
+
+// A subject is what one alert is about, in its window.
+type subject struct {
+	key    subjectKey
+	alert  Alert // but for what the sets below know
+	opened int   // alerts of narrower subjects
+	told   bool  // the opening is
+	news   bool  // something came since
+	closed bool
+
+	others distinct // hosts of a Sweep; else clients, where there can be several
+	ports  *portSet // nil: never more than FirstPorts
+}
+
+// reset makes a subject new again, with the memory that it has.
+func (s *subject) reset(k subjectKey) {
+	s.others.reset()
+	*s = subject{key: k, others: s.others, ports: s.ports}
+}
+
+// begin notes what the finding that opens the alert tells.
+func (s *subject) begin(t sighting) {
+	f, d := t.record.Flow, &s.alert
+	d.Rule, d.Scope = t.finding.Rule, s.key.scope
+	d.Transport, d.Version, d.Registry = f.Transport, f.Version, t.record.Registry
+	d.Service, d.Client, d.Port = s.key.addr, t.client.Addr(), *t.port
+	d.Flows = 1
+	d.FlowID, d.CommunityID = f.ID(), f.CommunityID()
+	d.ID = s.id(f.Sequence)
+}
+
+// id hashes what the alert is about, the window's start, and the record that opened
+// it, whose Flow id has the observer's in it: a subject that had to make room and
+// comes back at the same time is another alert.
+func (s *subject) id(sequence uint32) [16]byte {
+	k, d := &s.key, &s.alert
+	b := make([]byte, 0, 128)
+	b = append(b, byte(k.scope), byte(k.rule), byte(k.transport), d.Version)
+	b = binary.BigEndian.AppendUint16(b, k.port)
+	for _, addr := range [...]netip.Addr{k.addr, k.client} {
+		octets := addr.As16()
+		b = append(b, octets[:]...)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(d.WindowStart))
+	b = append(b, d.FlowID[:]...)
+	b = binary.BigEndian.AppendUint32(b, sequence)
+	sum := sha256.Sum256(b)
+	return [16]byte(sum[:])
+}
+
+// count takes in what one finding adds.
+func (s *subject) count(t sighting) {
+	f, d := t.record.Flow, &s.alert
+	if d.Records == 0 {
+		d.Start, d.End = f.Start, f.End
+	}
+	d.Start, d.End = min(d.Start, f.Start), max(d.End, f.End)
+	d.Records++
+	if f.Sequence == 0 {
+		d.Flows++
+	}
+	d.Packets += f.Source.Packets + f.Destination.Packets
+	d.Octets += f.Source.Octets + f.Destination.Octets
+	d.Severity = max(d.Severity, t.finding.Severity)
+	d.Confidence = max(d.Confidence, t.finding.Confidence)
+	switch s.key.scope {
+	case OneService, Attempts:
+		s.others.add(hashAddr(t.client.Addr()))
+	case Sweep:
+		s.others.add(hashAddr(t.service.Addr()))
+	}
+	s.countPort(t.service.Port())
+}
+
+// countPort keeps the first ports in their order, and all of them once there are more.
+func (s *subject) countPort(port uint16) {
+	d := &s.alert
+	if d.Ports <= len(d.FirstPorts) {
+		for _, known := range d.First() {
+			if known == port {
+				return
+			}
+		}
+	}
+	if d.Ports < len(d.FirstPorts) {
+		d.FirstPorts[d.Ports] = port
+		d.Ports++
+		return
+	}
+	if d.Ports == len(d.FirstPorts) {
+		if s.ports == nil {
+			s.ports = new(portSet)
+		}
+		*s.ports = portSet{}
+		for _, known := range d.FirstPorts {
+			s.ports.add(known)
+		}
+	}
+	if s.ports.add(port) {
+		d.Ports++
+	}
+}
+
+// tell fills dst with the alert as it stands.
+func (s *subject) tell(dst *Alert) {
+	*dst = s.alert
+	dst.Clients, dst.Hosts = Number{N: 1}, Number{N: 1}
+	switch s.key.scope {
+	case OneService, Attempts:
+		dst.Clients = s.others.number()
+	case Sweep:
+		dst.Hosts = s.others.number()
+	}
+}
+
+// subjects are found by their key, and end in the order in which they began: all
+// windows are of one length.
+type subjects struct {
+	byKey map[subjectKey]*subject
+	ring  []*subject // from first on, n of them
+	first int
+	n     int
+	free  []*subject
+}
+
+func newSubjects(limit int) subjects {
+	return subjects{byKey: make(map[subjectKey]*subject), ring: make([]*subject, limit)}
+}
+
+func (all *subjects) room() int { return len(all.ring) - all.n }
+
+// oldest returns the one whose window began first, nil where there is none.
+func (all *subjects) oldest() *subject {
+	if all.n == 0 {
+		return nil
+	}
+	return all.ring[all.first]
+}
+
+// remove takes the oldest out. The next add uses its memory.
+func (all *subjects) remove() {
+	all.free = append(all.free, all.ring[all.first])
+	all.first = (all.first + 1) % len(all.ring)
+	all.n--
+}
+
+// add puts a new one behind the others. There has to be room.
+func (all *subjects) add(k subjectKey) *subject {
+	s := new(subject)
+	if last := len(all.free) - 1; last >= 0 {
+		s, all.free = all.free[last], all.free[:last]
+	}
+	s.reset(k)
+	all.ring[(all.first+all.n)%len(all.ring)] = s
+	all.n++
+	all.byKey[k] = s
+	return s
+}

@@ -1,0 +1,369 @@
+package sink
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// FileOptions of a File. Their zero values: a file that begins anew, and is never
+// rotated.
+type FileOptions struct {
+	Rotate   int64         // octets after which a file is full; 0: not by size
+	Every    time.Duration // how long a file is written, to a multiple of it in UTC; 0: not by time
+	Keep     int           // rotated files; 0: all
+	Compress string        // rotated files: zstd, gzip, or not at all
+
+	Header []byte // stands above the first line of each file
+	// Report gets what went wrong with rotated files. May be nil.
+	Report func(error)
+}
+
+// ParseFileOptions reads the settings of a file: rotate=, every=, keep= and compress=.
+func ParseFileOptions(s *Settings) (FileOptions, error) {
+	o := FileOptions{
+		Rotate: s.Octets("rotate", 0), Every: s.Duration("every", 0),
+		Keep: s.Number("keep", 0), Compress: s.Choice("compress", "", "zstd", "gzip"),
+	}
+	if !o.Rotated() && (o.Keep > 0 || o.Compress != "") {
+		s.fail("keep= and compress= are for files that are rotated: rotate=100MiB, every=1h")
+	}
+	return o, s.Err()
+}
+
+// Rotated tells whether the file is rotated at all. Then it is appended to where
+// there is one.
+func (o *FileOptions) Rotated() bool { return o.Rotate > 0 || o.Every > 0 }
+
+// A File is a regular file that is written in whole lines. A full one gets another name,
+// PATH.20261124T230000Z, with a number where there are several in one second, and
+// the next one has PATH.
+type File struct {
+	path string
+	o    FileOptions
+
+	file    *os.File
+	size    int64
+	until   time.Time // zero: not by time
+	reopen  atomic.Bool
+	stamp   string // of the last rotated file
+	inStamp int    // how many have it
+
+	rotated chan struct{} // receives when there are files to tidy up
+	tidying sync.WaitGroup
+}
+
+// OpenFile opens a file to write to.
+func OpenFile(path string, o FileOptions) (*File, error) {
+	f := &File{path: path, o: o, rotated: make(chan struct{}, 1)}
+	if err := f.open(!o.Rotated()); err != nil {
+		return nil, err
+	}
+	if o.Rotated() {
+		f.rotated <- struct{}{} // what an earlier run has left
+		f.tidying.Go(func() {
+			for range f.rotated {
+				f.tidy()
+			}
+		})
+	}
+	return f, nil
+}
+
+// Reopen has the next Write open the file anew, for those who have renamed it. It
+// may be called from another goroutine.
+func (f *File) Reopen() { f.reopen.Store(true) }
+
+// Write writes a whole number of lines: all of them, or none if it is an error.
+func (f *File) Write(lines []byte) (int, error) {
+	if f.file == nil || f.reopen.Load() {
+		f.reopen.Store(false)
+		f.close()
+		if err := f.open(false); err != nil {
+			return 0, err
+		}
+	}
+	full := f.o.Rotate > 0 && f.size > int64(len(f.o.Header)) && f.size+int64(len(lines)) > f.o.Rotate
+	if full || !f.until.IsZero() && !time.Now().Before(f.until) {
+		if err := f.rotate(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := f.file.Write(lines)
+	if err != nil {
+		f.file.Truncate(f.size)
+		f.file.Seek(f.size, io.SeekStart)
+		return 0, err
+	}
+	f.size += int64(n)
+	return n, nil
+}
+
+func (f *File) open(anew bool) (err error) {
+	flags := os.O_CREATE | os.O_RDWR
+	if anew {
+		flags |= os.O_TRUNC
+	}
+	if f.file, err = os.OpenFile(f.path, flags, 0o666); err != nil {
+		f.file = nil
+		return err
+	}
+	info, err := f.file.Stat()
+	if err == nil {
+		f.size, err = endOfLines(f.file, info.Size())
+	}
+	if err == nil && f.size == 0 && len(f.o.Header) > 0 {
+		var n int
+		n, err = f.file.Write(f.o.Header)
+		f.size = int64(n)
+	}
+	if err != nil {
+		f.close()
+		return err
+	}
+	if f.o.Every > 0 {
+		f.until = time.Now().UTC().Truncate(f.o.Every).Add(f.o.Every)
+	}
+	return nil
+}
+
+// endOfLines cuts what follows the last line end, the half line of a program that
+// was killed, and goes there.
+func endOfLines(file *os.File, size int64) (int64, error) {
+	end := size
+	for buf := make([]byte, 64<<10); end > 0; {
+		n := min(end, int64(len(buf)))
+		if _, err := file.ReadAt(buf[:n], end-n); err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
+			end -= n - int64(i) - 1
+			break
+		}
+		end -= n
+	}
+	if end < size {
+		if err := file.Truncate(end); err != nil {
+			return 0, err
+		}
+	}
+	_, err := file.Seek(end, io.SeekStart)
+	return end, err
+}
+
+func (f *File) close() error {
+	if f.file == nil {
+		return nil
+	}
+	err := f.file.Close()
+	f.file = nil
+	return err
+}
+
+const stampLayout = "20060102T150405Z"
+
+// rotate gives the file another name and opens the next one.
+func (f *File) rotate() error {
+	if f.size <= int64(len(f.o.Header)) { // nothing came in that time
+		f.until = time.Now().UTC().Truncate(f.o.Every).Add(f.o.Every)
+		return nil
+	}
+	name := f.nextName()
+	if err := f.close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.path, name); err != nil {
+		return err
+	}
+	select {
+	case f.rotated <- struct{}{}:
+	default: // it is under way, and will look again
+	}
+	return f.open(false)
+}
+
+// nextName is one that no rotated file has or had: those of one second are told
+// apart by a number.
+func (f *File) nextName() string {
+	stamp := time.Now().UTC().Format(stampLayout)
+	if stamp != f.stamp {
+		f.stamp, f.inStamp = stamp, 0
+	}
+	for {
+		name := f.path + "." + stamp
+		if f.inStamp > 0 {
+			name += fmt.Sprintf("-%06d", f.inStamp)
+		}
+		f.inStamp++
+		if !taken(name) {
+			return name
+		}
+	}
+}
+
+// suffixes of compressed files, by the words of compress=.
+var suffixes = map[string]string{"zstd": ".zst", "gzip": ".gz"}
+
+func taken(name string) bool {
+	for _, suffix := range []string{"", ".zst", ".gz"} {
+		if _, err := os.Lstat(name + suffix); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// tidy compresses the rotated files, and removes those that are too many.
+func (f *File) tidy() {
+	names, err := f.rotatedFiles()
+	if err != nil {
+		f.report(err)
+		return
+	}
+	if surplus := len(names) - f.o.Keep; f.o.Keep > 0 && surplus > 0 {
+		for _, name := range names[:surplus] {
+			if err := os.Remove(name); err != nil {
+				f.report(err)
+			}
+		}
+		names = names[surplus:]
+	}
+	for _, name := range names {
+		if f.o.Compress == "" || isCompressed(name) {
+			continue
+		}
+		if err := compressFile(name, f.o.Compress); err != nil {
+			f.report(fmt.Errorf("compress %w", err))
+		}
+	}
+}
+
+func isCompressed(name string) bool { return uncompressed(name) != name }
+
+// rotatedFiles are those with PATH's name and a time behind it, the oldest first.
+func (f *File) rotatedFiles() ([]string, error) {
+	dir, base := filepath.Split(f.path)
+	entries, err := os.ReadDir(cmp.Or(dir, "."))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), base+".")
+		if !ours || len(rest) < len(stampLayout) || strings.HasSuffix(rest, unfinished) {
+			continue
+		}
+		if _, err := time.Parse(stampLayout, rest[:len(stampLayout)]); err == nil {
+			names = append(names, dir+e.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(uncompressed(a), uncompressed(b)) })
+	return names, nil
+}
+
+func uncompressed(name string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(name, ".zst"), ".gz")
+}
+
+// unfinished is behind the name of a compressed file until it is whole.
+const unfinished = ".part"
+
+// compressFile puts a compressed file in the place of another.
+func compressFile(name, how string) (err error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	target := name + suffixes[how]
+	out, err := os.Create(target + unfinished)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		out.Close()
+		if err != nil {
+			os.Remove(target + unfinished)
+		}
+	}()
+	var w io.WriteCloser
+	if how == "zstd" {
+		if w, err = zstd.NewWriter(out, zstd.WithEncoderConcurrency(1)); err != nil {
+			return err
+		}
+	} else {
+		w = gzip.NewWriter(out)
+	}
+	if _, err := io.Copy(w, in); err != nil {
+		return err
+	}
+	if err := errors.Join(w.Close(), out.Sync()); err != nil {
+		return err
+	}
+	if err := os.Rename(target+unfinished, target); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
+func (f *File) report(err error) {
+	if f.o.Report != nil {
+		f.o.Report(err)
+	}
+}
+
+// Close closes the file and waits until rotated ones are compressed.
+func (f *File) Close() error {
+	err := f.close()
+	if f.o.Rotated() {
+		close(f.rotated)
+		f.tidying.Wait()
+	}
+	return err
+}
+
+// A fileReceiver delivers to a File. A full disk is a receiver out of reach.
+type fileReceiver struct {
+	*File
+	lines []byte
+}
+
+// Receiver returns a Receiver that writes to the file, and closes it.
+func (f *File) Receiver() Receiver { return &fileReceiver{File: f} }
+
+func (r *fileReceiver) Deliver(_ context.Context, records []Record, verdicts []Verdict) error {
+	const enough = 64 << 10 // octets at once: a file is not much larger than rotate=
+	r.lines = r.lines[:0]
+	done := 0
+	for i := range records {
+		r.lines = append(append(r.lines, records[i].Body...), '\n')
+		if len(r.lines) < enough && i+1 < len(records) {
+			continue
+		}
+		if _, err := r.Write(r.lines); err != nil {
+			return err
+		}
+		for ; done <= i; done++ {
+			verdicts[done].State = Delivered
+		}
+		r.lines = r.lines[:0]
+	}
+	return nil
+}
+
+func (r *fileReceiver) Limits() Limits {
+	return Limits{Records: 4096, Octets: 1 << 20, Record: 1 << 26, Parallel: 1}
+}

@@ -1,0 +1,204 @@
+package sink
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// linesOf returns all lines of the rotated files, in their order, and of the file.
+func linesOf(t *testing.T, f *File) (text string, files int) {
+	t.Helper()
+	names, err := f.rotatedFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(names, f.path) {
+		file, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		var r io.Reader = file
+		switch {
+		case strings.HasSuffix(name, ".gz"):
+			r, err = gzip.NewReader(file)
+		case strings.HasSuffix(name, ".zst"):
+			r, err = zstd.NewReader(file)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b) > 0 && b[len(b)-1] != '\n' {
+			t.Errorf("%s ends with half a line", name)
+		}
+		text += string(b)
+	}
+	return text, len(names)
+}
+
+func TestFileRotation(t *testing.T) {
+	for _, compress := range []string{"", "gzip", "zstd"} {
+		f, err := OpenFile(filepath.Join(t.TempDir(), "flows.jsonl"), FileOptions{Rotate: 1000, Compress: compress,
+			Report: func(err error) { t.Error(err) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want strings.Builder
+		for i := range 100 {
+			line := fmt.Appendf(nil, "line %d %s\n", i, strings.Repeat("x", i))
+			want.Write(line)
+			if n, err := f.Write(line); n != len(line) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if _, err := f.Write(append(bytes.Repeat([]byte("y"), 5000), '\n')); err != nil { // larger than a file
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, files := linesOf(t, f)
+		if got != want.String()+strings.Repeat("y", 5000)+"\n" || files < 7 {
+			t.Errorf("%q: %d files, %d octets of %d", compress, files, len(got), want.Len())
+		}
+		names, _ := f.rotatedFiles()
+		for _, name := range names {
+			if isCompressed(name) != (compress != "") {
+				t.Errorf("%q: %s", compress, name)
+			}
+		}
+	}
+}
+
+func TestFileKeep(t *testing.T) {
+	f, err := OpenFile(filepath.Join(t.TempDir(), "flows.jsonl"), FileOptions{Rotate: 10, Keep: 3, Header: []byte("head\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if _, err := fmt.Fprintf(f, "line %d\n", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Close()
+	want := "head\nline 16\nhead\nline 17\nhead\nline 18\nhead\nline 19\n"
+	if got, files := linesOf(t, f); got != want || files != 3 {
+		t.Errorf("%d files: %q", files, got)
+	}
+}
+
+func TestFileEvery(t *testing.T) {
+	f, err := OpenFile(filepath.Join(t.TempDir(), "x"), FileOptions{Every: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		time.Sleep(25 * time.Millisecond)
+		fmt.Fprintf(f, "line %d\n", i)
+	}
+	f.Close()
+	// The first file has nothing when its time is over: it goes on.
+	if got, files := linesOf(t, f); files != 3 || strings.Count(got, "\n") != 4 {
+		t.Errorf("%d files: %q", files, got)
+	}
+}
+
+// TestFileAfterKill: half a line and an uncompressed file are what an earlier run
+// has left.
+func TestFileAfterKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	os.WriteFile(path, []byte("whole\nhal"), 0o666)
+	os.WriteFile(path+".20261124T230000Z", []byte("before\n"), 0o666)
+	f, err := OpenFile(path, FileOptions{Rotate: 1 << 20, Compress: "zstd", Header: []byte("head\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(f, "next")
+	f.Close()
+	if got, _ := linesOf(t, f); got != "before\nwhole\nnext\n" {
+		t.Errorf("%q", got)
+	}
+	if names, _ := f.rotatedFiles(); len(names) != 1 || !isCompressed(names[0]) {
+		t.Errorf("%v", names)
+	}
+}
+
+func TestFileReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	os.WriteFile(path, []byte("old\n"), 0o666)
+	f, err := OpenFile(path, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, "one")
+	os.Rename(path, path+".1")
+	fmt.Fprintln(f, "two")
+	f.Reopen()
+	fmt.Fprintln(f, "three")
+	f.Reopen() // nobody has renamed it: it goes on
+	fmt.Fprintln(f, "four")
+	for name, want := range map[string]string{path + ".1": "one\ntwo\n", path: "three\nfour\n"} {
+		if got, err := os.ReadFile(name); string(got) != want || err != nil {
+			t.Errorf("%s: %q %v", name, got, err)
+		}
+	}
+}
+
+func TestFileReceiver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	f, err := OpenFile(path, FileOptions{Rotate: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := f.Receiver()
+	verdicts := make([]Verdict, 2)
+	if err := r.Deliver(context.Background(), []Record{{Body: []byte("a")}, {Body: []byte("b")}}, verdicts); err != nil || verdicts[1].State != Delivered {
+		t.Errorf("%v %v", err, verdicts)
+	}
+	r.Close()
+	if got, _ := os.ReadFile(path); string(got) != "a\nb\n" {
+		t.Errorf("%q", got)
+	}
+	full, err := OpenFile("/dev/full", FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	verdicts = make([]Verdict, 1)
+	if err := full.Receiver().Deliver(context.Background(), []Record{{Body: []byte("a")}}, verdicts); err == nil || verdicts[0].State != Pending {
+		t.Errorf("%v %v", err, verdicts)
+	}
+}
+
+func TestParseFileOptions(t *testing.T) {
+	s, _ := ParseSettings("rotate=100MiB&every=1h&keep=24&compress=zstd")
+	o, err := ParseFileOptions(s)
+	if o.Rotate != 100<<20 || o.Every != time.Hour || o.Keep != 24 || o.Compress != "zstd" || err != nil {
+		t.Errorf("%+v %v", o, err)
+	}
+	for _, query := range []string{"keep=3", "compress=gzip", "rotate=1h", "every=3", "rotate=1&keep=-1", "rotate=1&compress=lz4"} {
+		s, _ := ParseSettings(query)
+		if _, err := ParseFileOptions(s); err == nil {
+			t.Errorf("%s is no error", query)
+		}
+	}
+	if _, err := OpenFile(filepath.Join(t.TempDir(), "no", "x"), FileOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
