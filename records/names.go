@@ -21,7 +21,8 @@ const (
 	history
 	product // who metered it
 	agent
-	event // which type of record
+	event     // which type of record
+	eventKind // of ECS: event, alert, metric, ...
 	status
 	seen // when
 	communityID
@@ -130,6 +131,8 @@ func slotOf(name []byte) (slot, dialect) {
 		return sourceFlags, shared
 	case "event.module":
 		return product, shared
+	case "event.kind":
+		return eventKind, shared
 	case "agent.type":
 		return agent, shared
 	case "@timestamp":

@@ -131,6 +131,9 @@ func (d *Reader) classify(r *Record) (Class, error) {
 	if kind == eve && s.has(event) && !s.is(event, "flow") || kind == vpc && s.has(status) && !s.is(status, "OK") {
 		return OtherType, nil
 	}
+	if kind == ecs && s.has(eventKind) && !s.is(eventKind, "event") && !(s.has(sourcePort) && s.has(destinationPort)) {
+		return OtherType, nil // an alert or a metric, that need not be of one Flow
+	}
 	if kind == zeek && !s.has(transportName) && !s.has(transportNumber) {
 		return OtherType, nil // http.log and most others of Zeek's
 	}

@@ -116,6 +116,7 @@ func TestClass(t *testing.T) {
 	for line, want := range map[string]Class{
 		`{"event_type":"alert","src_ip":"10.0.0.1","src_port":1,"dest_ip":"10.0.0.2","dest_port":2,"proto":"TCP"}`:                              OtherType,
 		`{"uid":"C1","id.orig_h":"10.0.0.1","id.orig_p":1,"id.resp_h":"10.0.0.2","id.resp_p":2,"method":"GET"}`:                                 OtherType,
+		`{"event":{"kind":"alert"},"destination":{"ip":"10.0.0.2","port":2},"network":{"transport":"tcp"}}`:                                     OtherType,
 		`{"event_type":"stats","stats":{"uptime":1}}`:                                                                                           OtherType,
 		`{"event_type":"flow","src_ip":"10.0.0.1","dest_ip":"10.0.0.2","proto":"ICMP"}`:                                                         WithoutPorts,
 		`{"id.orig_h":"10.0.0.1","id.orig_p":8,"id.resp_h":"10.0.0.2","id.resp_p":0,"proto":"icmp"}`:                                            WithoutPorts,

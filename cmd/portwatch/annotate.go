@@ -286,7 +286,7 @@ func newAnnotateRun(o *annotateOptions, stdout, stderr *os.File) (_ *annotateRun
 			}
 			continue
 		}
-		p, _, err := t.open(stdout)
+		p, _, err := t.open(stdout, nil, r.sinks)
 		if err != nil {
 			return nil, err
 		}
@@ -321,6 +321,7 @@ func (r *annotateRun) run(ctx context.Context) error {
 	defer abandon()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(settleTime, abandon) })()
 	defer context.AfterFunc(ctx, r.sinks.limit)()
+	defer r.sinks.reopenOnHangup(screenOf(r.stderr).is)()
 	r.sinks.begin()
 	for range r.options.workers {
 		go func() {
@@ -475,7 +476,7 @@ func (r *annotateRun) put(j *job) error {
 	r.counts.Add(&j.counts)
 	var failed error
 	if len(j.out) > 0 {
-		failed = r.output.write(j.out)
+		failed = r.output.write(j.out, false)
 		if errors.Is(failed, errNobodyReads) && len(r.output.places)+len(r.output.sinks) > 0 {
 			failed = nil // others go on
 		}

@@ -82,7 +82,7 @@ func TestAnnotateOwn(t *testing.T) {
 
 func annotateOwn(t *testing.T, capture, format, workers string) int {
 	t.Helper()
-	out, _ := program("--offline", "-q", "-r", capture, "-o", format).Output() // cut ones fail, in the end
+	out, _ := program("--offline", "-q", "--no-alerts", "-r", capture, "-o", format).Output() // cut ones fail, in the end
 	var stripped []byte
 	var want [][]byte
 	for line := range bytes.Lines(out) {
@@ -132,7 +132,7 @@ func annotateOwn(t *testing.T, capture, format, workers string) int {
 // of each of their ports what metering that capture says of it.
 func TestAnnotateSamples(t *testing.T) {
 	testdata := filepath.Join("..", "..", "testdata")
-	out, err := program("--offline", "-q", "-r", filepath.Join(testdata, "office.pcap"), "-o", "ecs").Output()
+	out, err := program("--offline", "-q", "--no-alerts", "-r", filepath.Join(testdata, "office.pcap"), "-o", "ecs").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
