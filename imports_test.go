@@ -22,14 +22,15 @@ var arrows = map[string][]string{
 	"capture":  {"flow"},
 	"annotate": {"flow", "registry"},
 	"export":   {"flow", "registry", "annotate"},
-	"cmd":      {"flow", "registry", "annotate", "export", "capture"},
+	"records":  {"flow"},
+	"cmd":      {"flow", "registry", "annotate", "export", "records", "capture"},
 }
 
 // The folders whose packages, and all that these need, are the standard library and nothing
 // foreign; and those that build and test without a C compiler and libpcap.
 var (
 	standardOnly = []string{"flow", "registry", "annotate"}
-	pureGo       = []string{"flow", "registry", "annotate", "export"}
+	pureGo       = []string{"flow", "registry", "annotate", "export", "records"}
 )
 
 func TestImportArrows(t *testing.T) {

@@ -75,6 +75,17 @@ func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 	dst.judge()
 }
 
+// Swap exchanges the sides of ports and findings, for a record of somebody else
+// whose source is the service: what is said of its source then stands at Source.
+// Flow stays as it is.
+func (r *Record) Swap() {
+	r.Source, r.Destination = r.Destination, r.Source
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Side = Destination - f.Side
+	}
+}
+
 func (a *Annotator) port(t registry.Transport, number uint16, role Role) Port {
 	return Port{
 		Number: number, Role: role, Class: registry.ClassOf(number),

@@ -15,7 +15,7 @@ type evidence struct {
 	known     [2]knowledge // what other Flows showed of the endpoint
 	assigned  [2]bool      // the registry assigns the port, or knows of its use
 	private   [2]bool      // the address is private
-	beginner  int          // who sent the first packet
+	beginner  int          // who sent the first packet; or nobody
 	settled   bool         // the first packet is the Flow's, not only the capture's
 }
 
@@ -48,7 +48,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 	}
 	if e.port[0] == e.port[1] {
 		// Which side serves is open, but not on which port: both have it.
-		return 1 - e.beginner, Direction{Symmetric, Medium}
+		return 1 - max(e.beginner, 0), Direction{Symmetric, Medium}
 	}
 	if s := either(e.assigned[0], e.assigned[1]); s != nobody {
 		return s, Direction{Registered, Medium}
@@ -65,7 +65,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if s := either(!e.private[0], !e.private[1]); s != nobody {
 		return s, Direction{Address, Low}
 	}
-	if e.transport == UDP {
+	if e.transport == UDP && e.beginner != nobody {
 		return 1 - e.beginner, Direction{FirstPacket, Low}
 	}
 	if s := e.listener(); s != nobody {
@@ -73,6 +73,31 @@ func (e *evidence) verdict() (service int, d Direction) {
 	}
 	return lower(e.port), Direction{LowerPort, Low}
 }
+
+// DirectionOf judges a record of which only the endpoints are known, such as one
+// direction of a Flow that somebody else metered: by those of the rules that need
+// neither packets nor other Flows. reversed: the source is the service. assigned is
+// [Options].Assigned.
+func DirectionOf(t Transport, source, destination Endpoint, assigned func(Transport, uint16) bool) (d Direction, reversed bool) {
+	e := evidence{
+		transport: t,
+		port:      [2]uint16{source.Port(), destination.Port()},
+		opener:    nobody,
+		group:     either(isGroup(source.Addr()), isGroup(destination.Addr())),
+		announced: nobody,
+		assigned:  [2]bool{assigned(t, source.Port()), assigned(t, destination.Port())},
+		private:   [2]bool{private(source.Addr()), private(destination.Addr())},
+		beginner:  nobody,
+	}
+	service, d := e.verdict()
+	return d, service == 0
+}
+
+// isGroup reports whether an address by itself is that of many receivers: without
+// its network's prefix, a broadcast address there is like any other.
+func isGroup(a netip.Addr) bool { return a.IsMulticast() || a == limitedBroadcast }
+
+var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // fileTransfer is the client's side of an FTP data connection that the server
 // opened: it does so from port 20, to one that the client chose (RFC 959 section

@@ -319,3 +319,33 @@ func TestLearnedHasNoSeed(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectionOf asks for the direction of records that have nothing but endpoints.
+func TestDirectionOf(t *testing.T) {
+	assigned := func(t Transport, port uint16) bool { return port == 443 || port == 5353 }
+	for _, test := range []struct {
+		t                   Transport
+		source, destination string
+		want                string
+	}{
+		{TCP, "10.0.0.1:40000", "10.0.0.2:443", "registry medium"},
+		{TCP, "10.0.0.2:443", "10.0.0.1:40000", "registry medium reversed"},
+		{TCP, "10.0.0.2:2000", "10.0.0.1:40000", "range medium reversed"},
+		{TCP, "10.0.0.1:40000", "192.0.2.1:50000", "address low"},
+		{UDP, "10.0.0.1:40002", "10.0.0.2:40000", "lower-port low"},
+		{UDP, "10.0.0.2:40000", "10.0.0.1:40002", "lower-port low reversed"},
+		{UDP, "10.0.0.1:500", "10.0.0.2:500", "symmetric medium"},
+		{UDP, "10.0.0.1:5353", "224.0.0.251:5353", "group high"},
+		{UDP, "[fe80::1]:546", "[ff02::1:2]:547", "group high"},
+		{UDP, "0.0.0.0:68", "255.255.255.255:67", "group high"},
+	} {
+		d, reversed := DirectionOf(test.t, netip.MustParseAddrPort(test.source), netip.MustParseAddrPort(test.destination), assigned)
+		got := d.Method.String() + " " + d.Confidence.String()
+		if reversed {
+			got += " reversed"
+		}
+		if got != test.want {
+			t.Errorf("%v %s %s: %s, want %s", test.t, test.source, test.destination, got, test.want)
+		}
+	}
+}

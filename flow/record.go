@@ -121,14 +121,17 @@ const (
 	Address                       // one address is private, the other is not
 	LowerPort
 	Symmetric // the same port on both sides
+	// Told: "record". Who metered the Flow says so, and not how it knew. Only records
+	// that were not metered by a Table have it.
+	Told
 )
 
 // String returns the method's word: handshake, group, announced, learned,
-// registry, range, first-packet, address, lower-port or symmetric.
+// registry, range, first-packet, address, lower-port, symmetric or record.
 func (m Method) String() string { return word(methods[:], int(m)) }
 
 var methods = [...]string{"", "handshake", "group", "announced", "learned", "registry", "range",
-	"first-packet", "address", "lower-port", "symmetric"}
+	"first-packet", "address", "lower-port", "symmetric", "record"}
 
 // Confidence grades a verdict.
 type Confidence uint8

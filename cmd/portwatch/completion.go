@@ -6,10 +6,12 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/portwatch/portwatch/records"
 )
 
 // subcommands are the words that the first argument alone can be.
-var subcommands = []string{"lookup", "registry", "template", "completion"}
+var subcommands = []string{"annotate", "lookup", "registry", "template", "completion"}
 
 const completionUsage = `Usage: portwatch completion bash | zsh | fish
 
@@ -62,7 +64,7 @@ const (
 
 func valueOf(f *pflag.Flag) valueKind {
 	switch f.Name {
-	case "read", "write", "filter-file", "registry", "stats", "to", "spool", "dead-letter":
+	case "read", "write", "filter-file", "registry", "stats", "to", "spool", "dead-letter", "from":
 		return fileValue
 	case "interface":
 		return deviceValue
@@ -94,6 +96,8 @@ func bashCompletion(flags *pflag.FlagSet) string {
 		byKind[valueOf(f)] = append(byKind[valueOf(f)], names...)
 	})
 	pattern := func(k valueKind) string { return strings.Join(byKind[k], "|") }
+	var ofAnnotate []string
+	new(annotateOptions).flags().VisitAll(func(f *pflag.Flag) { ofAnnotate = append(ofAnnotate, "--"+f.Name) })
 	return fmt.Sprintf(`# bash completion of portwatch
 _portwatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
@@ -105,8 +109,11 @@ _portwatch() {
 	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	%s) return ;;
 	registry) COMPREPLY=($(compgen -W "info search export diff update verify" -- "$cur")); return ;;
-	template) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+var subcommands = []string{"annotate", "lookup", "registry", "template", "completion"}
 	completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")); return ;;
+	esac
+	case ${COMP_WORDS[1]}/$cur in
+	annotate/-*) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	esac
 	case $cur in
 	-*) COMPREPLY=($(compgen -W "%s" -- "$cur")) ;;
@@ -116,7 +123,7 @@ _portwatch() {
 complete -F _portwatch portwatch
 `, pattern(fileValue), pattern(deviceValue), devicesCommand, pattern(formatValue), formatWords(),
 		pattern(tunnelValue), strings.Join(tunnelWords, " "),
-		pattern(anyValue), strings.Join(templateNames(), " "), strings.Join(all, " "), strings.Join(subcommands, " "))
+var subcommands = []string{"annotate", "lookup", "registry", "template", "completion"}
 }
 
 func zshCompletion(flags *pflag.FlagSet) string {
@@ -156,6 +163,9 @@ func fishCompletion(flags *pflag.FlagSet) string {
 	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from registry' -a 'info search export diff update verify'\n")
 	fmt.Fprintf(&b, "complete -c portwatch -n '__fish_seen_subcommand_from template' -a '%s'\n", strings.Join(templateNames(), " "))
 	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n")
+	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from annotate' -l from -r -F -d 'read records from a source'\n")
+	fmt.Fprintf(&b, "complete -c portwatch -n '__fish_seen_subcommand_from annotate' -l from-format -x -a '%s'\n", strings.Join(records.Formats, " "))
+	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from annotate' -l fields -x -d 'fields of VPC flow log lines'\n")
 	flags.VisitAll(func(f *pflag.Flag) {
 		_, help := pflag.UnquoteUsage(f)
 		fmt.Fprintf(&b, "complete -c portwatch -l %s", f.Name)

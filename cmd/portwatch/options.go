@@ -207,6 +207,7 @@ const usage = `portwatch meters packets into flows and says what IANA registered
 Usage:
   portwatch [options] -i IF [-i IF ...] [BPF expression]
   portwatch [options] -r FILE [-r FILE ...] [BPF expression]
+  portwatch annotate --from SOURCE [--to URL] ...
   portwatch lookup PORT[/TRANSPORT] | NAME ...
   portwatch registry info | search | export | diff | update | verify ...
   portwatch template [NAME]
@@ -273,6 +274,7 @@ Examples:
   portwatch -nr office.pcap 'tcp port 80'    a savefile, filtered as by tcpdump
   portwatch -r office.pcap --flagged         only what stands out
   zcat big.pcap.gz | portwatch -r - -o ecs --stats - > flows.jsonl
+  portwatch annotate --from conn.log         flow records of others, annotated
   portwatch lookup 42000                     what IANA says of a port
   portwatch registry search modbus           the registry's rows with that text
   portwatch template opensearch              what OpenSearch has to import

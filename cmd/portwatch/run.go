@@ -33,6 +33,8 @@ const (
 func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	if len(args) > 0 {
 		switch args[0] {
+		case "annotate":
+			return annotateCommand(ctx, args[1:], stdout, stderr)
 		case "lookup":
 			return lookupCommand(args[1:], stdout, stderr)
 		case "registry":
@@ -330,7 +332,7 @@ func (r *run) close() error {
 	}
 	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
 	r.count()
-	return errors.Join(failed, r.writeStats())
+	return errors.Join(failed, writeCounters(r.options.stats, r.counts.AppendJSON(nil), r.stderr))
 }
 
 // tellMore is what -v adds to the closing report.
@@ -406,18 +408,17 @@ func (r *run) count() {
 	c.Seconds.Capture = r.span.duration()
 }
 
-// writeStats writes the counters where --stats wants them.
-func (r *run) writeStats() error {
-	line := r.counts.AppendJSON(nil)
-	switch r.options.stats {
+// writeCounters writes the closing counters where --stats wants them.
+func writeCounters(path string, line []byte, stderr io.Writer) error {
+	switch path {
 	case "":
 		return nil
 	case "-":
-		_, err := r.stderr.Write(line)
+		_, err := stderr.Write(line)
 		return err
 	}
-	if err := os.WriteFile(r.options.stats, line, 0o666); err != nil {
-		return fmt.Errorf("write counters to %s: %w", r.options.stats, cause(err))
+	if err := os.WriteFile(path, line, 0o666); err != nil {
+		return fmt.Errorf("write counters to %s: %w", path, cause(err))
 	}
 	return nil
 }

@@ -90,12 +90,23 @@ func newKafka(t *Target) (Receiver, error) {
 		"snappy": kgo.SnappyCompression(), "gzip": kgo.GzipCompression(), "none": kgo.NoCompression()}
 	codec := codecs[t.Choice("compression", "lz4", "zstd", "snappy", "gzip", "none")]
 	k.options = append(k.options, kgo.ProducerBatchCompression(codec))
+	security, err := kafkaSecurity(t)
+	if err != nil {
+		return nil, err
+	}
+	k.options = append(k.options, security...)
+	k.size = int32(k.batch)
+	return k, nil
+}
+
+// kafkaSecurity reads the settings that producers and consumers have alike.
+func kafkaSecurity(t *Target) (options []kgo.Opt, err error) {
 	security := t.TLS("") // the client fills in each broker's name
 	secure := t.Flag("tls")
 	password := t.Secret("password", "PORTWATCH_KAFKA_PASSWORD")
 	mechanism := t.Choice("sasl", "none", "plain", "scram-256", "scram-512")
 	if secure {
-		k.options = append(k.options, kgo.DialTLSConfig(security))
+		options = append(options, kgo.DialTLSConfig(security))
 	}
 	switch {
 	case t.err != nil:
@@ -108,14 +119,52 @@ func newKafka(t *Target) (Receiver, error) {
 	case t.User == "" || password == "":
 		return nil, fmt.Errorf("sasl=%s needs a user before the host, and password-file= or PORTWATCH_KAFKA_PASSWORD", mechanism)
 	case mechanism == "plain":
-		k.options = append(k.options, kgo.SASL(plain.Auth{User: t.User, Pass: password}.AsMechanism()))
+		options = append(options, kgo.SASL(plain.Auth{User: t.User, Pass: password}.AsMechanism()))
 	case mechanism == "scram-256":
-		k.options = append(k.options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha256Mechanism()))
+		options = append(options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha256Mechanism()))
 	case mechanism == "scram-512":
-		k.options = append(k.options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha512Mechanism()))
+		options = append(options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha512Mechanism()))
 	}
-	k.size = int32(k.batch)
-	return k, nil
+	return options, nil
+}
+
+// A KafkaSource is a topic to read from, by a URL like a sink's.
+type KafkaSource struct {
+	Name    string // the URL without user and settings
+	Topic   string
+	Group   string
+	Session time.Duration // after which the group takes a member for dead
+	Client  []kgo.Opt     // how its brokers are reached
+}
+
+// ParseKafkaSource reads kafka://[USER@]HOST[:9092][,HOST...]/TOPIC?group=NAME and
+// its settings: session=TIME, and tls= and sasl= as those of a sink.
+func ParseKafkaSource(from string) (*KafkaSource, error) {
+	t, err := parseTarget(from)
+	if err != nil {
+		return nil, err
+	}
+	s := &KafkaSource{
+		Name: t.Name, Topic: strings.TrimPrefix(t.Path, "/"), Group: t.Text("group", ""),
+		Session: t.Duration("session", 45*time.Second),
+	}
+	security, err := kafkaSecurity(t)
+	if err == nil {
+		err = t.Err()
+	}
+	switch {
+	case err != nil:
+	case len(t.Hosts) == 0 || !kafkaTopic.MatchString(s.Topic):
+		err = errors.New("not of the form kafka://HOST[,HOST...]/TOPIC?group=NAME")
+	case s.Group == "":
+		err = errors.New("no group=NAME behind the question mark")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	s.Client = append(security, kgo.SeedBrokers(t.Hosts...), kgo.ClientID("portwatch"),
+		kgo.DialTimeout(10*time.Second), kgo.DisableClientMetrics())
+	return s, nil
 }
 
 // schemaOf names a format and its version: that of the schema where others publish

@@ -1,0 +1,321 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// program returns the program with arguments, ready to start.
+func program(args ...string) *exec.Cmd {
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
+	return c
+}
+
+// annotated runs annotate on lines and returns the lines that it writes.
+func annotated(t *testing.T, lines []byte, args ...string) [][]byte {
+	t.Helper()
+	c := program(append([]string{"annotate", "--offline", "--from", "-"}, args...)...)
+	c.Stdin = bytes.NewReader(lines)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	return slices.Collect(bytes.Lines(out))
+}
+
+// ports are those members of the object portwatch that the registry answers for.
+type ports struct {
+	Source, Destination struct {
+		Port struct {
+			Class           string
+			Status          string
+			Service         string
+			Services        []string
+			RegisteredOn    []string        `json:"registered_on"`
+			UnauthorizedUse json.RawMessage `json:"unauthorized_use"`
+		}
+	}
+}
+
+// TestAnnotateOwn takes the object off the records of metering, and wants annotate to
+// say the same of the ports again, and nothing else of the record to change.
+func TestAnnotateOwn(t *testing.T) {
+	captures, _ := filepath.Glob(filepath.Join("..", "..", "testdata", "*.pcap*"))
+	if folder := os.Getenv("PORTWATCH_CAPTURES"); folder != "" && !testing.Short() {
+		real, _ := filepath.Glob(filepath.Join(folder, "real", "*.pcap*"))
+		captures = append(captures, real[:min(len(real), 20)]...)
+	}
+	if len(captures) < 10 {
+		t.Fatalf("%d captures in testdata", len(captures))
+	}
+	for _, format := range []string{"ecs", "zeek", "eve"} {
+		for _, workers := range []string{"1", "3"} {
+			n := 0
+			for _, capture := range captures {
+				n += annotateOwn(t, capture, format, workers)
+			}
+			if n < 100 {
+				t.Errorf("only %d records in %s", n, format)
+			}
+			if workers == "1" {
+				captures = captures[:10] // the second time it is about the order
+			}
+		}
+	}
+}
+
+func annotateOwn(t *testing.T, capture, format, workers string) int {
+	t.Helper()
+	out, _ := program("--offline", "-q", "--no-alerts", "-r", capture, "-o", format).Output() // cut ones fail, in the end
+	var stripped []byte
+	var want [][]byte
+	for line := range bytes.Lines(out) {
+		var record map[string]json.RawMessage
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, record["portwatch"])
+		delete(record, "portwatch")
+		rest, err := json.Marshal(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stripped = append(append(stripped, rest...), '\n')
+	}
+	if len(want) == 0 {
+		return 0
+	}
+	got := annotated(t, stripped, "-q", "--workers", workers)
+	if len(got) != len(want) {
+		t.Fatalf("%s as %s: %d records became %d", capture, format, len(want), len(got))
+	}
+	rest := stripped
+	for i, line := range got {
+		before, _, _ := bytes.Cut(line, []byte(`,"portwatch":`))
+		from, behind, _ := bytes.Cut(rest, []byte("\n"))
+		rest = behind
+		if string(before)+"}" != string(from) {
+			t.Fatalf("%s as %s, record %d: %s became %s", capture, format, i, from, line)
+		}
+		var record struct{ Portwatch ports }
+		var original ports
+		if err := json.Unmarshal(line, &record); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(want[i], &original); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := fmt.Sprintf("%+s", record.Portwatch), fmt.Sprintf("%+s", original); a != b {
+			t.Errorf("%s as %s, record %d:\n%s\nwant\n%s", capture, format, i, a, b)
+		}
+	}
+	return len(got)
+}
+
+// TestAnnotateSamples has records that goflow2 and nfdump made of a capture, and wants
+// of each of their ports what metering that capture says of it.
+func TestAnnotateSamples(t *testing.T) {
+	testdata := filepath.Join("..", "..", "testdata")
+	out, err := program("--offline", "-q", "--no-alerts", "-r", filepath.Join(testdata, "office.pcap"), "-o", "ecs").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type side struct {
+		IP   string
+		Port int
+	}
+	want := make(map[string]string)
+	for line := range bytes.Lines(out) {
+		var r struct {
+			Source, Destination side
+			Network             struct{ Transport string }
+			Portwatch           ports
+		}
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		for of, says := range map[side]any{r.Source: r.Portwatch.Source, r.Destination: r.Portwatch.Destination} {
+			want[fmt.Sprint(r.Network.Transport, of)] = fmt.Sprintf("%+s", says)
+		}
+	}
+	for _, name := range []string{"goflow2.jsonl", "nfdump.jsonl"} {
+		lines, err := os.ReadFile(filepath.Join(testdata, "flows", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, line := range annotated(t, lines, "-q") {
+			var r struct {
+				Src4 string `json:"src4_addr"`
+				Dst4 string `json:"dst4_addr"`
+				Src6 string `json:"src6_addr"`
+				Dst6 string `json:"dst6_addr"`
+				Src  string `json:"src_addr"`
+				Dst  string `json:"dst_addr"`
+
+				SrcPort   int `json:"src_port"`
+				DstPort   int `json:"dst_port"`
+				Proto     any
+				Portwatch *ports
+			}
+			if err := json.Unmarshal(line, &r); err != nil {
+				t.Fatal(err)
+			}
+			if r.Portwatch == nil {
+				continue // ICMP
+			}
+			transport := strings.NewReplacer("17", "udp", "6", "tcp").Replace(strings.ToLower(fmt.Sprint(r.Proto)))
+			for of, says := range map[side]any{
+				{r.Src + r.Src4 + r.Src6, r.SrcPort}: r.Portwatch.Source,
+				{r.Dst + r.Dst4 + r.Dst6, r.DstPort}: r.Portwatch.Destination,
+			} {
+				key, got := fmt.Sprint(transport, of), fmt.Sprintf("%+s", says)
+				if want[key] != got {
+					t.Errorf("%s, %s: %s, want %s", name, key, got, want[key])
+				}
+				n++
+			}
+		}
+		if n < 50 {
+			t.Errorf("%s: only %d ports", name, n)
+		}
+	}
+}
+
+// member is one instance of a consumer group.
+type member struct {
+	*exec.Cmd
+	stderr bytes.Buffer
+}
+
+// TestAnnotateGroup has three instances share a topic of 12 partitions. In the middle
+// one is killed and another added; every record must arrive, with the object.
+func TestAnnotateGroup(t *testing.T) {
+	const partitions, total = 12, 60000
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(partitions, "in"), kfake.SeedTopics(3, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	brokers := strings.Join(cluster.ListenAddrs(), ",")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumeTopics("out"),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	produce := func(from, to int) {
+		for i := from; i < to; i++ {
+			client.Produce(ctx, &kgo.Record{Topic: "in", Key: fmt.Append(nil, i), Value: fmt.Appendf(nil,
+				`{"uid":"C%d","id.orig_h":"10.0.0.1","id.orig_p":%d,"id.resp_h":"10.0.0.2","id.resp_p":42000,"proto":"tcp","conn_state":"SF","history":"ShADadFf"}`,
+				i, 20000+i%10000)}, nil)
+		}
+		if err := client.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	start := func() *member {
+		m := &member{Cmd: program("annotate", "--offline", "--from", "kafka://"+brokers+"/in?group=g&session=6s",
+			"--to", "kafka://"+brokers+"/out", "--dead-letter", filepath.Join(t.TempDir(), "dead"))}
+		m.Cmd.Stderr = &m.stderr
+		if err := m.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { m.Process.Kill() })
+		return m
+	}
+
+	seen, twice := make(map[string]bool), 0
+	collect := func(until int) {
+		for len(seen) < until {
+			fetches := client.PollFetches(ctx)
+			if err := fetches.Err0(); err != nil {
+				t.Fatalf("%d of %d records arrived: %v", len(seen), until, err)
+			}
+			fetches.EachRecord(func(r *kgo.Record) {
+				var record struct {
+					UID       string
+					Portwatch ports
+				}
+				if err := json.Unmarshal(r.Value, &record); err != nil {
+					t.Fatal(err)
+				}
+				if record.Portwatch.Destination.Port.UnauthorizedUse == nil {
+					t.Fatalf("%s has no annotation", r.Value)
+				}
+				if seen[record.UID] {
+					twice++
+				}
+				seen[record.UID] = true
+			})
+		}
+	}
+
+	produce(0, total/3)
+	members := []*member{start(), start(), start()}
+	collect(total / 12)
+	produce(total/3, 2*total/3)
+	if err := members[0].Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	members[0].Wait()
+	members = append(members[1:], start())
+	produce(2*total/3, total)
+	collect(total)
+	for _, m := range members {
+		m.Process.Signal(os.Interrupt)
+	}
+	for _, m := range members {
+		if err := m.Wait(); err != nil {
+			t.Errorf("%v: %s", err, &m.stderr)
+		}
+		t.Logf("%s", &m.stderr)
+	}
+	t.Logf("%d records, %d of them twice", len(seen), twice)
+
+	if n := committed(t, client, "g", "in", partitions); n != total {
+		t.Errorf("offsets of %d records were committed, of %d", n, total)
+	}
+}
+
+// committed adds up what a group has committed.
+func committed(t *testing.T, client *kgo.Client, group, topic string, partitions int32) (n int64) {
+	t.Helper()
+	request := kmsg.NewPtrOffsetFetchRequest()
+	request.Group = group
+	of := kmsg.NewOffsetFetchRequestTopic()
+	of.Topic = topic
+	for p := range partitions {
+		of.Partitions = append(of.Partitions, p)
+	}
+	request.Topics = append(request.Topics, of)
+	response, err := request.RequestWith(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, topic := range response.Topics {
+		for _, p := range topic.Partitions {
+			n += p.Offset
+		}
+	}
+	return n
+}

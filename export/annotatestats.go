@@ -1,0 +1,104 @@
+package export
+
+import (
+	"time"
+
+	"github.com/portwatch/portwatch/annotate"
+)
+
+// AnnotateCounts are the counters of a run that annotates records of others. Every
+// line is in exactly one class:
+//
+//	Lines = NoRecord + Unreadable + the sum of Classes
+type AnnotateCounts struct {
+	Lines      uint64
+	NoRecord   uint64    // heads and blank lines
+	Classes    [4]uint64 // by records.Class
+	Unreadable uint64
+	Written    uint64 // records; fewer than were read with --flagged
+	Findings   [annotate.Rules]uint64
+	Delivery   DeliveryCounts
+
+	Wall, CPU time.Duration
+}
+
+// The names of Classes in JSON, and in words.
+var annotateClasses = [...]struct{ name, title string }{
+	{"annotated", "annotated"}, {"without_ports", "without ports"}, {"other_type", "of another type"},
+	{"annotated_before", "annotated before"},
+}
+
+// Count adds the record's findings.
+func (c *AnnotateCounts) Count(r *annotate.Record) {
+	for i := range r.Findings {
+		c.Findings[r.Findings[i].Rule]++
+	}
+}
+
+// Found is how many findings there are.
+func (c *AnnotateCounts) Found() (n uint64) {
+	for _, of := range c.Findings {
+		n += of
+	}
+	return n
+}
+
+// Add adds the counters of a part of the run.
+func (c *AnnotateCounts) Add(o *AnnotateCounts) {
+	c.Lines += o.Lines
+	c.NoRecord += o.NoRecord
+	c.Unreadable += o.Unreadable
+	c.Written += o.Written
+	for i := range o.Classes {
+		c.Classes[i] += o.Classes[i]
+	}
+	for i := range o.Findings {
+		c.Findings[i] += o.Findings[i]
+	}
+}
+
+// Append appends the closing report.
+func (c *AnnotateCounts) Append(dst []byte) []byte {
+	dst = appendCounted(dst, c.Lines, "line")
+	dst = append(dst, " read in "...)
+	dst = appendSpan(dst, c.Wall)
+	dst = append(dst, ", "...)
+	dst = appendCounted(dst, c.Written, "record")
+	dst = append(dst, " written\n"...)
+	var classes, findings []Named
+	for i, n := range c.Classes {
+		classes = append(classes, Named{annotateClasses[i].title, n})
+	}
+	classes = append(classes, Named{"heads and blank lines", c.NoRecord}, Named{"that cannot be read", c.Unreadable})
+	dst = appendNamedLine(dst, "  ", classes, false)
+	for i, n := range c.Findings {
+		findings = append(findings, Named{annotate.Rule(i).String(), n})
+	}
+	return appendNamedLine(dst, "! findings: ", findings, false)
+}
+
+// AppendJSON appends the counters as one line.
+func (c *AnnotateCounts) AppendJSON(dst []byte) []byte {
+	members := []Named{{"read", c.Lines}, {"no_record", c.NoRecord}}
+	for i, n := range c.Classes {
+		members = append(members, Named{annotateClasses[i].name, n})
+	}
+	members = append(members, Named{"unreadable", c.Unreadable}, Named{"written", c.Written})
+	dst = append(dst, `{"lines":`...)
+	dst = appendObject(dst, members)
+	var findings []Named
+	for i, n := range c.Findings {
+		findings = append(findings, Named{annotate.Rule(i).String(), n})
+	}
+	dst = append(dst, `,"findings":`...)
+	dst = appendObject(dst, findings)
+	if len(c.Delivery.Sinks) > 0 {
+		dst = append(dst, `,"delivery":`...)
+		dst = c.Delivery.appendJSON(dst)
+	}
+	dst = append(dst, `,"seconds":{"wall":`...)
+	dst = appendSeconds(dst, c.Wall)
+	dst = append(dst, `,"cpu":`...)
+	dst = appendSeconds(dst, c.CPU)
+	return append(dst, "}}\n"...)
+}

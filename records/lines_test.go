@@ -1,0 +1,139 @@
+package records
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// linesOf takes all blocks and tells the lines with their numbers and heads.
+func linesOf(l *Lines) (lines []string, err error) {
+	var b Block
+	for {
+		if err := l.Next(&b); err != nil {
+			return lines, err
+		}
+		n := b.Line
+		for line := range strings.Lines(string(b.Data)) {
+			names := 0
+			if b.Head != nil {
+				names = len(b.Head.names)
+			}
+			lines = append(lines, fmt.Sprintf("%d/%d %.20s", n, names, strings.TrimRight(line, "\n")))
+			n++
+		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       []string
+		heads      int
+	}{
+		{"none", "", nil, 0},
+		{"no end", "{1}\n{2}", []string{"1/0 {1}", "2/0 {2}"}, 0},
+		{"a head", "#separator \\x09\n#fields\ta\tb\n#types\tint\tint\n1\t2\n#close\tx\n{}\n",
+			[]string{"4/2 1\t2", "6/2 {}"}, 4},
+		{"only a head", "#separator \\x09\n#fields\ta\tb", nil, 2},
+		{"vpc", "version srcport\n1 2\nversion dstport action\n1 2 3\n\n", []string{"2/2 1 2", "4/3 1 2 3", "5/3 "}, 2},
+		{"almost a head", "version of nothing\n{1}\nversion\n{2}\nactionable\n", []string{"1/0 version of nothing", "2/0 {1}", "4/1 {2}", "5/1 actionable"}, 1},
+		{"too long", "{1}\n" + strings.Repeat("x", 3*MaxLine) + "\n{3}\n", []string{"1/0 {1}", "2/0 xxxxxxxxxxxxxxxxxxxx", "3/0 {3}"}, 0},
+		{"too long, no end", strings.Repeat("x", 2*MaxLine), []string{"1/0 xxxxxxxxxxxxxxxxxxxx"}, 0},
+	} {
+		readers := map[string]io.Reader{"whole": strings.NewReader(test.text)}
+		if len(test.text) < 1000 {
+			readers["by octet"] = iotest.OneByteReader(strings.NewReader(test.text))
+		}
+		for how, in := range readers {
+			l := NewLines(in, "x", nil)
+			got, err := linesOf(l)
+			if !slices.Equal(got, test.want) || err != io.EOF || l.Heads() != test.heads {
+				t.Errorf("%s, %s: %q, %v, %d heads; want %q, %d", test.name, how, got, err, l.Heads(), test.want, test.heads)
+			}
+		}
+	}
+}
+
+// TestLinesFail wants all that was read before the stream failed.
+func TestLinesFail(t *testing.T) {
+	broken := errors.New("broken")
+	got, err := linesOf(NewLines(io.MultiReader(strings.NewReader("{1}\n{2"), iotest.ErrReader(broken)), "x", nil))
+	if !slices.Equal(got, []string{"1/0 {1}", "2/0 {2"}) || !errors.Is(err, broken) || err.Error() != "read x: broken" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestParseFields(t *testing.T) {
+	h, err := ParseFields("${version} ${srcaddr} tcp-flags")
+	if err != nil || !slices.Equal(h.names, []string{"version", "srcaddr", "tcp-flags"}) {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for fields, want := range map[string]string{
+		"":                "no fields",
+		"version port":    `"port" is no field of a VPC flow log`,
+		"version version": "the field version is there twice",
+	} {
+		if _, err := ParseFields(fields); err == nil || err.Error() != want {
+			t.Errorf("%q: %v", fields, err)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	const text = "{1}\n{2}\n"
+	folder := t.TempDir()
+	for name, compress := range map[string]func(io.Writer) io.WriteCloser{
+		"gzip": func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+		"zstd": func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z },
+		"lz4":  func(w io.Writer) io.WriteCloser { return lz4.NewWriter(w) },
+	} {
+		var file bytes.Buffer
+		for range 2 { // members
+			w := compress(&file)
+			io.WriteString(w, text)
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := filepath.Join(folder, name)
+		for _, cut := range []int{0, 3} {
+			if err := os.WriteFile(path, file.Bytes()[:file.Len()-cut], 0o666); err != nil {
+				t.Fatal(err)
+			}
+			in, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(in)
+			if cut == 0 && (string(got) != text+text || err != nil) || cut > 0 && err == nil {
+				t.Errorf("%s, %d octets cut off: %q, %v", name, cut, got, err)
+			}
+			in.Close()
+		}
+	}
+	for _, text := range []string{"", "{", "\x1f\x8b", "{1}\n"} {
+		path := filepath.Join(folder, "plain")
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		in, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(in); string(got) != text || err != nil {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
