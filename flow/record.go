@@ -119,16 +119,17 @@ const (
 	Range                         // only one port is such as systems give to clients
 	FirstPacket                   // UDP, whose first packet is the initiator's
 	Address                       // one address is private, the other is not
+	Resets                        // "reset": TCP, one side of which sent nothing but RST
 	LowerPort
 	Symmetric // the same port on both sides
 )
 
 // String returns the method's word: handshake, group, announced, learned,
-// registry, range, first-packet, address, lower-port or symmetric.
+// registry, range, first-packet, address, reset, lower-port or symmetric.
 func (m Method) String() string { return word(methods[:], int(m)) }
 
 var methods = [...]string{"", "handshake", "group", "announced", "learned", "registry", "range",
-	"first-packet", "address", "lower-port", "symmetric"}
+	"first-packet", "address", "reset", "lower-port", "symmetric"}
 
 // Confidence grades a verdict.
 type Confidence uint8
