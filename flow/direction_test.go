@@ -120,6 +120,11 @@ func TestDirection(t *testing.T) {
 		{"who has left many is no service of theirs", []Packet{
 			tcp("10.0.1.1:1070 > 10.0.0.9:30000", RST), tcp("10.0.1.2:1071 > 10.0.0.9:30000", RST),
 			tcp("10.0.1.3:1072 > 10.0.0.9:30000", RST)}, "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"who answers a scan with ACK has left nothing", []Packet{
+			tcp("10.0.0.9:30000 > 10.0.1.1:1500", ACK), tcp("10.0.1.1:1500 > 10.0.0.9:30000", RST),
+			tcp("10.0.0.9:30000 > 10.0.1.2:1501", ACK), tcp("10.0.1.2:1501 > 10.0.0.9:30000", RST),
+			tcp("10.0.0.9:30000 > 10.0.1.3:1502", ACK), tcp("10.0.1.3:1502 > 10.0.0.9:30000", RST),
+			tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)}, "10.0.1.1:80", Direction{Registered, Medium}},
 		{"a client that gives up", []Packet{
 			tcp("10.0.0.1:30000 > 10.0.0.9:80", RST)}, "10.0.0.9:80", Direction{Registered, Medium}},
 		{"outside", []Packet{

@@ -412,9 +412,12 @@ func (t *Table) learn(e *entry, from int) {
 		if e.state == Established || e.state == Closed {
 			t.known.serve(e.key.service(1 - e.initiator()))
 		}
-	case e.state != Rejected, e.flags[from]&(RST|ACK) == RST: // it has left a conversation
+	case e.state != Rejected:
 		t.known.meet(e.key.service(0), e.key.service(1))
-	case e.sent[1-from].Packets == 0:
+	case e.sent[1-from].Packets > 0:
+	case e.flags[from]&ACK != 0:
 		t.known.refuse(e.key.service(from), e.key.service(1-from))
+	default: // it has left a conversation
+		t.known.meet(e.key.service(0), e.key.service(1))
 	}
 }
