@@ -24,8 +24,7 @@ const (
 )
 
 // maxZstdWindow is how far back a zstd stream may refer: what zstd itself
-// accepts without being asked to. Its decoder reserves as much as the stream
-// claims, and touches what it needs.
+// accepts without being asked to, and what its --long and --ultra write.
 const maxZstdWindow = 128 << 20
 
 // decompress looks at the first octets of a savefile and returns the octets
@@ -41,13 +40,13 @@ func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
 	case magic&0xffff == magicGzip:
 		return &gzipReader{in: in}, "gzip", nil
 	case magic == magicZstd || magic&^0xf == magicSkippable:
-		tail := &tailReader{in: in}
+		tail := &tailReader{in: in, src: &zstdFrames{in: in}}
 		// On one goroutine: with several, it took a third more of the processor,
 		// which the other stages want as well.
 		dec, err := zstd.NewReader(tail, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		return &frameReader{"zstd", dec, tail, zstd.ErrMagicMismatch}, "zstd", err
 	case magic == magicLZ4 || magic == magicLZ4Legacy:
-		tail := &tailReader{in: in}
+		tail := &tailReader{in: in, src: in}
 		return &frameReader{"lz4", lz4.NewReader(tail), tail, lz4.ErrInvalidFrame}, "lz4", nil
 	}
 	return in, "", nil
@@ -112,15 +111,16 @@ func (f *frameReader) Read(p []byte) (int, error) {
 	return n, streamError(f.name, err)
 }
 
-// tailReader remembers the last four octets that a decoder took: those that
-// it complained of, if it found no magic number.
+// tailReader remembers the last four octets that a decoder took of src: those that
+// it complained of, if it found no magic number. What follows them is in in.
 type tailReader struct {
 	in   *bufio.Reader
+	src  io.Reader
 	last [4]byte
 }
 
 func (t *tailReader) Read(p []byte) (int, error) {
-	n, err := t.in.Read(p)
+	n, err := t.src.Read(p)
 	if n >= 4 {
 		copy(t.last[:], p[n-4:n])
 	} else {

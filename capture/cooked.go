@@ -72,6 +72,9 @@ func (d *digest) null(data []byte) error {
 	if family>>16 != 0 {
 		family = le.Uint32(data)
 	}
+	if family > maxLength && family <= 0xffff { // some writers have an EtherType there
+		return d.link(etherType(uint16(family)), data[4:])
+	}
 	return d.family(family, data[4:])
 }
 
@@ -192,30 +195,51 @@ func (d *digest) user2(data []byte) error {
 	return nil
 }
 
-// juniper reads the header that Juniper's routers put before the link header
-// next: a magic number, flags, and extensions.
-func (d *digest) juniper(data []byte, next gopacket.LayerType) error {
-	const magic, extended, noLink, family = 0x4d4743, 0x80, 0x02, 4
-	if len(data) < 4 || be.Uint32(data)>>8 != magic {
-		return errLink
-	}
-	flags, length := data[3], uint32(4)
-	if flags&extended != 0 {
-		if len(data) < 6 {
+// juniper returns a method that reads the header that Juniper's routers put before that of
+// the link, which is next: a magic number, flags, and extensions.
+func juniper(next gopacket.LayerType) func(*digest, []byte) error {
+	return func(d *digest, data []byte) error {
+		const magic, extended, noLink, family = 0x4d4743, 0x80, 0x02, 4
+		if len(data) < 4 || be.Uint32(data)>>8 != magic {
 			return errLink
 		}
-		length += 2 + uint32(be.Uint16(data[4:]))
+		flags, length := data[3], uint32(4)
+		if flags&extended != 0 {
+			if len(data) < 6 {
+				return errLink
+			}
+			length += 2 + uint32(be.Uint16(data[4:]))
+		}
+		if flags&noLink != 0 {
+			return d.capped(length+family, layerRaw, data)
+		}
+		return d.capped(length, next, data)
 	}
-	if flags&noLink != 0 {
-		return d.capped(length+family, layerRaw, data)
-	}
-	return d.capped(length, next, data)
 }
 
-func (d *digest) juniperEther(data []byte) error  { return d.juniper(data, layerEthernet) }
-func (d *digest) juniperPPP(data []byte) error    { return d.juniper(data, layerPPP) }
-func (d *digest) juniperFRelay(data []byte) error { return d.juniper(data, layerFrameRelay) }
-func (d *digest) juniperCHDLC(data []byte) error  { return d.juniper(data, layerCHDLC) }
+// juniperCell returns a method that reads what a router's ATM interface hands on, behind a
+// cookie of so many octets: LLC, an NLPID, an IP packet, or what manages the circuit.
+func juniperCell(cookie int) func(*digest, []byte) error {
+	return func(d *digest, data []byte) error {
+		const management1, management2, unnumbered = 0x80, 0x70, 0x03
+		if len(data) < cookie+4 {
+			return errLink
+		}
+		if cookie == 4 && data[0] == management1 || cookie == 8 && data[7]&management2 != 0 {
+			return nil
+		}
+		data = data[cookie:]
+		switch {
+		case data[0] == unnumbered:
+			return d.networkID(data[1], data[2:])
+		case data[2] == unnumbered:
+			return d.link(layerLLC, data)
+		case data[0]>>4 == 4 || data[0]>>4 == 6:
+			return d.link(layerRaw, data)
+		}
+		return nil
+	}
+}
 
 // erf reads a record of Endace's format with its extension headers.
 func (d *digest) erf(data []byte) error {

@@ -41,6 +41,7 @@ const (
 	layerFrame gopacket.LayerType = 1 + iota
 	layerEthernet
 	layerVLAN
+	layerISL
 	layerLLC
 	layerMPLS
 	layerPBB
@@ -84,6 +85,7 @@ const (
 	layerFrameRelay
 	layerFRelayWithDir
 	layerATMCLIP
+	layerSunATM
 
 	layerSLL
 	layerSLL2
@@ -99,6 +101,14 @@ const (
 	layerJuniperPPP
 	layerJuniperFRelay
 	layerJuniperCHDLC
+	layerJuniperATM1
+	layerBehindATM1
+	layerJuniperATM2
+	layerBehindATM2
+	layerJuniperGGSN
+	layerBehindGGSN
+	layerJuniperVoice
+	layerBehindVoice
 	layerERF
 	layerNoIP
 
@@ -143,6 +153,7 @@ var decoders = [layerEnd]func(*digest, []byte) error{
 	layerFrame:         (*digest).frame,
 	layerEthernet:      (*digest).ethernet,
 	layerVLAN:          (*digest).vlan,
+	layerISL:           (*digest).isl,
 	layerLLC:           (*digest).llc,
 	layerMPLS:          (*digest).mpls,
 	layerPBB:           skip(4, layerEthernet),
@@ -186,6 +197,7 @@ var decoders = [layerEnd]func(*digest, []byte) error{
 	layerFrameRelay:    (*digest).frameRelay,
 	layerFRelayWithDir: skip(1, layerFrameRelay),
 	layerATMCLIP:       (*digest).atmCLIP,
+	layerSunATM:        (*digest).sunATM,
 
 	layerSLL:           (*digest).sll,
 	layerSLL2:          (*digest).sll2,
@@ -197,10 +209,18 @@ var decoders = [layerEnd]func(*digest, []byte) error{
 	layerNFLog:         (*digest).nflog,
 	layerPKTAP:         (*digest).pktap,
 	layerUser2:         (*digest).user2,
-	layerJuniperEther:  (*digest).juniperEther,
-	layerJuniperPPP:    (*digest).juniperPPP,
-	layerJuniperFRelay: (*digest).juniperFRelay,
-	layerJuniperCHDLC:  (*digest).juniperCHDLC,
+	layerJuniperEther:  juniper(layerEthernet),
+	layerJuniperPPP:    juniper(layerPPP),
+	layerJuniperFRelay: juniper(layerFrameRelay),
+	layerJuniperCHDLC:  juniper(layerCHDLC),
+	layerJuniperATM1:   juniper(layerBehindATM1),
+	layerBehindATM1:    juniperCell(4),
+	layerJuniperATM2:   juniper(layerBehindATM2),
+	layerBehindATM2:    juniperCell(8),
+	layerJuniperGGSN:   juniper(layerBehindGGSN),
+	layerBehindGGSN:    skip(4, layerRaw),
+	layerJuniperVoice:  juniper(layerBehindVoice),
+	layerBehindVoice:   skip(18, layerRaw),
 	layerERF:           (*digest).erf,
 	layerNoIP:          (*digest).noIP,
 

@@ -16,10 +16,12 @@ var linkLayers = [...]gopacket.LayerType{
 	LinkPPPHDLC:         layerHDLC,
 	LinkPPPEther:        layerPPPoE,
 	LinkATMRFC1483:      layerLLC,
+	LinkATMRFC1483DLT:   layerLLC,
 	LinkRaw:             layerRaw,
 	LinkCHDLC:           layerCHDLC,
 	LinkIEEE80211:       layerIEEE80211,
 	LinkATMCLIP:         layerATMCLIP,
+	LinkSunATM:          layerSunATM,
 	LinkFRelay:          layerFrameRelay,
 	LinkLoop:            layerLoop,
 	LinkENC:             layerENC,
@@ -33,10 +35,15 @@ var linkLayers = [...]gopacket.LayerType{
 	LinkDOCSIS:          layerDOCSIS,
 	LinkAVS:             layerAVS,
 	LinkPPPPPPD:         layerPPPD,
+	LinkJuniperGGSN:     layerJuniperGGSN,
+	LinkJuniperATM2:     layerJuniperATM2,
+	LinkJuniperATM1:     layerJuniperATM1,
+	LinkJuniperPPPoE:    layerJuniperEther,
 	LinkJuniperEther:    layerJuniperEther,
 	LinkJuniperPPP:      layerJuniperPPP,
 	LinkJuniperFRelay:   layerJuniperFRelay,
 	LinkJuniperCHDLC:    layerJuniperCHDLC,
+	LinkJuniperVoice:    layerJuniperVoice,
 	LinkPPI:             layerPPI,
 	LinkERF:             layerERF,
 	LinkPPPWithDir:      layerPPPWithDir,
@@ -151,7 +158,30 @@ func (d *digest) ethernet(data []byte) error {
 		return errLink
 	}
 	d.broadcast = toAll(data)
-	return d.typeOrLength(be.Uint16(data[12:]), data[14:])
+	field := be.Uint16(data[12:])
+	if field <= maxLength && interSwitch(data) {
+		return d.link(layerISL, data)
+	}
+	return d.typeOrLength(field, data[14:])
+}
+
+// interSwitch reports whether an address is the group of Cisco's Inter-Switch Link.
+func interSwitch(data []byte) bool {
+	return (data[0] == 0x01 || data[0] == 0x03) && be.Uint32(data[1:]) == 0x000c0000
+}
+
+// isl reads the header of Cisco's Inter-Switch Link: its type is in the address, its VLAN
+// in a field of its own, and the frame inside it whole.
+func (d *digest) isl(data []byte) error {
+	const header, kind, ethernet = 26, 0xf0, 0
+	if len(data) < header {
+		return errVLAN
+	}
+	d.tag(be.Uint16(data[20:]) >> 1)
+	if data[5]&kind != ethernet {
+		return nil
+	}
+	return d.link(layerEthernet, data[header:])
 }
 
 // toAll reports whether data begins with the broadcast address of IEEE 802.
@@ -185,7 +215,7 @@ func (d *digest) tag(id uint16) {
 
 // llc reads an IEEE 802.2 header, and SNAP's where that follows (RFC 1042).
 func (d *digest) llc(data []byte) error {
-	const ip, snap, unnumbered = 0x06, 0xaa, 0x03
+	const ip, snap, osi, unnumbered = 0x06, 0xaa, 0xfe, 0x03
 	if len(data) < 3 {
 		return errLLC
 	}
@@ -200,6 +230,8 @@ func (d *digest) llc(data []byte) error {
 	case data[0] == snap && data[1] == snap:
 		const padding = 2 // aligns a bridged frame (RFC 2684 section 5.2)
 		return d.snap(payload, padding)
+	case data[0] == osi && data[1] == osi && len(payload) > 0: // RFC 2684 section 5.1
+		return d.networkID(payload[0], payload[1:])
 	}
 	return nil
 }

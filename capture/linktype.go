@@ -16,6 +16,7 @@ const (
 	LinkSLIP            LinkType = 8
 	LinkPPP             LinkType = 9 // with or without HDLC framing
 	LinkFDDI            LinkType = 10
+	LinkATMRFC1483DLT   LinkType = 11  // LLC-encapsulated ATM: its DLT, written to files by mistake
 	LinkRaw12           LinkType = 12  // raw IP: DLT_RAW of most systems, written to files by mistake
 	LinkRaw14           LinkType = 14  // raw IP: DLT_RAW of OpenBSD, written to files by mistake
 	LinkPPPHDLC         LinkType = 50  // PPP in HDLC-like framing
@@ -33,16 +34,22 @@ const (
 	LinkPFLog           LinkType = 117
 	LinkPrism           LinkType = 119 // 802.11 with Prism header
 	LinkIPOverFC        LinkType = 122
+	LinkSunATM          LinkType = 123
 	LinkRadiotap        LinkType = 127 // 802.11 with radiotap header
 	LinkARCNETLinux     LinkType = 129
+	LinkJuniperGGSN     LinkType = 133
+	LinkJuniperATM2     LinkType = 135
+	LinkJuniperATM1     LinkType = 137
 	LinkAppleIPOver1394 LinkType = 138
 	LinkDOCSIS          LinkType = 143
 	LinkAVS             LinkType = 163 // 802.11 with AVS header
 	LinkPPPPPPD         LinkType = 166 // PPP with a direction octet in the address field
+	LinkJuniperPPPoE    LinkType = 167
 	LinkJuniperEther    LinkType = 178
 	LinkJuniperPPP      LinkType = 179
 	LinkJuniperFRelay   LinkType = 180
 	LinkJuniperCHDLC    LinkType = 181
+	LinkJuniperVoice    LinkType = 183
 	LinkPPI             LinkType = 192 // per-packet information, then another link type
 	LinkERF             LinkType = 197
 	LinkPPPWithDir      LinkType = 204 // PPP with a direction octet before it
@@ -71,7 +78,7 @@ func (l LinkType) String() string {
 }
 
 // linkNames is the list of https://www.tcpdump.org/linktypes.html, with the
-// two numbers for raw IP that are in no list and yet in files.
+// two numbers for raw IP and one for ATM that are in no list and yet in files.
 var linkNames = map[LinkType]string{
 	0:   "NULL",
 	1:   "ETHERNET",
@@ -84,6 +91,7 @@ var linkNames = map[LinkType]string{
 	8:   "SLIP",
 	9:   "PPP",
 	10:  "FDDI",
+	11:  "ATM_RFC1483_11",
 	12:  "RAW_12",
 	14:  "RAW_14",
 	50:  "PPP_HDLC",

@@ -131,6 +131,21 @@ func (d *digest) networkID(id uint8, payload []byte) error {
 	return nil
 }
 
+// sunATM reads the header of a SunATM driver: a type, and the circuit.
+func (d *digest) sunATM(data []byte) error {
+	const header, kind, emulation, llc = 4, 0x0f, 1, 2
+	if len(data) < header {
+		return errLink
+	}
+	switch data[0] & kind {
+	case llc:
+		return d.link(layerLLC, data[header:])
+	case emulation: // of a LAN: the sender's number, and a frame
+		return d.link(layerEthernet, data[min(len(data), header+2):])
+	}
+	return nil
+}
+
 // atmCLIP reads classical IP over ATM (RFC 2225), with LLC or on a circuit of its own.
 func (d *digest) atmCLIP(data []byte) error {
 	if len(data) > 0 && data[0]>>4 == 4 {

@@ -102,8 +102,12 @@ func (d *digest) udpLite(data []byte) error {
 	if len(data) < 4 {
 		return errPorts
 	}
-	d.append(flow.UDPLite, be.Uint32(data), 0, d.carries(8))
-	return nil
+	const header = 8
+	d.append(flow.UDPLite, be.Uint32(data), 0, d.carries(header))
+	if len(data) <= header {
+		return nil
+	}
+	return d.try(be.Uint16(data), be.Uint16(data[2:]), data[header:]) // CAPWAP's, with IPv6 (RFC 5415 section 3)
 }
 
 // sctp reads the common header and the types of the chunks (RFC 9260 section 3). Less

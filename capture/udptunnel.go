@@ -156,12 +156,16 @@ func teredoAddress(a []byte) bool {
 // ayiya reads an AYIYA header with identity and signature
 // (draft-massar-v6ops-ayiya), whose last field is an IP protocol.
 func (d *digest) ayiya(data []byte) error {
-	const forward, ipv6 = 1, 41
-	if len(data) < 8 || data[2]&0xf != forward || data[3] != ipv6 {
+	const forward, ipv4, ipv6 = 1, 4, 41
+	if len(data) < 8 || data[2]&0xf != forward || data[3] != ipv4 && data[3] != ipv6 {
 		return nil
 	}
+	next := layerIPv6
+	if data[3] == ipv4 {
+		next = layerIPv4
+	}
 	header := 8 + 1<<(data[0]>>4) + 4*int(data[1]>>4)
-	return d.through(via{kind: flow.AYIYA}, layerIPv6, data[min(len(data), header):])
+	return d.through(via{kind: flow.AYIYA}, next, data[min(len(data), header):])
 }
 
 // capwap reads the header of a data packet in the clear (RFC 5415 section 4.3), which carries an

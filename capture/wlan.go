@@ -71,13 +71,20 @@ func (d *digest) wlan(kind, flags uint8, data []byte, align int) error {
 	}
 	d.broadcast = flags&wlanToDS == 0 && toAll(data[4:]) || flags&wlanToDS != 0 && toAll(data[16:])
 	data = data[header:]
-	if fourAddresses && qos&wlanMesh != 0 {
+	if flags&wlanFromDS != 0 && qos&wlanMesh != 0 && isMesh(data, fourAddresses) {
 		return d.mesh(data)
 	}
 	if uint8(qos>>8)&wlanAMSDU != 0 {
 		return d.aggregate(data)
 	}
 	return d.link(layerLLC, data)
+}
+
+// isMesh reports whether a mesh control field follows, as that bit of QoS control says: in
+// frames to a group, which have three addresses, an access point may have set it otherwise.
+func isMesh(data []byte, fourAddresses bool) bool {
+	const reserved = 0xfc
+	return fourAddresses || len(data) > 0 && data[0]&reserved == 0
 }
 
 // mesh reads a mesh control field (IEEE 802.11 section 9.2.4.8.3).

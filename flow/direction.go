@@ -15,6 +15,7 @@ type evidence struct {
 	known     [2]knowledge // what other Flows showed of the endpoint
 	assigned  [2]bool      // the registry assigns the port, or knows of its use
 	private   [2]bool      // the address is private
+	flags     [2]TCPFlags  // the union of what the side sent
 	beginner  int          // who sent the first packet; or nobody
 	settled   bool         // the first packet is the Flow's, not only the capture's
 }
@@ -67,6 +68,9 @@ func (e *evidence) verdict() (service int, d Direction) {
 	}
 	if e.transport == UDP && e.beginner != nobody {
 		return 1 - e.beginner, Direction{FirstPacket, Low}
+	}
+	if s := e.parting(); s != nobody {
+		return s, Direction{Resets, Low}
 	}
 	if s := e.listener(); s != nobody {
 		return s, Direction{Range, Low}
@@ -150,6 +154,16 @@ func either(first, second bool) int {
 		return 0
 	}
 	return 1
+}
+
+// parting is the service's side of a Flow in which one side sent nothing but RST. One with
+// an ACK refuses what asked for a connection; one without answers what still comes for a
+// connection that its sender has left (RFC 9293 section 3.5.2): it is clients who leave.
+func (e *evidence) parting() int {
+	if s := either(e.flags[0] == RST|ACK, e.flags[1] == RST|ACK); s != nobody {
+		return s
+	}
+	return either(e.flags[1] == RST, e.flags[0] == RST)
 }
 
 // listener is the side whose port Linux gives to who asks for any port to listen on:

@@ -41,6 +41,10 @@ func TestVerdict(t *testing.T) {
 		{"port 68 of TCP is none", evidence{transport: TCP, port: [2]uint16{68, 67}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{LowerPort, Low}},
 		{"who asked Linux for a port to listen on", evidence{transport: TCP, port: [2]uint16{37828, 46629}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{Range, Low}},
 		{"one of the two may be Windows'", evidence{transport: TCP, port: [2]uint16{54252, 42949}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{Range, Low}},
+		{"who refuses", evidence{transport: TCP, port: [2]uint16{2869, 2331}, opener: nobody, group: nobody, announced: nobody, flags: [2]TCPFlags{RST | ACK, 0}}, 0, Direction{Resets, Low}},
+		{"who has left", evidence{transport: TCP, port: [2]uint16{2869, 2331}, opener: nobody, group: nobody, announced: nobody, flags: [2]TCPFlags{PSH | ACK, RST}}, 0, Direction{Resets, Low}},
+		{"who breaks off", evidence{transport: TCP, port: [2]uint16{2869, 2331}, opener: nobody, group: nobody, announced: nobody, flags: [2]TCPFlags{ACK, FIN | RST | ACK}}, 1, Direction{LowerPort, Low}},
+		{"an RST before an odd port", evidence{transport: TCP, port: [2]uint16{37828, 46629}, opener: nobody, group: nobody, announced: nobody, flags: [2]TCPFlags{ACK, RST}}, 0, Direction{Resets, Low}},
 		{"both may", evidence{transport: TCP, port: [2]uint16{49152, 50001}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
 		{"beyond Linux's range", evidence{transport: TCP, port: [2]uint16{40000, 61001}, opener: nobody, group: nobody, announced: nobody}, 0, Direction{LowerPort, Low}},
 		{"both odd", evidence{transport: TCP, port: [2]uint16{40003, 40001}, opener: nobody, group: nobody, announced: nobody}, 1, Direction{LowerPort, Low}},
@@ -113,6 +117,14 @@ func TestDirection(t *testing.T) {
 		{"who refuses many is their service", []Packet{
 			tcp("10.0.0.9:30000 > 10.0.1.1:70", RST|ACK), tcp("10.0.0.9:30000 > 10.0.1.2:71", RST|ACK),
 			tcp("10.0.0.9:30000 > 10.0.1.3:72", RST|ACK)}, "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"who has left many is no service of theirs", []Packet{
+			tcp("10.0.1.1:1070 > 10.0.0.9:30000", RST), tcp("10.0.1.2:1071 > 10.0.0.9:30000", RST),
+			tcp("10.0.1.3:1072 > 10.0.0.9:30000", RST)}, "10.0.0.9:30000", Direction{Learned, Medium}},
+		{"who answers a scan with ACK has left nothing", []Packet{
+			tcp("10.0.0.9:30000 > 10.0.1.1:1500", ACK), tcp("10.0.1.1:1500 > 10.0.0.9:30000", RST),
+			tcp("10.0.0.9:30000 > 10.0.1.2:1501", ACK), tcp("10.0.1.2:1501 > 10.0.0.9:30000", RST),
+			tcp("10.0.0.9:30000 > 10.0.1.3:1502", ACK), tcp("10.0.1.3:1502 > 10.0.0.9:30000", RST),
+			tcp("10.0.0.9:30000 > 10.0.1.1:80", ACK, data)}, "10.0.1.1:80", Direction{Registered, Medium}},
 		{"a client that gives up", []Packet{
 			tcp("10.0.0.1:30000 > 10.0.0.9:80", RST)}, "10.0.0.9:80", Direction{Registered, Medium}},
 		{"outside", []Packet{

@@ -84,6 +84,8 @@
 //	                          and more than those of the other one
 //	address       low         the side whose address alone is not private
 //	first-packet  low         with UDP, whom the first packet went to
+//	reset         low         with TCP, the side that sent nothing but RST with ACK; else
+//	                          the other one of that which sent nothing but RST without
 //	range         low         with TCP, the side whose port alone is odd, where both are
 //	                          in Linux's range and one below that of other systems
 //	lower-port    low
@@ -93,8 +95,9 @@
 // not used for what it was announced for.
 //
 // An endpoint learns peers from answered Flows and from those in which payload goes
-// on. A scan, which has neither, makes nobody popular; an RST alone counts for who
-// sent it, for it is an answer. Who has many peers with one port between them may be
+// on. A scan, which has neither, makes nobody popular. An RST alone counts for who sent
+// it if it has an ACK, for it is an answer then, and for both if it has none: it is what
+// is left of a conversation. Who has many peers with one port between them may be
 // a client of them all, so it is their ports that count; and with UDP a client may
 // have many services on one socket.
 //

@@ -71,6 +71,7 @@ func (t *Table) evidence(e *entry) evidence {
 		v.opener = e.initiator()
 		return v
 	}
+	v.flags = e.flags
 	for side := range 2 {
 		v.known[side] = t.known.of(e.key.service(side))
 		v.private[side] = private(e.key.address(side))

@@ -139,7 +139,7 @@ func (l *learned) meet(a, b service) {
 	l.add(b, a.peer())
 }
 
-// refuse notes that s refused what peer had asked for, unseen: an RST alone. Who is
+// refuse notes that s refused what peer had asked for, unseen: an RST with ACK, alone. Who is
 // talked to by many in this way (the victim of spoofed SYNs, of whose answers a
 // network of the spoofed addresses sees a part) is no client of theirs.
 func (l *learned) refuse(s, peer service) { l.add(s, peer.peer()) }

@@ -119,6 +119,7 @@ const (
 	Range                         // only one port is such as systems give to clients
 	FirstPacket                   // UDP, whose first packet is the initiator's
 	Address                       // one address is private, the other is not
+	Resets                        // "reset": TCP, one side of which sent nothing but RST
 	LowerPort
 	Symmetric // the same port on both sides
 	// Told: "record". Who metered the Flow says so, and not how it knew. Only records
@@ -127,11 +128,11 @@ const (
 )
 
 // String returns the method's word: handshake, group, announced, learned,
-// registry, range, first-packet, address, lower-port, symmetric or record.
+// registry, range, first-packet, address, reset, lower-port, symmetric or record.
 func (m Method) String() string { return word(methods[:], int(m)) }
 
 var methods = [...]string{"", "handshake", "group", "announced", "learned", "registry", "range",
-	"first-packet", "address", "lower-port", "symmetric", "record"}
+	"first-packet", "address", "reset", "lower-port", "symmetric", "record"}
 
 // Confidence grades a verdict.
 type Confidence uint8

@@ -415,7 +415,10 @@ func (t *Table) learn(e *entry, from int) {
 		}
 	case e.state != Rejected:
 		t.known.meet(e.key.service(0), e.key.service(1))
-	case e.sent[1-from].Packets == 0:
+	case e.sent[1-from].Packets > 0:
+	case e.flags[from]&ACK != 0:
 		t.known.refuse(e.key.service(from), e.key.service(1-from))
+	default: // it has left a conversation
+		t.known.meet(e.key.service(0), e.key.service(1))
 	}
 }

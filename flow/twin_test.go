@@ -149,7 +149,11 @@ func (w *twin) learn(f *twinFlow, p *Packet, from int, was State) {
 	case answered || f.state == OneWay:
 		w.known.meet(sender, receiver)
 	case f.state == Rejected && f.sent()[1-from] == 0:
-		w.known.refuse(sender, receiver)
+		if p.Flags&ACK != 0 {
+			w.known.refuse(sender, receiver)
+		} else {
+			w.known.meet(receiver, sender)
+		}
 	}
 }
 
@@ -351,6 +355,9 @@ func (w *twin) judge(f, then *twinFlow) {
 			toFirst = toFirst || p.Marks&Reverse != 0
 			toSecond = toSecond || p.Marks&Reverse == 0
 		}
+	}
+	for _, p := range then.packets {
+		v.flags[p.Marks&Reverse] |= p.Flags
 	}
 	if toFirst != toSecond {
 		v.group = 1

@@ -109,7 +109,9 @@ _portwatch() {
 	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	%s) return ;;
 	registry) COMPREPLY=($(compgen -W "info search export diff update verify" -- "$cur")); return ;;
-var subcommands = []string{"annotate", "lookup", "registry", "template", "completion"}
+	template) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+	--from) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--from-format) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")); return ;;
 	esac
 	case ${COMP_WORDS[1]}/$cur in
@@ -123,7 +125,8 @@ var subcommands = []string{"annotate", "lookup", "registry", "template", "comple
 complete -F _portwatch portwatch
 `, pattern(fileValue), pattern(deviceValue), devicesCommand, pattern(formatValue), formatWords(),
 		pattern(tunnelValue), strings.Join(tunnelWords, " "),
-var subcommands = []string{"annotate", "lookup", "registry", "template", "completion"}
+		pattern(anyValue), strings.Join(templateNames(), " "), strings.Join(records.Formats, " "), strings.Join(ofAnnotate, " "),
+		strings.Join(all, " "), strings.Join(subcommands, " "))
 }
 
 func zshCompletion(flags *pflag.FlagSet) string {

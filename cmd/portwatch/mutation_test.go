@@ -1,17 +1,23 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
 // TestMutations cuts captures anywhere and changes octets of theirs: whatever a
-// file says, the program ends soon, in good order, with counters that hold the
-// law. The captures are those of the folder, where it is there, and our own.
+// file says, compressed or not, the program ends soon, in good order, with counters
+// that hold the law. The captures are those of the folder, where it is there, and our own.
 func TestMutations(t *testing.T) {
 	names := ownCaptures(t)
 	if dir, ok := captureFolder(); ok {
@@ -31,7 +37,15 @@ func TestMutations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		pack := packers[i%len(packers)]
+		inside := random.IntN(2) == 0
+		if !inside {
+			data = packed(t, pack, data)
+		}
 		what := mutate(data, random)
+		if inside {
+			what.data = packed(t, pack, what.data)
+		}
 		if err := os.WriteFile(broken, what.data, 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -43,9 +57,38 @@ func TestMutations(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		if t.Failed() {
-			t.Fatalf("mutation %d of %s: %s", i, filepath.Base(name), what.done)
+			t.Fatalf("mutation %d of %s, packer %d, inside %t: %s", i, filepath.Base(name), i%len(packers), inside, what.done)
 		}
 	}
+}
+
+// packers compress a capture, or leave it as it is.
+var packers = []func(io.Writer) (io.WriteCloser, error){
+	nil,
+	func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil },
+	nil,
+	func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) },
+	nil,
+	func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil },
+}
+
+func packed(t *testing.T, pack func(io.Writer) (io.WriteCloser, error), data []byte) []byte {
+	t.Helper()
+	if pack == nil {
+		return data
+	}
+	var b bytes.Buffer
+	w, err := pack(&b)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 type mutation struct {
