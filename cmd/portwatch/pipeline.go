@@ -321,8 +321,8 @@ func (w *writer) write(c *chunk) {
 			c.text[i] = c.append(c.text[i][:0], d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
-			w.show(d, c.text[i], false)
 			w.fail(d.deliver(c.marks[i].split(c.text[i])))
+			w.show(d, c.text[i], false)
 		}
 	}
 }

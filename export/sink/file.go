@@ -345,16 +345,21 @@ type fileReceiver struct {
 func (f *File) Receiver() Receiver { return &fileReceiver{File: f} }
 
 func (r *fileReceiver) Deliver(_ context.Context, records []Record, verdicts []Verdict) error {
+	const enough = 64 << 10 // octets at once: a file is not much larger than rotate=
 	r.lines = r.lines[:0]
+	done := 0
 	for i := range records {
-		r.lines = append(r.lines, records[i].Body...)
-		r.lines = append(r.lines, '\n')
-	}
-	if _, err := r.Write(r.lines); err != nil {
-		return err
-	}
-	for i := range verdicts {
-		verdicts[i].State = Delivered
+		r.lines = append(append(r.lines, records[i].Body...), '\n')
+		if len(r.lines) < enough && i+1 < len(records) {
+			continue
+		}
+		if _, err := r.Write(r.lines); err != nil {
+			return err
+		}
+		for ; done <= i; done++ {
+			verdicts[done].State = Delivered
+		}
+		r.lines = r.lines[:0]
 	}
 	return nil
 }
