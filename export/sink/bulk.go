@@ -35,7 +35,9 @@ type bulk struct {
 //	                 that is delivered twice is then there twice
 //
 // and those of every receiver over HTTP: gzip=0, batch-records=, batch-octets= (of
-// bodies, before compression), parallel=, and for https ca=, cert=, key=.
+// bodies, before compression), parallel=, and for https ca=, cert=, key=. What an
+// environment variable has goes to all sinks that read it: with several, files are for
+// those that are not to see each other's.
 func newBulk(t *Target) (*bulk, error) {
 	if !isJSON(t.Format) {
 		return nil, fmt.Errorf("format=%s: the bulk endpoint takes JSON objects alone", t.Format)

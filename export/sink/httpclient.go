@@ -25,7 +25,7 @@ const (
 	maxAnswer      = 16 << 20         // octets of an answer that says what was done
 	maxExcerpt     = 512              // octets of an answer that an error quotes
 	maxRetryAfter  = 10 * time.Minute // that a receiver can ask for
-	maxRequests    = 256              // for one batch, where parts of it are refused
+	maxRefusals    = 256              // of parts of one batch, before it has to wait
 )
 
 // An httpClient posts batches to one receiver, which may have several hosts. It
@@ -44,6 +44,7 @@ type httpClient struct {
 }
 
 // newHTTPClient reads what all targets over HTTP have in common: hosts, TLS, gzip.
+// A port is for hosts that come without.
 func newHTTPClient(t *Target, port string) (*httpClient, error) {
 	if len(t.Hosts) == 0 {
 		return nil, errors.New("no host in the URL")
@@ -57,6 +58,8 @@ func newHTTPClient(t *Target, port string) (*httpClient, error) {
 		MaxIdleConnsPerHost: 16,
 		DisableCompression:  true,
 		ForceAttemptHTTP2:   true,
+		// a connection that has died silently would otherwise serve every later try
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if scheme == "https" {
 		transport.TLSClientConfig = t.TLS("") // the transport puts in the host's name
@@ -288,7 +291,7 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	text := header.Get("Retry-After")
 	var after time.Duration
 	if seconds, err := strconv.Atoi(text); err == nil {
-		after = time.Duration(min(seconds, int(maxRetryAfter/time.Second))) * time.Second
+		after = time.Duration(max(0, min(seconds, int(maxRetryAfter/time.Second)))) * time.Second
 	} else if at, err := http.ParseTime(text); err == nil {
 		after = at.Sub(now)
 	}
@@ -310,35 +313,37 @@ func (e *refused) Error() string { return e.reason }
 // it is not known. It ends with the first error that is no *refused.
 func (c *httpClient) divide(records []Record, verdicts []Verdict, send func([]Record, []Verdict) error) error {
 	settle(verdicts, Verdict{})
-	requests, rejected := 0, 0
+	// now and then a larger part is tried: a proxy's limit may have been raised
+	c.ceiling.Add(c.ceiling.Load() / 64)
+	refusals, rejected := 0, 0
 	var part func(r []Record, v []Verdict) error
 	part = func(r []Record, v []Verdict) error {
-		if len(r) == 0 {
-			return nil
-		}
-		octets := bodies(r)
-		no := &refused{at: -1, tooLarge: true}
-		if ceiling := c.ceiling.Load(); len(r) == 1 || ceiling == 0 || octets < ceiling {
-			requests++
-			if err := send(r, v); !errors.As(err, &no) {
+		half, other := len(r)/2, len(r)/2
+		if len(r) == 1 || !c.knownTooLarge(bodies(r)) {
+			if len(r) == 0 {
+				return nil
+			}
+			err := send(r, v)
+			var no *refused
+			if !errors.As(err, &no) {
 				return err
 			}
-			if no.tooLarge && len(r) > 1 {
-				c.ceiling.Store(octets)
+			refusals++
+			switch {
+			case len(r) == 1:
+				no.at = 0
+			case no.tooLarge:
+				c.ceiling.Store(bodies(r))
 			}
-		}
-		if len(r) == 1 {
-			no.at = 0
-		}
-		half, other := len(r)/2, len(r)/2
-		if no.at >= 0 && no.at < len(r) {
-			v[no.at] = Verdict{State: Rejected, Reason: no.reason}
-			half, other = no.at, no.at+1
-			rejected++
-		}
-		if requests >= maxRequests && len(r) > 1 {
-			// a receiver that wants none of them is more likely set up wrongly
-			return fmt.Errorf("%d records of a batch were rejected, others wait; the last: %w", rejected, errors.New(no.reason))
+			if no.at >= 0 && no.at < len(r) {
+				v[no.at] = Verdict{State: Rejected, Reason: no.reason}
+				half, other = no.at, no.at+1
+				rejected++
+			}
+			if refusals >= maxRefusals {
+				// a receiver that wants none of them is more likely set up wrongly
+				return fmt.Errorf("%d records of a batch were rejected, and the others wait: %s", rejected, no.reason)
+			}
 		}
 		if err := part(r[:half], v[:half]); err != nil {
 			return err
@@ -346,6 +351,12 @@ func (c *httpClient) divide(records []Record, verdicts []Verdict, send func([]Re
 		return part(r[other:], v[other:])
 	}
 	return part(records, verdicts)
+}
+
+// knownTooLarge tells whether as much was refused before for its size.
+func (c *httpClient) knownTooLarge(octets int64) bool {
+	ceiling := c.ceiling.Load()
+	return ceiling > 0 && octets >= ceiling
 }
 
 func bodies(records []Record) int64 {

@@ -290,6 +290,22 @@ func TestHTTPEarlyAnswer(t *testing.T) {
 	}
 }
 
+// TestHTTPTinyLimit has a receiver that takes two records at once. That all of a batch
+// arrives needs more requests than are made where records are bad.
+func TestHTTPTinyLimit(t *testing.T) {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		if bytes.Count(requestText(t, r), []byte("\n")) > 2 {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	}))
+	defer server.Close()
+	if got, _, err := deliver(t, openHTTP(t, server, "http", "PATH/in"), testRecords(1024)); got != strings.Repeat("D", 1024) || err != nil || requests > 600 {
+		t.Errorf("%d requests, %v: %s", requests, err, got)
+	}
+}
+
 // TestHTTPPoison has receivers that refuse a whole body for one record in it.
 func TestHTTPPoison(t *testing.T) {
 	for _, sink := range []string{"http PATH/in?preset=lines", "http ?preset=clickhouse", "http ?preset=loki", "opensearch PATH/x", "splunk-hec "} {
@@ -339,7 +355,7 @@ func TestHTTPRefusesAll(t *testing.T) {
 	}))
 	defer server.Close()
 	got, _, err := deliver(t, openHTTP(t, server, "http", "PATH/in"), testRecords(5000))
-	if err == nil || requests > maxRequests+1 || !strings.HasSuffix(got, strings.Repeat("P", 4000)) || !strings.HasPrefix(got, "RRR") {
+	if err == nil || requests != maxRefusals || !strings.HasSuffix(got, strings.Repeat("P", 4000)) || !strings.HasPrefix(got, "RRR") {
 		t.Errorf("%d requests: %v", requests, err)
 	}
 }
@@ -372,10 +388,41 @@ func TestHTTPHosts(t *testing.T) {
 	}
 }
 
+func TestHTTPPorts(t *testing.T) {
+	for to, want := range map[string]string{
+		"opensearch+https://a,b:1,[::1],[::1]:2/x": "https://a:9200 https://b:1 https://[::1]:9200 https://[::1]:2",
+		"splunk-hec+http://a":                      "http://a:8088",
+		"http+https://a":                           "https://a",
+	} {
+		target, err := parseTarget(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := map[string]string{"opensearch+https": "9200", "splunk-hec+http": "8088"}[target.Scheme]
+		c, err := newHTTPClient(target, port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, u := range c.hosts {
+			got = append(got, u.String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", to, got, want)
+		}
+	}
+}
+
 // TestHTTPTLS has certificates that are good, of nobody we know, and a protocol that
 // is too old.
 func TestHTTPTLS(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if r.ProtoMajor != 2 {
+			t.Errorf("%s, want HTTP/2 where the server has it", r.Proto)
+		}
+	}))
+	server.EnableHTTP2 = true
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
@@ -500,7 +547,7 @@ func TestHTTPSettingErrors(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-7": 0, "x": 0, "99999999999": maxRetryAfter, "999999999999999999999999": 0,
+		"": 0, "7": 7 * time.Second, "-7": 0, "-99999999999": 0, "x": 0, "99999999999": maxRetryAfter, "999999999999999999999999": 0,
 		"Tue, 24 Nov 2026 12:00:30 GMT": 30 * time.Second, "Tue, 24 Nov 2026 11:00:30 GMT": 0,
 		"Tue, 24 Nov 2099 12:00:30 GMT": maxRetryAfter,
 	} {
