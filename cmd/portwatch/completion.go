@@ -9,7 +9,7 @@ import (
 )
 
 // subcommands are the words that the first argument alone can be.
-var subcommands = []string{"lookup", "registry", "completion"}
+var subcommands = []string{"lookup", "registry", "template", "completion"}
 
 const completionUsage = `Usage: portwatch completion bash | zsh | fish
 
@@ -105,6 +105,7 @@ _portwatch() {
 	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	%s) return ;;
 	registry) COMPREPLY=($(compgen -W "info search export diff update verify" -- "$cur")); return ;;
+	template) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
 	completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")); return ;;
 	esac
 	case $cur in
@@ -115,7 +116,7 @@ _portwatch() {
 complete -F _portwatch portwatch
 `, pattern(fileValue), pattern(deviceValue), devicesCommand, pattern(formatValue), formatWords(),
 		pattern(tunnelValue), strings.Join(tunnelWords, " "),
-		pattern(anyValue), strings.Join(all, " "), strings.Join(subcommands, " "))
+		pattern(anyValue), strings.Join(templateNames(), " "), strings.Join(all, " "), strings.Join(subcommands, " "))
 }
 
 func zshCompletion(flags *pflag.FlagSet) string {
@@ -153,6 +154,7 @@ func fishCompletion(flags *pflag.FlagSet) string {
 	b.WriteString("# fish completion of portwatch\ncomplete -c portwatch -f\n")
 	fmt.Fprintf(&b, "complete -c portwatch -n __fish_use_subcommand -a '%s'\n", strings.Join(subcommands, " "))
 	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from registry' -a 'info search export diff update verify'\n")
+	fmt.Fprintf(&b, "complete -c portwatch -n '__fish_seen_subcommand_from template' -a '%s'\n", strings.Join(templateNames(), " "))
 	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n")
 	flags.VisitAll(func(f *pflag.Flag) {
 		_, help := pflag.UnquoteUsage(f)

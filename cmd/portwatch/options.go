@@ -209,6 +209,7 @@ Usage:
   portwatch [options] -r FILE [-r FILE ...] [BPF expression]
   portwatch lookup PORT[/TRANSPORT] | NAME ...
   portwatch registry info | search | export | diff | update | verify ...
+  portwatch template [NAME]
   portwatch completion bash | zsh | fish
 
 Input:
@@ -274,6 +275,7 @@ Examples:
   zcat big.pcap.gz | portwatch -r - -o ecs --stats - > flows.jsonl
   portwatch lookup 42000                     what IANA says of a port
   portwatch registry search modbus           the registry's rows with that text
+  portwatch template opensearch              what OpenSearch has to import
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 findings (with --exit-code).
 A registered port proves neither the service nor good intent: IANA says so.

@@ -37,6 +37,8 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 			return lookupCommand(args[1:], stdout, stderr)
 		case "registry":
 			return registryCommand(args[1:], stdout, stderr)
+		case "template":
+			return templateCommand(args[1:], stdout, stderr)
 		case "completion":
 			return completionCommand(args[1:], stdout, stderr)
 		}

@@ -1,0 +1,96 @@
+package template
+
+import (
+	"archive/tar"
+	"embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+)
+
+//go:embed files
+var files embed.FS
+
+// A Template is what one receiver imports.
+type Template struct {
+	Name string
+	// Also are further names of the same.
+	Also []string
+	// About says in one line what it is.
+	About string
+	// Path is that of its file below the folder files or, where the receiver wants
+	// several, that of a folder.
+	Path string
+}
+
+// All are the templates there are, in the order in which people look for them.
+var All = []Template{
+	{"opensearch", []string{"elasticsearch", "ecs"}, "index template: every field of records and alerts with its type", "opensearch.json"},
+	{"opensearch-ism", nil, "index state management policy: roll over, delete after 30 days", "opensearch-ism.json"},
+	{"opensearch-dashboards", nil, "dashboard, as saved objects to import", "opensearch-dashboards.ndjson"},
+	{"grafana", nil, "dashboard for the Elasticsearch data source", "grafana.json"},
+	{"splunk", nil, "app with the fields of CIM Network Traffic, as a tar archive", "splunk"},
+	{"clickhouse", nil, "table with typed columns, and the view that fills it", "clickhouse.sql"},
+	{"kafka", nil, "commands that make the topics", "kafka.sh"},
+	{"loki", nil, "limits and labels that suit records", "loki.yaml"},
+	{"rsyslog", nil, "TLS input, one JSON line a record", "rsyslog.conf"},
+	{"syslog-ng", nil, "TLS source, one JSON line a record", "syslog-ng.conf"},
+	{"logstash", nil, "pipeline from a TCP or HTTP input to a data stream", "logstash.conf"},
+	{"vector", nil, "file and HTTP sources, and what they become", "vector.yaml"},
+	{"filebeat", nil, "input for files with rotation", "filebeat.yml"},
+}
+
+// Find returns the template of a name, nil if there is none.
+func Find(name string) *Template {
+	for i := range All {
+		if t := &All[i]; t.Name == name || slices.Contains(t.Also, name) {
+			return t
+		}
+	}
+	return nil
+}
+
+// IsArchive reports whether Write writes a tar archive, for a program to unpack.
+func (t *Template) IsArchive() bool { return path.Ext(t.Path) == "" }
+
+// Write writes the template's file or, where it has several, a tar archive in which
+// they lie in a folder called portwatch. The same program writes the same bytes.
+func (t *Template) Write(w io.Writer) error {
+	root := path.Join("files", t.Path)
+	if !t.IsArchive() {
+		text, err := files.ReadFile(root)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	archive := tar.NewWriter(w)
+	err := fs.WalkDir(files, root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		head := tar.Header{Name: "portwatch" + name[len(root):], ModTime: time.Unix(0, 0)}
+		if entry.IsDir() {
+			head.Typeflag, head.Name, head.Mode = tar.TypeDir, head.Name+"/", 0o755
+			return archive.WriteHeader(&head)
+		}
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		head.Mode, head.Size = 0o644, int64(len(text))
+		if err := archive.WriteHeader(&head); err != nil {
+			return err
+		}
+		_, err = archive.Write(text)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("template %s: %w", t.Name, err)
+	}
+	return archive.Close()
+}
