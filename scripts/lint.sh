@@ -13,7 +13,7 @@ fi
 
 # ./... leaves testdata out, and with it the programs that make captures
 # shellcheck disable=SC2046 # one word a folder
-set -- ./... $(find testdata -name '*.go' -exec dirname ./{} \; | sort -u)
+set -- ./... $(find testdata -path testdata/siem/collector -prune -o -name '*.go' -exec dirname ./{} \; | sort -u)
 go vet "$@"
 go tool staticcheck "$@"
 
