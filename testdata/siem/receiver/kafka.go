@@ -10,7 +10,8 @@ import (
 )
 
 // Kafka starts a broker that is its own controller (KRaft): tcp without and tls with
-// encryption. Topics make themselves, with 4 partitions.
+// encryption. Who comes to behind is sent on to proxied, where a test may have put
+// itself between. Topics make themselves, with 4 partitions.
 func Kafka(dir string, a Authority) (*Server, error) {
 	java, err := java("kafka", 768)
 	if err != nil {
@@ -21,7 +22,7 @@ func Kafka(dir string, a Authority) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Dir: dir, name: "kafka", patient: time.Minute}
-	if s.Ports, err = ports("tcp", "tls", "controller"); err != nil {
+	if s.Ports, err = ports("tcp", "tls", "behind", "proxied", "controller"); err != nil {
 		return nil, err
 	}
 	// The broker wants its chain and key in one file of PEM.
@@ -41,9 +42,9 @@ func Kafka(dir string, a Authority) (*Server, error) {
 node.id=1
 controller.quorum.voters=1@127.0.0.1:@controller@
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:@tcp@,SSL://127.0.0.1:@tls@,CONTROLLER://127.0.0.1:@controller@
-advertised.listeners=PLAINTEXT://127.0.0.1:@tcp@,SSL://127.0.0.1:@tls@
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:@tcp@,SSL://127.0.0.1:@tls@,PROXIED://127.0.0.1:@behind@,CONTROLLER://127.0.0.1:@controller@
+advertised.listeners=PLAINTEXT://127.0.0.1:@tcp@,SSL://127.0.0.1:@tls@,PROXIED://127.0.0.1:@proxied@
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 ssl.keystore.type=PEM
 ssl.keystore.location=@dir@/store.pem
 log.dirs=@dir@/data
@@ -56,7 +57,8 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
-`, "dir", dir, "tcp", s.Ports["tcp"], "tls", s.Ports["tls"], "controller", s.Ports["controller"])
+`, "dir", dir, "tcp", s.Ports["tcp"], "tls", s.Ports["tls"], "controller", s.Ports["controller"],
+		"behind", s.Ports["behind"], "proxied", s.Ports["proxied"])
 	if err != nil {
 		return nil, err
 	}

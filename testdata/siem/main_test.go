@@ -1,0 +1,305 @@
+//go:build siem
+
+package siem
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/portwatch/portwatch/testdata/siem/receiver"
+)
+
+var soak = flag.Bool("soak", false, "run the long forms, an hour of them")
+
+const office = "../office.pcap" // IPv4 and IPv6, with findings of every rule
+
+var portwatch string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	path, err := filepath.Abs("../../bin/portwatch")
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make build comes first:", err)
+		os.Exit(1)
+	}
+	portwatch = path
+	os.Exit(m.Run())
+}
+
+// serve starts a receiver, and stops it at the end of the test. What it said is shown
+// where the test failed.
+func serve(t *testing.T, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
+	t.Helper()
+	s, a := prepare(t, make)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return s, a
+}
+
+// prepare is serve without the start.
+func prepare(t *testing.T, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
+	t.Helper()
+	dir := t.TempDir()
+	a, err := receiver.NewAuthority(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := make(dir, a)
+	if errors.Is(err, receiver.ErrMissing) {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Stop()
+		if t.Failed() {
+			t.Logf("the receiver's last words:\n%s", s.Log())
+		}
+	})
+	return s, a
+}
+
+// otherCA returns the certificate of an authority that signed nothing.
+func otherCA(t *testing.T) string {
+	t.Helper()
+	a, err := receiver.NewAuthority(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.CA
+}
+
+// A run is one run of the command. It reads savefiles that are named, or packets
+// that the test feeds.
+type run struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	err   lockedBuffer
+	stats string
+}
+
+// start starts the command with what every run here has.
+func start(t *testing.T, args ...string) *run {
+	t.Helper()
+	r := &run{t: t, stats: filepath.Join(t.TempDir(), "stats.json")}
+	r.cmd = exec.Command(portwatch, append([]string{"--stats", r.stats, "--drain-timeout", "2m"}, args...)...)
+	r.cmd.Dir = t.TempDir() // for a dead-letter file
+	r.cmd.Env = append(os.Environ(), "PORTWATCH_SPLUNK_TOKEN="+receiver.HECToken)
+	r.cmd.Stderr = &r.err
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := r.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.in = in
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.cmd.Process.Kill()
+		if t.Failed() {
+			t.Logf("%s\n%s", r.cmd, &r.err)
+		}
+	})
+	return r
+}
+
+// feed writes packets to the command's standard input.
+func (r *run) feed(packets []byte) {
+	r.t.Helper()
+	if _, err := r.in.Write(packets); err != nil {
+		r.t.Fatalf("feed: %v\n%s", err, &r.err)
+	}
+}
+
+// A balance is what became of the records of one sink.
+type balance struct {
+	Name                                string
+	Found, Accepted, Delivered, Dropped int
+	InSpool                             int `json:"in_spool"`
+	DeadLettered                        int `json:"dead_lettered"`
+	Retries, Outages                    int
+}
+
+// end waits for the command and returns the balance of its first sink, which must add up.
+func (r *run) end() balance {
+	r.t.Helper()
+	r.in.Close()
+	err := r.cmd.Wait()
+	text, err2 := os.ReadFile(r.stats)
+	if err2 != nil {
+		r.t.Fatalf("%v, %v\n%s", err, err2, &r.err)
+	}
+	var stats struct {
+		Delivery struct{ Sinks []balance }
+	}
+	if err := json.Unmarshal(text, &stats); err != nil || len(stats.Delivery.Sinks) == 0 {
+		r.t.Fatalf("no balance (%v) in %s\n%s", err, text, &r.err)
+	}
+	b := stats.Delivery.Sinks[0]
+	if b.Found+b.Accepted != b.Delivered+b.InSpool+b.DeadLettered+b.Dropped {
+		r.t.Errorf("the balance does not add up: %+v", b)
+	}
+	return b
+}
+
+// all is end, and wants everything delivered and status 0.
+func (r *run) all() balance {
+	r.t.Helper()
+	b := r.end()
+	if b.Delivered != b.Found+b.Accepted || b.Delivered == 0 {
+		r.t.Errorf("not everything was delivered: %+v", b)
+	}
+	if status := r.cmd.ProcessState.ExitCode(); status != 0 {
+		r.t.Errorf("status %d", status)
+	}
+	return b
+}
+
+// deadLetters returns the dead-letter file of a run without a spool.
+func (r *run) deadLetters() string {
+	text, err := os.ReadFile(filepath.Join(r.cmd.Dir, "portwatch-dead-letter.jsonl"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// rss returns the octets of memory that the command has.
+func (r *run) rss() int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", r.cmd.Process.Pid))
+	var size, resident int
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &size, &resident)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resident * os.Getpagesize()
+}
+
+// A lockedBuffer is what a process says, to be read while it lives.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// eventID is event.id of a Flow record, which nothing else in a record looks like.
+var eventID = regexp.MustCompile(`\b[0-9a-f]{32}-[0-9]+\b`)
+
+// ids counts how often each event.id is in a text.
+type ids map[string]int
+
+func idsIn(text []byte) ids {
+	found := ids{}
+	for _, id := range eventID.FindAll(text, -1) {
+		found[string(id)]++
+	}
+	return found
+}
+
+// idsOf asks the command what the records of a capture are called.
+func idsOf(t *testing.T, capture string) ids {
+	t.Helper()
+	out, err := exec.Command(portwatch, "-q", "-r", capture, "-o", "ecs", "--no-alerts").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := idsIn(out)
+	if lines := bytes.Count(out, []byte("\n")); lines != len(found) {
+		t.Fatalf("%d records and %d ids", lines, len(found))
+	}
+	return found
+}
+
+// twice counts ids that came more than once.
+func (f ids) twice() (n int) {
+	for _, count := range f {
+		if count > 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// compare wants the records at the receiver to be those that were sent.
+func compare(t *testing.T, got, want ids) {
+	t.Helper()
+	var missing, foreign []string
+	for id := range want {
+		if got[id] == 0 {
+			missing = append(missing, id)
+		}
+	}
+	for id := range got {
+		if want[id] == 0 {
+			foreign = append(foreign, id)
+		}
+	}
+	if len(missing) > 0 || len(foreign) > 0 {
+		t.Errorf("%d of %d records are missing at the receiver, %d are foreign: %.200q %.200q", len(missing), len(want), len(foreign), missing, foreign)
+	}
+	if n := got.twice(); n > 0 {
+		t.Logf("%d of %d records came more than once", n, len(want))
+	}
+}
+
+// eventually tries until what it asks holds.
+func eventually(t *testing.T, patience time.Duration, ask func() error) {
+	t.Helper()
+	limit := time.Now().Add(patience)
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("after %v: %v", patience, err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// output runs a program and returns what it says.
+func output(t *testing.T, name string, args ...string) []byte {
+	t.Helper()
+	c := exec.Command(name, args...)
+	var errs strings.Builder
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", c, err, &errs)
+	}
+	return out
+}
