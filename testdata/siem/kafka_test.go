@@ -42,7 +42,7 @@ func TestKafka(t *testing.T) {
 	t.Run("alerts", func(t *testing.T) {
 		p := g.plain("alerts", "").begin(t)
 		start(t, "-q", "-r", office, "--to", p.to).all()
-		g.arrive(t, p, idsOf(t, office))
+		g.arrive(t, p, idsWith(t, office))
 		kinds := output(t, "kcat", "-C", "-q", "-e", "-b", s.Addr("tcp"), "-t", "alerts", "-f", "%h\n")
 		if !bytes.Contains(kinds, []byte("kind=alert")) {
 			t.Errorf("no record has the header kind=alert: %.300q", kinds)

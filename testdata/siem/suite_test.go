@@ -20,19 +20,21 @@ type place struct {
 
 // A target is a receiver with its ways in.
 type target struct {
-	server  *receiver.Server
-	plain   func(name, addr string) place         // addr: where to connect; empty: at the receiver itself
-	tls     func(name, ca string) place           // with that CA
-	cutter  func(t *testing.T, cuts int64) *proxy // nil: nothing can stand between
-	small   string                                // the setting that makes batches small; may be empty
-	settled time.Duration                         // how long after the end the last record may become visible
+	server *receiver.Server
+	plain  func(name, addr string) place         // addr: where to connect; empty: at the receiver itself
+	tls    func(name, ca string) place           // ca: empty for the right one
+	cutter func(t *testing.T, cuts int64) *proxy // nil: nothing can stand between
+	small  string                                // the setting that makes batches small, if there is one
+	// forgetful: what it has acknowledged it may lose when it is killed, so it is
+	// stopped instead.
+	forgetful bool
 }
 
-// arrive wants at the place what the capture has.
+// arrive wants at the place what the capture has, a little later if need be: a
+// receiver that acknowledges nothing may not be done.
 func (g *target) arrive(t *testing.T, p place, want ids) {
 	t.Helper()
-	patience := max(g.settled, 2*time.Second)
-	limit := time.Now().Add(patience)
+	limit := time.Now().Add(15 * time.Second)
 	for len(p.ids(t)) < len(want) && time.Now().Before(limit) {
 		time.Sleep(200 * time.Millisecond)
 	}
@@ -87,7 +89,7 @@ func (g *target) suite(t *testing.T) {
 			switch i {
 			case 1, 3:
 				time.Sleep(500 * time.Millisecond) // in the middle of what came before
-				g.server.Kill()
+				g.kill()
 			case 2:
 				time.Sleep(time.Second)
 				g.restart(t)
@@ -154,6 +156,14 @@ func (g *target) suite(t *testing.T) {
 		}
 		g.arrive(t, p, idsOf(t, capture(t, first, n, none)))
 	})
+}
+
+func (g *target) kill() {
+	if g.forgetful {
+		g.server.Stop()
+	} else {
+		g.server.Kill()
+	}
 }
 
 // restart starts the server again, at the ports it had.

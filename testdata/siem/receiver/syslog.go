@@ -30,7 +30,7 @@ input(type="imptcp" address="127.0.0.1" port="@tcp@" ruleset="keep")
 input(type="imtcp" address="127.0.0.1" port="@tls@" ruleset="keep")
 `, "dir", dir, "ca", a.CA, "cert", a.Cert, "key", a.Key, "udp", s.Ports["udp"], "tcp", s.Ports["tcp"], "tls", s.Ports["tls"])
 	s.command = []string{program, "-n", "-f", config, "-i", filepath.Join(dir, "pid")}
-	s.ready = func() error { return listens(s.Ports["tls"]) }
+	s.ready = func() error { return listens(s.Ports["tcp"]) } // who comes to tls and goes is told of in the log
 	return s, err
 }
 
@@ -68,6 +68,6 @@ log { source(s); destination(d); flags(flow-control); };
 	s.env = []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/syslog-ng")}
 	s.command = []string{program, "-F", "-f", config, "--module-path", modules[0], "--no-caps",
 		"-R", filepath.Join(dir, "persist"), "-p", filepath.Join(dir, "pid"), "-c", filepath.Join(dir, "control")}
-	s.ready = func() error { return listens(s.Ports["tls"]) }
+	s.ready = func() error { return listens(s.Ports["tcp"]) }
 	return s, nil
 }
