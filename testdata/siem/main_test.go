@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 // serve starts a receiver, and stops it at the end of the test. What it said is shown
 // where the test failed.
-func serve(t *testing.T, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
+func serve(t testing.TB, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
 	t.Helper()
 	s, a := prepare(t, make)
 	if err := s.Start(); err != nil {
@@ -53,7 +53,7 @@ func serve(t *testing.T, make func(dir string, a receiver.Authority) (*receiver.
 }
 
 // prepare is serve without the start.
-func prepare(t *testing.T, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
+func prepare(t testing.TB, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
 	t.Helper()
 	dir := t.TempDir()
 	a, err := receiver.NewAuthority(dir)
@@ -77,7 +77,7 @@ func prepare(t *testing.T, make func(dir string, a receiver.Authority) (*receive
 }
 
 // otherCA returns the certificate of an authority that signed nothing.
-func otherCA(t *testing.T) string {
+func otherCA(t testing.TB) string {
 	t.Helper()
 	a, err := receiver.NewAuthority(t.TempDir())
 	if err != nil {
@@ -89,7 +89,7 @@ func otherCA(t *testing.T) string {
 // A run is one run of the command. It reads savefiles that are named, or packets
 // that the test feeds.
 type run struct {
-	t     *testing.T
+	t     testing.TB
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	err   lockedBuffer
@@ -97,7 +97,7 @@ type run struct {
 }
 
 // start starts the command with what every run here has.
-func start(t *testing.T, args ...string) *run {
+func start(t testing.TB, args ...string) *run {
 	t.Helper()
 	r := &run{t: t, stats: filepath.Join(t.TempDir(), "stats.json")}
 	r.cmd = exec.Command(portwatch, append([]string{"--stats", r.stats, "--drain-timeout", "2m"}, args...)...)
@@ -240,13 +240,13 @@ func idsIn(text []byte) ids {
 func notHex(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f') }
 
 // idsOf asks the command what the records of a capture are called.
-func idsOf(t *testing.T, capture string) ids {
+func idsOf(t testing.TB, capture string) ids {
 	t.Helper()
 	return idsWith(t, capture, "--no-alerts")
 }
 
 // idsWith is idsOf with options: none, and the alerts are among them.
-func idsWith(t *testing.T, capture string, options ...string) ids {
+func idsWith(t testing.TB, capture string, options ...string) ids {
 	t.Helper()
 	out := output(t, portwatch, append([]string{"-q", "-r", capture, "-o", "ecs"}, options...)...)
 	found := idsIn(out)
@@ -267,7 +267,7 @@ func (f ids) twice() (n int) {
 }
 
 // compare wants the records at the receiver to be those that were sent.
-func compare(t *testing.T, got, want ids) {
+func compare(t testing.TB, got, want ids) {
 	t.Helper()
 	var missing, foreign []string
 	for id := range want {
@@ -290,7 +290,7 @@ func compare(t *testing.T, got, want ids) {
 }
 
 // eventually tries until what it asks holds.
-func eventually(t *testing.T, patience time.Duration, ask func() error) {
+func eventually(t testing.TB, patience time.Duration, ask func() error) {
 	t.Helper()
 	limit := time.Now().Add(patience)
 	for {
@@ -306,7 +306,7 @@ func eventually(t *testing.T, patience time.Duration, ask func() error) {
 }
 
 // output runs a program and returns what it says.
-func output(t *testing.T, name string, args ...string) []byte {
+func output(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	c := exec.Command(name, args...)
 	var errs strings.Builder

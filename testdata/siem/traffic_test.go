@@ -58,7 +58,7 @@ func packets(first, n int, odd odd) []byte {
 }
 
 // capture writes a savefile with n Flows.
-func capture(t *testing.T, first, n int, odd odd) string {
+func capture(t testing.TB, first, n int, odd odd) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "flows.pcap")
 	if err := os.WriteFile(path, append(fileHeader[:len(fileHeader):len(fileHeader)], packets(first, n, odd)...), 0o644); err != nil {
