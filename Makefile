@@ -11,7 +11,7 @@ RUNS     ?= 5#                    bench-peers: pairs of runs for each figure
 PREFIX   ?= /usr/local#           install: portwatch goes to PREFIX/bin
 TESTFLAGS ?=#                     test, race: more for go test, for instance -v
 
-.PHONY: run build test race lint check fuzz bench bench-peers cover generate golden install clean help libpcap
+.PHONY: run build test race lint check fuzz bench bench-peers test-siem soak bench-siem receivers cover generate golden install clean help libpcap
 
 run: build ## show the flows of a shipped capture, with what the registry says of their ports
 	bin/portwatch -o text -r $(CAPTURE)
@@ -24,6 +24,12 @@ test: libpcap ## run all tests
 
 race: libpcap ## run all tests under the race detector
 	go test -race -short $(TESTFLAGS) ./... ./testdata/bench/...
+
+test-siem: build receivers ## send records to real receivers: rsyslog, Kafka, OpenSearch and others
+	go test -tags siem -v -timeout 50m $(TESTFLAGS) ./testdata/siem
+
+soak: build receivers ## the long forms: kills in a million records, ten silent minutes
+	go test -tags siem -v -count 1 -timeout 2h -run '^(TestKilledInARun|TestSilence)$$' ./testdata/siem -soak
 
 lint: libpcap ## gofmt, go vet, staticcheck, shellcheck
 	scripts/lint.sh
@@ -41,6 +47,9 @@ bench-peers: build ## compare with nfpcapd, softflowd, argus and others, as far 
 	go run ./testdata/bench -mix '$(MIX)' '$(BENCHDIR)'
 	go run ./testdata/bench/peers -runs $(RUNS) '$(BENCHDIR)'
 
+bench-siem: build receivers ## compare with what Kafka and OpenSearch take from others
+	go test -tags siem -run '^$$' -bench . -benchtime 1x -timeout 1h ./testdata/siem
+
 cover: libpcap ## test coverage by function
 	go test -coverprofile cover.out ./... && go tool cover -func cover.out
 
@@ -55,6 +64,9 @@ install: build ## install portwatch into PREFIX/bin
 
 clean: ## remove what make made
 	rm -rf bin cover.out
+
+receivers:
+	testdata/siem/fetch.sh >/dev/null || true # the tests say what they had to leave out
 
 libpcap: ## install libpcap's headers where they are missing
 	@scripts/libpcap.sh

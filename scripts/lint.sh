@@ -11,11 +11,12 @@ if [ -n "$unformatted" ]; then
     exit 1
 fi
 
-# ./... leaves testdata out, and with it the programs that make captures
+# ./... leaves testdata out, and with it the programs that make captures; the
+# collector is a module of its own, with hundreds of others behind it
 # shellcheck disable=SC2046 # one word a folder
-set -- ./... $(find testdata -name '*.go' -exec dirname ./{} \; | sort -u)
-go vet "$@"
-go tool staticcheck "$@"
+set -- ./... $(find testdata -path testdata/siem/collector -prune -o -name '*.go' -exec dirname ./{} \; | sort -u)
+go vet -tags siem "$@"
+go tool staticcheck -tags siem "$@"
 
 if command -v shellcheck >/dev/null; then
     # shellcheck disable=SC2046 # one word a file

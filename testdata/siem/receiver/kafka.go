@@ -1,0 +1,97 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Kafka starts a broker that is its own controller (KRaft): tcp without and tls with
+// encryption. Who comes to behind is sent on to proxied, where a test may have put
+// itself between. Topics make themselves, with 4 partitions.
+func Kafka(dir string, a Authority) (*Server, error) {
+	java, err := java("kafka", 768)
+	if err != nil {
+		return nil, err
+	}
+	kcat, err := need("kcat")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, name: "kafka", patient: time.Minute}
+	if s.Ports, err = ports("tcp", "tls", "behind", "proxied", "controller"); err != nil {
+		return nil, err
+	}
+	// The broker wants its chain and key in one file of PEM.
+	var store []byte
+	for _, file := range []string{a.Key, a.Cert} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		store = append(store, text...)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "store.pem"), store, 0o600); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "server.properties")
+	err = write(config, `process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:@controller@
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:@tcp@,SSL://127.0.0.1:@tls@,PROXIED://127.0.0.1:@behind@,CONTROLLER://127.0.0.1:@controller@
+advertised.listeners=PLAINTEXT://127.0.0.1:@tcp@,SSL://127.0.0.1:@tls@,PROXIED://127.0.0.1:@proxied@
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SSL:SSL,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location=@dir@/store.pem
+log.dirs=@dir@/data
+num.partitions=4
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+`, "dir", dir, "tcp", s.Ports["tcp"], "tls", s.Ports["tls"], "controller", s.Ports["controller"],
+		"behind", s.Ports["behind"], "proxied", s.Ports["proxied"])
+	if err != nil {
+		return nil, err
+	}
+	format := exec.Command(java[0], append(java[1:], "kafka.tools.StorageTool", "format", "-t", "cG9ydHdhdGNoLXRlc3Rz", "-c", config)...)
+	if out, err := format.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("format kafka's storage: %w\n%s", err, out)
+	}
+	s.command = append(java, "-Dlog4j2.level=WARN", "kafka.Kafka", config)
+	s.ready = func() error {
+		if err := listens(s.Ports["tcp"]); err != nil {
+			return err
+		}
+		if out, err := exec.Command(kcat, "-L", "-m", "2", "-b", s.Addr("tcp")).CombinedOutput(); err != nil {
+			return errors.New(string(out))
+		}
+		return nil
+	}
+	return s, nil
+}
+
+// ProducerPerf runs the broker's own producer-perf-test, with records of a size, and
+// returns what it says at its end.
+func ProducerPerf(broker, topic string, records, size int) (string, error) {
+	java, err := java("kafka", 512)
+	if err != nil {
+		return "", err
+	}
+	c := exec.Command(java[0], append(java[1:], "org.apache.kafka.tools.ProducerPerformance",
+		"--topic", topic, "--num-records", fmt.Sprint(records), "--record-size", fmt.Sprint(size), "--throughput", "-1",
+		"--producer-props", "bootstrap.servers="+broker, "acks=all", "enable.idempotence=true", "batch.size=262144", "linger.ms=5")...)
+	out, err := c.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("producer-perf-test: %w\n%s", err, out)
+	}
+	return string(out), nil
+}

@@ -1,0 +1,79 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// OpenSearch starts one node: http. It speaks no TLS, which OpenSearch has in a plugin.
+func OpenSearch(dir string) (*Server, error) {
+	java, err := java("opensearch", 1024)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, name: "opensearch", patient: 2 * time.Minute}
+	// The runner takes the first free port after the base that it is given, up to 9299.
+	http := 0
+	for port := 9201; port <= 9299; port++ {
+		if l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			http = port
+			l.Close()
+			break
+		}
+	}
+	if http == 0 {
+		return nil, errors.New("start opensearch: no port from 9201 to 9299 is free")
+	}
+	if s.Ports, err = ports("transport"); err != nil {
+		return nil, err
+	}
+	s.Ports["http"] = http
+	conf := filepath.Join(dir, "conf")
+	if err := os.MkdirAll(conf, 0o755); err != nil {
+		return nil, err
+	}
+	err = write(filepath.Join(conf, "opensearch.yml"), `network.host: 127.0.0.1
+transport.port: @transport@
+discovery.type: single-node
+# Full is 95% of a disk elsewhere; a developer's may be fuller than that.
+cluster.routing.allocation.disk.threshold_enabled: false
+`, "transport", s.Ports["transport"])
+	if err != nil {
+		return nil, err
+	}
+	err = write(filepath.Join(conf, "log4j2.properties"), `status = error
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{ISO8601} %-5p %c{1.} %m%n
+rootLogger.level = info
+rootLogger.appenderRef.console.ref = console
+`)
+	s.command = append(java, "org.codelibs.opensearch.runner.OpenSearchRunner", "-basePath", filepath.Join(dir, "node"),
+		"-confPath", conf, "-numOfNode", "1", "-baseHttpPort", fmt.Sprint(http-1), "-useLogger", "-printOnFailure")
+	s.ready = func() error {
+		return answers("http://" + s.Addr("http") + "/_cluster/health?wait_for_status=yellow&timeout=1s")
+	}
+	return s, err
+}
+
+// answers wants status 200 of a URL.
+func answers(url string) error {
+	client := http.Client{Timeout: 2 * time.Second}
+	r, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10)) // a help in the message, no more
+		return fmt.Errorf("%s: %s: %s", url, r.Status, text)
+	}
+	return nil
+}
