@@ -11,7 +11,7 @@ RUNS     ?= 5#                    bench-peers: pairs of runs for each figure
 PREFIX   ?= /usr/local#           install: portwatch goes to PREFIX/bin
 TESTFLAGS ?=#                     test, race: more for go test, for instance -v
 
-.PHONY: run build test race lint check fuzz bench bench-peers cover generate golden install clean help libpcap
+.PHONY: run build test soak race lint check fuzz bench bench-peers cover generate golden install clean help libpcap
 
 run: build ## show the flows of a shipped capture, with what the registry says of their ports
 	bin/portwatch -o text -r $(CAPTURE)
@@ -24,6 +24,9 @@ test: libpcap ## run all tests
 
 race: libpcap ## run all tests under the race detector
 	go test -race -short $(TESTFLAGS) ./... ./testdata/bench/...
+
+soak: libpcap ## the long forms of the tests of delivery: a million records and 20 kills, ten silent minutes
+	PORTWATCH_SOAK=1 go test -count=1 -v -timeout 0 -run 'TestKill|TestSilence' ./cmd/portwatch
 
 lint: libpcap ## gofmt, go vet, staticcheck, shellcheck
 	scripts/lint.sh
