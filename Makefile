@@ -29,6 +29,7 @@ test-siem: build receivers ## send records to real receivers: rsyslog, Kafka, Op
 	go test -tags siem -v -timeout 50m $(TESTFLAGS) ./testdata/siem
 
 soak: build receivers ## the long forms: kills in a million records, ten silent minutes
+	PORTWATCH_SOAK=1 go test -count=1 -v -timeout 0 -run 'TestKill|TestSilence' ./cmd/portwatch
 	go test -tags siem -v -count 1 -timeout 2h -run '^(TestKilledInARun|TestSilence)$$' ./testdata/siem -soak
 
 lint: libpcap ## gofmt, go vet, staticcheck, shellcheck

@@ -1,6 +1,9 @@
 package sink
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // Memory is a [Queue] of records that wait in memory.
 type Memory struct {
@@ -11,7 +14,7 @@ type Memory struct {
 	mu       sync.Mutex
 	room     *sync.Cond
 	slabs    []*slab
-	spare    *slab
+	spare    []*slab // as many as ever were in use at once
 	records  int
 	octets   int64 // of bodies
 	size     int64 // of all that waits
@@ -88,8 +91,9 @@ func (q *Memory) push(r *Record) {
 }
 
 func (q *Memory) newSlab(need int) *slab {
-	if s := q.spare; s != nil && need <= cap(s.data) {
-		q.spare = nil
+	if n := len(q.spare); n > 0 && need <= slabSize {
+		s := q.spare[n-1]
+		q.spare = q.spare[:n-1]
 		return s
 	}
 	return &slab{data: make([]byte, 0, max(need, slabSize))}
@@ -116,10 +120,10 @@ func (q *Memory) pop() *Record {
 	q.octets -= int64(len(r.Body))
 	q.size -= r.size()
 	if s.next++; s.next == len(s.records) {
-		q.slabs = q.slabs[1:]
+		q.slabs = slices.Delete(q.slabs, 0, 1)
 		if cap(s.data) == slabSize {
 			s.data, s.records, s.next = s.data[:0], s.records[:0], 0
-			q.spare = s
+			q.spare = append(q.spare, s)
 		}
 	}
 	return r
