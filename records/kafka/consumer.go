@@ -18,11 +18,10 @@ import (
 
 // Bounds of what is in memory: fetched ahead, and under way.
 const (
-	maxMessages     = 20000 // that a Poll returns
-	maxFetch        = 8 << 20
-	maxPartition    = 1 << 20
-	maxAhead        = 2 // fetches
-	rebalanceWithin = 5 * time.Minute
+	maxMessages  = 20000 // that a Poll returns
+	maxFetch     = 8 << 20
+	maxPartition = 1 << 20
+	maxAhead     = 2 // fetches
 )
 
 // Options say what is read.
@@ -59,7 +58,7 @@ func NewConsumer(o Options) (*Consumer, error) {
 		kgo.ConsumerGroup(o.Group),
 		kgo.SessionTimeout(o.Session),
 		kgo.HeartbeatInterval(o.Session / 10),
-		kgo.RebalanceTimeout(rebalanceWithin),
+		kgo.RebalanceTimeout(2 * o.Session), // for what is under way; the others wait so long
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
