@@ -101,7 +101,15 @@ func (c *Consumer) Poll(ctx context.Context) []Message {
 // the group cannot be told, others may read some of it again: that is reported, and
 // the next Commit tells it too.
 func (c *Consumer) Commit(ctx context.Context) {
-	if err := c.client.CommitUncommittedOffsets(ctx); err != nil {
+	err := c.client.CommitUncommittedOffsets(ctx)
+	for range 3 { // in the middle of a rebalance brokers refuse
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		err = c.client.CommitUncommittedOffsets(ctx)
+	}
+	if err != nil {
 		c.report(fmt.Errorf("commit offsets of topic %s, so that some records may be read twice: %w", c.o.Topic, err))
 	}
 	c.client.AllowRebalance()
