@@ -56,7 +56,8 @@ Output:
                                 repeatable; otherwise to standard output
       --flagged                 only records with a finding
       --dead-letter FILE        lines that cannot be read, and records that a sink
-                                rejects
+                                rejects (of a topic, and of sinks, also without it:
+                                portwatch-dead-letter.jsonl)
       --drain-timeout TIME      at the end, wait for a sink that takes nothing (30s)
   -q, --quiet                   no summary
       --stats FILE              the closing counters as JSON; - is standard error
@@ -232,7 +233,8 @@ type annotateRun struct {
 
 	counts  export.AnnotateCounts
 	started time.Time
-	told    int // lines that cannot be read
+	told    int  // lines that cannot be read
+	unkept  bool // the dead-letter file took one of them not
 }
 
 // A job is a block of lines, or some messages, and what became of them. A job with a
@@ -248,7 +250,7 @@ type job struct {
 	counts  export.AnnotateCounts
 
 	done    chan struct{}
-	barrier chan error // gets what became of everything before
+	barrier chan bool // gets whether everything before is where it belongs
 }
 
 // A reject is a line that cannot be read.
@@ -422,10 +424,10 @@ func (r *annotateRun) readTopic(ctx context.Context, s *sink.KafkaSource) error 
 			r.order <- j
 			r.work <- j
 		}
-		barrier := make(chan error, 1)
+		barrier := make(chan bool, 1)
 		r.order <- &job{barrier: barrier}
-		if err := <-barrier; err != nil {
-			return err
+		if !<-barrier {
+			return nil // the writer knows why
 		}
 		c.Commit(r.delay)
 	}
@@ -451,7 +453,10 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 				late = time.After(patience)
 			}
 			if j.barrier != nil {
-				j.barrier <- errors.Join(failed, r.settle())
+				if failed == nil {
+					failed = r.settle()
+				}
+				j.barrier <- failed == nil
 				continue
 			}
 			<-j.done
@@ -510,8 +515,10 @@ func (r *annotateRun) reject(x *reject) error {
 			r.warn(errors.New("further lines that cannot be read are counted"))
 		}
 	}
-	if r.options.letters == "" {
-		return nil
+	if r.options.letters == "" && r.options.kafka[0] == nil || r.unkept {
+		return nil // its file has it still
 	}
-	return r.sinks.letters.Write(x.place, r.options.fromFormat, &sink.Record{Body: x.line}, x.cause.Error())
+	err := r.sinks.letters.Write(x.place, r.options.fromFormat, &sink.Record{Body: x.line}, x.cause.Error())
+	r.unkept = err != nil // it is told once
+	return err
 }

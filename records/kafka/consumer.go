@@ -18,11 +18,10 @@ import (
 
 // Bounds of what is in memory: fetched ahead, and under way.
 const (
-	maxMessages     = 20000 // that a Poll returns
-	maxFetch        = 8 << 20
-	maxPartition    = 1 << 20
-	maxAhead        = 2 // fetches
-	rebalanceWithin = 5 * time.Minute
+	maxMessages  = 20000 // that a Poll returns
+	maxFetch     = 8 << 20
+	maxPartition = 1 << 20
+	maxAhead     = 2 // fetches
 )
 
 // Options say what is read.
@@ -59,7 +58,7 @@ func NewConsumer(o Options) (*Consumer, error) {
 		kgo.ConsumerGroup(o.Group),
 		kgo.SessionTimeout(o.Session),
 		kgo.HeartbeatInterval(o.Session / 10),
-		kgo.RebalanceTimeout(rebalanceWithin),
+		kgo.RebalanceTimeout(2 * o.Session), // for what is under way; the others wait so long
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
@@ -102,7 +101,15 @@ func (c *Consumer) Poll(ctx context.Context) []Message {
 // the group cannot be told, others may read some of it again: that is reported, and
 // the next Commit tells it too.
 func (c *Consumer) Commit(ctx context.Context) {
-	if err := c.client.CommitUncommittedOffsets(ctx); err != nil {
+	err := c.client.CommitUncommittedOffsets(ctx)
+	for range 3 { // in the middle of a rebalance brokers refuse
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		err = c.client.CommitUncommittedOffsets(ctx)
+	}
+	if err != nil {
 		c.report(fmt.Errorf("commit offsets of topic %s, so that some records may be read twice: %w", c.o.Topic, err))
 	}
 	c.client.AllowRebalance()
