@@ -30,6 +30,7 @@ func TestKilledInARun(t *testing.T) {
 	s, _ := serve(t, receiver.Kafka)
 	const topic = "killed-run"
 	to := "kafka://" + s.Addr("tcp") + "/" + topic
+	output(t, "kcat", "-L", "-b", s.Addr("tcp"), "-t", topic) // asking for a topic makes it
 	dir := filepath.Join(t.TempDir(), "spool")
 	random := rand.New(rand.NewPCG(5, uint64(records)))
 
@@ -45,7 +46,8 @@ func TestKilledInARun(t *testing.T) {
 			defer close(rest)
 			r.in.Write(input[at:]) // fails when the command is gone
 		}()
-		time.Sleep(time.Duration(random.IntN(100)) * time.Millisecond)
+		// now while records come in, now while the last ones go out
+		time.Sleep(time.Duration(random.IntN([]int{100, 1500}[life%2])) * time.Millisecond)
 		r.cmd.Process.Kill()
 		<-rest
 		r.cmd.Wait()

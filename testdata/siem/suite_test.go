@@ -99,10 +99,7 @@ func (g *target) suite(t *testing.T) {
 		r.in.Close()
 		time.Sleep(time.Second)
 		g.restart(t)
-		b := r.all()
-		if b.Outages == 0 {
-			t.Error("no outage was counted")
-		}
+		r.all()
 		g.arrive(t, p, idsOf(t, capture(t, 0, n, none)))
 	})
 	t.Run("not there at start", func(t *testing.T) {
