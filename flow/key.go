@@ -86,8 +86,8 @@ func (k *Key) VLANs() (n uint8, outer, inner uint16) {
 
 // equals is ==, without a call to compare memory.
 func (k *Key) equals(o *Key) bool {
-	return k.addr[1]^o.addr[1]|k.addr[3]^o.addr[3]|k.ports^o.ports|k.network^o.network|
-		k.addr[0]^o.addr[0]|k.addr[2]^o.addr[2]|k.tunnel^o.tunnel == 0
+	return (k.addr[1]^o.addr[1])|(k.addr[3]^o.addr[3])|(k.ports^o.ports)|(k.network^o.network)|
+		(k.addr[0]^o.addr[0])|(k.addr[2]^o.addr[2])|(k.tunnel^o.tunnel) == 0 // ^ binds no closer than |
 }
 
 // Endpoints returns both endpoints in the Key's own order: by address, then port.
