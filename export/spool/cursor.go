@@ -223,6 +223,7 @@ func (c *Cursor) miss(format string, t tally) {
 	if c.format == format {
 		c.counts.Accepted += uint64(t.records)
 		c.counts.Dropped += uint64(t.records)
+		c.counts.Missed += uint64(t.records)
 	}
 }
 
