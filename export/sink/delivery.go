@@ -381,6 +381,9 @@ func (d *Delivery) Close() (Balance, error) {
 	if d.dropped > 0 {
 		failed = errors.Join(failed, fmt.Errorf("%d records that %s rejected are lost: %w", d.dropped, d.o.Name, d.failed))
 	}
+	if counts.Missed > 0 {
+		failed = errors.Join(failed, fmt.Errorf("%d records for %s found no room at the end, and are lost", counts.Missed, d.o.Name))
+	}
 	if counts.Waiting > 0 {
 		cause := errors.New("there was no time left")
 		if d.outage != nil {

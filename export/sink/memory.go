@@ -67,6 +67,7 @@ func (q *Memory) Put(records []Record) {
 		}
 		if q.released {
 			q.counts.Dropped++
+			q.counts.Missed++
 			continue
 		}
 		q.push(r)

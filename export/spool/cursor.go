@@ -22,9 +22,6 @@ type Cursor struct {
 	attached     bool // a sink of this run uses it
 	changed      chan struct{}
 
-	open   *os.File // the segment that was read last
-	number uint32   // of it
-
 	// The rest is guarded by spool.mu.
 	pos      position   // of what is taken next
 	left     tally      // from pos on, in pos's segment
@@ -226,6 +223,7 @@ func (c *Cursor) miss(format string, t tally) {
 	if c.format == format {
 		c.counts.Accepted += uint64(t.records)
 		c.counts.Dropped += uint64(t.records)
+		c.counts.Missed += uint64(t.records)
 	}
 }
 
@@ -334,19 +332,17 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 // returns the place behind it and the octets of the bodies. An error tells that what
 // comes then cannot be read.
 func (c *Cursor) read(b *sink.Batch, g *segment, from, to position, l sink.Limits) (next position, octets int64, err error) {
-	if c.open == nil || c.number != g.number {
-		if c.open != nil {
-			c.open.Close()
-		}
-		if c.open, err = os.Open(g.path); err != nil {
-			return from, 0, err
-		}
-		c.number = g.number
+	// Opened each time: one that is held open takes its room on the disk even when
+	// it was removed.
+	f, err := os.Open(g.path)
+	if err != nil {
+		return from, 0, err
 	}
+	defer f.Close()
 	next = from
 	const headers = 64 << 10 // about what a batch has beside its bodies
 	for window := l.Octets + headers; ; {
-		b.Data, err = readAt(c.open, b.Data, next.offset(), to.offset(), window)
+		b.Data, err = readAt(f, b.Data, next.offset(), to.offset(), window)
 		if err != nil {
 			return next, octets, err
 		}
@@ -424,8 +420,5 @@ func (c *Cursor) Counts() sink.QueueCounts {
 }
 
 func (c *Cursor) close() error {
-	if c.open != nil {
-		c.open.Close()
-	}
 	return errors.Join(c.save(), c.file.Sync(), c.file.Close())
 }

@@ -399,9 +399,6 @@ func (s *Spool) trim() (some bool) {
 		s.forget()
 		some = true
 	}
-	if some {
-		s.room.Broadcast()
-	}
 	return some
 }
 
@@ -429,6 +426,7 @@ func (s *Spool) sweep() {
 	}
 	s.mu.Lock()
 	s.failed = errors.Join(s.failed, failed)
+	s.room.Broadcast()
 }
 
 // release ends all waiting for room.

@@ -515,3 +515,23 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// TestRemovedSegmentsTakeNoRoom: nobody holds a removed file open, which would
+// keep its octets on a full disk.
+func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 1000))
+	take(t, c)
+	s.background.Wait()
+	files, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no list of open files: ", err)
+	}
+	for _, f := range files {
+		if name, _ := os.Readlink(f); strings.HasPrefix(name, dir) && strings.HasSuffix(name, "(deleted)") {
+			t.Errorf("still open: %s", name)
+		}
+	}
+}

@@ -24,6 +24,9 @@ func BenchmarkKafka(b *testing.B) {
 	const n = 500_000
 	s, _ := serve(b, receiver.Kafka)
 	c := capture(b, 0, n, none)
+	for _, topic := range []string{"ours", "theirs"} {
+		output(b, "kcat", "-L", "-b", s.Addr("tcp"), "-t", topic) // asking for a topic makes it
+	}
 	size := len(output(b, portwatch, "-q", "-r", c, "-o", "ecs", "--no-alerts")) / n
 	perSecond := regexp.MustCompile(`([0-9.]+) records/sec`)
 	ours, theirs := 0.0, 0.0
