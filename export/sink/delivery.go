@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -159,7 +160,8 @@ func (d *Delivery) deliver(records []Record, verdicts []Verdict) (left int) {
 	records = d.refuseTooLarge(records)
 	began := time.Now()
 	for wait := d.o.LongestWait / 50; len(records) > 0; {
-		verdicts = append(verdicts[:0], make([]Verdict, len(records))...)
+		verdicts = slices.Grow(verdicts[:0], len(records))[:len(records)]
+		clear(verdicts)
 		err := d.try(records, verdicts)
 		n := len(records)
 		records = d.settle(records, verdicts)
@@ -182,12 +184,21 @@ func (d *Delivery) deliver(records []Record, verdicts []Verdict) (left int) {
 			d.reject(records, fmt.Sprintf("not delivered in %v: %s", d.o.RetryFor, causeOf(err)))
 			return 0
 		}
-		if !d.pause(wait) {
+		if !d.pause(wait, askedFor(err)) {
 			break
 		}
 		wait = min(2*wait, d.o.LongestWait)
 	}
 	return len(records)
+}
+
+// askedFor is how long the receiver asked to be left alone; see httpclient.go.
+func askedFor(err error) time.Duration {
+	var asks interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asks) {
+		return asks.RetryAfter()
+	}
+	return 0
 }
 
 // causeOf is for a batch of which at least a part was taken.
@@ -271,9 +282,10 @@ func (d *Delivery) reject(records []Record, reason string) {
 	}
 }
 
-// pause waits before the next try. It returns false when there must be none.
-func (d *Delivery) pause(bound time.Duration) bool {
-	t := time.NewTimer(rand.N(bound))
+// pause waits before the next try: a random part of bound, and least before it. It
+// returns false when there must be none.
+func (d *Delivery) pause(bound, least time.Duration) bool {
+	t := time.NewTimer(least + rand.N(bound))
 	defer t.Stop()
 	d.mu.Lock()
 	back := d.back

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/portwatch/portwatch/export/sink"
@@ -363,6 +364,36 @@ func TestOutage(t *testing.T) {
 	if !strings.HasPrefix(said.String(), want) || len(said.lines) != 2 {
 		t.Errorf("said:\n%s", &said)
 	}
+}
+
+// busy is an answer that says when to come again.
+type busy struct{ after time.Duration }
+
+func (b busy) Error() string             { return "busy" }
+func (b busy) RetryAfter() time.Duration { return b.after }
+
+// TestRetryAfter: a receiver that asks to be left alone is, for so long.
+func TestRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const after = 7 * time.Second
+		var calls []time.Time
+		r := newScript(sink.Limits{Records: 10, Octets: 1 << 10, Record: 1 << 10, Parallel: 1},
+			func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+				if calls = append(calls, time.Now()); len(calls) < 3 {
+					return fmt.Errorf("post: %w", busy{after})
+				}
+				return all(ctx, records, verdicts)
+			})
+		o := options(t, new(told))
+		if b, err := deliver(t, r, o, record(1, 0)); err != nil || b.Delivered != 1 {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		for i := range calls[1:] {
+			if wait := calls[i+1].Sub(calls[i]); wait < after || wait > after+time.Second {
+				t.Errorf("try %d came after %v, want %v", i+2, wait, after)
+			}
+		}
+	})
 }
 
 func TestRetryFor(t *testing.T) {

@@ -79,8 +79,9 @@ func (clickHouse) append(dst []byte, records []Record) []byte {
 }
 
 // clickHouseBadData are the codes that speak of what was sent: texts, dates and
-// numbers that cannot be parsed, too long a string, a type that does not fit.
-var clickHouseBadData = []int{6, 26, 27, 38, 41, 53, 69, 72, 117, 131, 349}
+// numbers that cannot be parsed, too long a string, a type that does not fit, and what
+// a view or a constraint of the table cannot do with it (a division by zero, throwIf).
+var clickHouseBadData = []int{6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 131, 153, 349, 395, 407, 469}
 
 // clickHouseCode is how every version begins an error.
 var clickHouseCode = regexp.MustCompile(`^Code: (\d+)[.,]`)
