@@ -48,7 +48,10 @@ func newTaker(t *testing.T) *taker {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
-		r.answer(w, func() { r.take(t, body) })
+		r.mu.Lock()
+		answer := r.answer
+		r.mu.Unlock()
+		answer(w, func() { r.take(t, body) })
 	}))
 	t.Cleanup(r.Close)
 	return r
@@ -299,7 +302,9 @@ func TestKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := time.Since(began)
+	r.mu.Lock()
 	r.answer = sour
+	r.mu.Unlock()
 	if n := balances(t, stats)[0].Delivered; n < uint64(size) {
 		t.Fatalf("%d records of %d Flows", n, size)
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -328,11 +329,17 @@ func TestSyslogTLSRefused(t *testing.T) {
 // TestSyslogCut cuts the connection again and again, in the middle of a record: each
 // connection begins with a whole one, and in the end none is missing.
 func TestSyslogCut(t *testing.T) {
+	whole := regexp.MustCompile(`^[0-9]+ <13[24]>1 `)
 	for _, cut := range []string{"reset", "closed"} {
 		t.Run(cut, func(t *testing.T) {
 			l := listen(t, "tcp", "127.0.0.1:0")
 			seen := map[string]int{}
 			end := make(chan error, 1)
+			fail := func(c net.Conn, err error) {
+				end <- err
+				c.Close()
+				l.Close()
+			}
 			go func() {
 				for i := 0; ; i++ {
 					c, err := l.Accept()
@@ -346,12 +353,12 @@ func TestSyslogCut(t *testing.T) {
 					}
 					var octets bytes.Buffer
 					messages, failed := parsed(io.TeeReader(r, &octets))
-					if !bytes.Contains(octets.Bytes()[:min(octets.Len(), 9)], []byte(" <134>1")) && octets.Len() > 9 {
-						end <- fmt.Errorf("connection %d begins with %q", i, octets.Bytes()[:9])
+					if octets.Len() > 12 && !whole.Match(octets.Bytes()) {
+						fail(c, fmt.Errorf("connection %d begins with %.12q", i, octets.Bytes()))
 						return
 					}
 					if i >= 20 && failed != nil {
-						end <- failed
+						fail(c, fmt.Errorf("connection %d, behind %d octets: %w", i, octets.Len(), failed))
 						return
 					}
 					for _, m := range messages {
@@ -372,6 +379,9 @@ func TestSyslogCut(t *testing.T) {
 				batch := records[from:min(from+500, len(records))]
 				verdicts, err := send(t, r, batch)
 				if err != nil {
+					if len(end) > 0 {
+						t.Fatal(<-end)
+					}
 					breaks++
 					allAre(t, verdicts, Pending)
 					continue
