@@ -58,12 +58,14 @@ type ports struct {
 // say the same of the ports again, and nothing else of the record to change.
 func TestAnnotateOwn(t *testing.T) {
 	captures, _ := filepath.Glob(filepath.Join("..", "..", "testdata", "*.pcap*"))
-	if folder := os.Getenv("PORTWATCH_CAPTURES"); folder != "" && !testing.Short() {
-		real, _ := filepath.Glob(filepath.Join(folder, "real", "*.pcap*"))
-		captures = append(captures, real[:min(len(real), 20)]...)
-	}
 	if len(captures) < 10 {
 		t.Fatalf("%d captures in testdata", len(captures))
+	}
+	if dir, ok := captureFolder(); ok && !testing.Short() {
+		captures = append(captures, capturesIn(t, dir, "real")...)
+	}
+	if testing.Short() {
+		captures = captures[:10]
 	}
 	for _, format := range []string{"ecs", "zeek", "eve"} {
 		for _, workers := range []string{"1", "3"} {

@@ -274,8 +274,11 @@ func TestSpooledFile(t *testing.T) {
 // A file in the same run tells what was accepted: it gets a record after the spool.
 func TestKill(t *testing.T) {
 	kills, size := 20, 5000
-	if soak {
+	switch {
+	case soak:
 		size = 50_000 // a million records in all
+	case testing.Short():
+		kills = 5
 	}
 	capture := flows(t, size)
 	r := newTaker(t)
