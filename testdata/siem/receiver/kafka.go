@@ -79,16 +79,17 @@ group.initial.rebalance.delay.ms=0
 	return s, nil
 }
 
-// ProducerPerf runs the broker's own producer-perf-test, with records of a size, and
-// returns what it says at its end.
-func ProducerPerf(broker, topic string, records, size int) (string, error) {
+// ProducerPerf runs the broker's own producer-perf-test, which draws so many records
+// from the lines of a file, and returns what it says at its end.
+func ProducerPerf(broker, topic string, records int, lines, codec string) (string, error) {
 	java, err := java("kafka", 512)
 	if err != nil {
 		return "", err
 	}
 	c := exec.Command(java[0], append(java[1:], "org.apache.kafka.tools.ProducerPerformance",
-		"--topic", topic, "--num-records", fmt.Sprint(records), "--record-size", fmt.Sprint(size), "--throughput", "-1",
-		"--producer-props", "bootstrap.servers="+broker, "acks=all", "enable.idempotence=true", "batch.size=262144", "linger.ms=5")...)
+		"--topic", topic, "--num-records", fmt.Sprint(records), "--payload-file", lines, "--throughput", "-1",
+		"--producer-props", "bootstrap.servers="+broker, "acks=all", "enable.idempotence=true", "compression.type="+codec,
+		"batch.size=1000000", "linger.ms=5")...)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("producer-perf-test: %w\n%s", err, out)
