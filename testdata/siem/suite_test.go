@@ -148,7 +148,7 @@ func (g *target) suite(t *testing.T) {
 		p := g.plain("cut", x.addr).begin(t)
 		r := start(t, "-r", capture(t, first, n, none), "--no-alerts", "--to", join(p.to, g.small))
 		r.all()
-		if n := x.cut.Load(); n != cuts {
+		if n := x.cut.Load(); n < cuts { // more, where several were open at a time
 			t.Errorf("%d of %d connections were cut", n, cuts)
 		}
 		g.arrive(t, p, idsOf(t, capture(t, first, n, none)))

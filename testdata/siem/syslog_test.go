@@ -42,11 +42,15 @@ func syslogTarget(s *receiver.Server, a receiver.Authority) *target {
 	file := filepath.Join(s.Dir, "messages")
 	return &target{
 		server: s,
-		plain: func(_, addr string) place {
+		plain: func(name, addr string) place {
 			if addr == "" {
 				addr = s.Addr("tcp")
 			}
-			return messages(file, "syslog+tcp://"+addr)
+			to := "syslog+tcp://" + addr
+			if name == "killed" {
+				to += "?replay=64MiB" // more than the receiver has read and not yet written
+			}
+			return messages(file, to)
 		},
 		tls: func(_, ca string) place {
 			if ca == "" {
