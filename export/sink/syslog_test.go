@@ -413,7 +413,7 @@ func TestSyslogCut(t *testing.T) {
 // batch ends with the context, nothing counts as delivered, nothing piles up.
 func TestSyslogStalled(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux tells what the peer has acknowledged")
+		t.Skip("NOT TESTED: only Linux tells what the peer has acknowledged")
 	}
 	l := listen(t, "tcp", "127.0.0.1:0")
 	r := openSensor(t, "syslog+tcp://"+l.Addr().String())
