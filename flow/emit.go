@@ -80,10 +80,31 @@ func (t *Table) evidence(e *entry) evidence {
 	return v
 }
 
+// An Ended is what the table knew of a Flow, or of a part of one, when its record was
+// decided on: a copy of a few cache lines. To make the Record of it, several times as
+// large, can be another core's work.
+type Ended struct {
+	entry    entry
+	margin   margin
+	rare     rare // where the margin says that there is one
+	reason   EndReason
+	observer string
+}
+
 // Next takes the next record that is ready, in the order that doc.go describes,
 // and fills r with it. It returns false when none is ready: call it until then
 // after each Add, Advance and Flush.
 func (t *Table) Next(r *Record) bool {
+	var e Ended
+	ok := t.NextEnded(&e)
+	if ok {
+		e.Record(r)
+	}
+	return ok
+}
+
+// NextEnded is Next for those who make the record later.
+func (t *Table) NextEnded(e *Ended) bool {
 	if t.taken == len(t.ready) {
 		t.ready, t.taken = t.ready[:0], 0
 		return false
@@ -93,37 +114,39 @@ func (t *Table) Next(r *Record) bool {
 		t.touchEndings(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
 	}
 	t.taken++
-	t.fill(r, end.entry, end.reason)
-	if m := t.margins.at(end.entry); m.rare != 0 {
+	m := t.margins.at(end.entry)
+	e.entry, e.margin, e.reason, e.observer = *t.entries.at(end.entry), *m, end.reason, t.observer
+	if m.rare != 0 {
+		e.rare = *t.rares.at(m.rare)
 		t.rares.give(m.rare)
 	}
-	t.margins.at(end.entry).first = 0 // it is nobody's heir
+	m.first = 0 // it is nobody's heir
 	t.entries.give(end.entry)
 	t.stats.Exported++
 	t.stats.ByEndReason[end.reason]++
 	return true
 }
 
-// fill makes the record of an entry: sides turn from the Key's order into
-// source and destination, counters with them.
-func (t *Table) fill(r *Record, i uint32, reason EndReason) {
-	e, m := t.entries.at(i), t.margins.at(i)
+// Record fills r: sides turn from the Key's order into source and destination,
+// counters with them.
+func (x *Ended) Record(r *Record) {
+	e, m := &x.entry, &x.margin
 	k := &e.key
 	source := int(e.facts / secondInitiated & 1)
 	*r = Record{}
-	r.Key, r.origin = *k, origin{t.observer, e.opened, m.first}
-	r.Final = reason != ActiveTimeout
+	r.Key, r.origin = *k, origin{x.observer, e.opened, m.first}
+	r.Final = x.reason != ActiveTimeout
 	r.Transport, r.Version = k.Transport(), k.Version()
 	r.VLANs, r.VLAN[0], r.VLAN[1] = k.VLANs()
 	e.fill(&r.Source, source)
 	e.fill(&r.Destination, 1-source)
 	r.Start, r.End = m.span(e)
 	r.FlowStart = r.Start
-	r.EndReason, r.State, r.Midstream = reason, e.state, e.facts&midstream != 0
+	r.EndReason, r.State, r.Midstream = x.reason, e.state, e.facts&midstream != 0
 	r.HistoryLen = e.spell(&r.History, source)
 	r.Direction = m.direction
 	if m.rare != 0 {
-		t.rares.at(m.rare).fill(r, source)
+		x.rare.fill(r, source)
 	}
 }
 

@@ -159,10 +159,14 @@ func BenchmarkRecord(b *testing.B) {
 	t := NewTable(Options{})
 	p := visitor(1, false)
 	t.Add(&Batch{Packets: []Packet{p}})
-	at := t.parts[partitionOf(&p.Key)].index.find(tagOf(t.seed.hash(&p.Key)), &p.Key, &t.entries)
+	t.Flush()
+	var e Ended
 	var r Record
+	if !t.NextEnded(&e) {
+		b.Fatal("no record")
+	}
 	b.ReportAllocs()
 	for range b.N {
-		t.fill(&r, at, ForcedEnd)
+		e.Record(&r)
 	}
 }

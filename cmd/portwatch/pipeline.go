@@ -13,13 +13,14 @@ import (
 // A pipeline is the way of the packets behind the reader. With one worker each
 // arrow is a call; with more it is a channel, and each stage has a goroutine:
 //
-//	reader --load--> meter --chunk--> renderers --chunk--> writer
+//	reader --load--> meter --chunk--> tagger --chunk--> renderers --chunk--> writer
 //
-// One meter owns the Flows and decides the order of the records, so that what
-// the writer gets does not depend on how many cores there are: renderers only
-// turn records, which have their numbers by then, into bytes.
+// One meter owns the Flows and decides the order of the records, and one tagger their
+// numbers, so that what the writer gets does not depend on how many cores there are:
+// renderers only turn records, which have their numbers by then, into bytes.
 type pipeline struct {
 	meter  *meter
+	tagger *tagger
 	writer *writer
 	load   *load // that the reader fills
 	loads  chan *load
@@ -35,13 +36,16 @@ type load struct {
 
 // A chunk is a run of records on its way from the meter to the writer.
 type chunk struct {
+	ended    [chunkSize]flow.Ended // of the meter
 	flows    [chunkSize]flow.Record
 	records  [chunkSize]annotate.Record
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
 	n        int
-	alerts   []placedAlert // at most chunkSize
-	text     [][]byte      // by rendering, those of them that need not be in order
-	marks    []*marks      // by rendering, of the records in text; nil where nobody wants them
+	now      int64 // not 0: behind the records, nothing came until this time on the wall
+	last     bool  // no record comes behind these
+	alerts   []placedAlert
+	text     [][]byte // by rendering, those of them that need not be in order
+	marks    []*marks // by rendering, of the records in text; nil where nobody wants them
 	rendered chan struct{}
 }
 
@@ -56,7 +60,7 @@ const (
 	// loadSize is how many packets go to the meter at once: enough to make a
 	// change of goroutine cheap, few enough to stay in a core's cache.
 	loadSize  = 512
-	chunkSize = 256
+	chunkSize = 512
 	// inFlight is how many loads there are. With few, reader and meter wait for each
 	// other and sleep, and to be woken takes as long as two loads: with 4 in place of
 	// 16 a run took a quarter longer.
@@ -64,12 +68,13 @@ const (
 )
 
 // newPipeline starts a pipeline that uses so many cores. Its last stage is w.
-func newPipeline(workers int, m *meter, w *writer) *pipeline {
-	p := &pipeline{meter: m, writer: w, load: new(load)}
+func newPipeline(workers int, m *meter, t *tagger, w *writer) *pipeline {
+	p := &pipeline{meter: m, tagger: t, writer: w, load: new(load)}
 	if workers == 1 {
 		formats := w.parallelFormats()
 		m.chunk = newChunk(w.renderings)
 		m.pass = func(c *chunk) *chunk {
+			t.tag(c)
 			c.render(formats)
 			w.write(c)
 			return c.reset()
@@ -85,22 +90,29 @@ func newPipeline(workers int, m *meter, w *writer) *pipeline {
 	for range chunks {
 		free <- newChunk(w.renderings)
 	}
-	// Both have room for all chunks there are: passing one on never waits.
-	unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks)
+	// All have room for all chunks there are: passing one on never waits.
+	untagged, unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks), make(chan *chunk, chunks)
 	m.chunk = <-free
 	m.pass = func(c *chunk) *chunk {
-		inOrder <- c
-		unrendered <- c
+		untagged <- c
 		return <-free
 	}
 	p.ended.Go(func() {
-		defer close(unrendered)
-		defer close(inOrder)
+		defer close(untagged)
 		for l := range p.loads {
 			m.add(l)
 			p.spare <- l.reset()
 		}
 		m.finish()
+	})
+	p.ended.Go(func() {
+		defer close(unrendered)
+		defer close(inOrder)
+		for c := range untagged {
+			t.tag(c)
+			inOrder <- c
+			unrendered <- c
+		}
 	})
 	// As many as there are cores: where most Flows are short, both reader and meter
 	// wait for the rendering, and with one renderer the other core would too.
@@ -162,8 +174,13 @@ func newChunk(renderings []*rendering) *chunk {
 	return c
 }
 
+// reset empties a chunk. What thousands of alerts at a time made of it is not kept.
 func (c *chunk) reset() *chunk {
-	c.n, c.alerts = 0, c.alerts[:0]
+	c.n, c.now = 0, 0
+	if c.alerts = c.alerts[:0]; cap(c.alerts) > chunkSize {
+		c.alerts = nil
+		clear(c.text)
+	}
 	return c
 }
 
@@ -195,24 +212,15 @@ func (c *chunk) append(dst []byte, f format, m *marks) []byte {
 	return dst
 }
 
-// A meter turns packets into annotated records, in their order.
+// A meter turns packets into what is known of Flows that have ended, in their order.
 type meter struct {
-	table     *flow.Table
-	annotator *annotate.Annotator
-	alerts    *annotate.Alerts // nil: none are wanted
-	flagged   bool             // only records with a finding are written
-	eager     bool             // records wait for no others
+	table *flow.Table
+	eager bool // records wait for no others
 
-	chunk  *chunk              // that is being filled
-	pass   func(*chunk) *chunk // hands it on, and returns an empty one
-	number uint64              // of the last record to be written
-	alert  uint64              // of the last alert
-	counts export.Counts       // of it, the findings
-	watch  *watched            // nil: nobody looks
+	chunk *chunk              // that is being filled
+	pass  func(*chunk) *chunk // hands it on, and returns an empty one
+	flows atomic.Uint64       // so far, for the progress line
 }
-
-// watched is what the progress line tells of the meter.
-type watched struct{ flows, findings atomic.Uint64 }
 
 func (m *meter) add(l *load) {
 	m.table.Add(&l.Batch)
@@ -220,66 +228,77 @@ func (m *meter) add(l *load) {
 		m.table.Advance(l.now)
 	}
 	m.drain()
-	if l.now != 0 && m.alerts != nil {
-		m.alerts.Advance(l.now)
-		m.takeAlerts()
-	}
-	if m.eager && m.chunk.n+len(m.chunk.alerts) > 0 {
+	m.chunk.now = l.now
+	if m.eager && (m.chunk.n > 0 || l.now != 0) {
 		m.chunk = m.pass(m.chunk)
 	}
-	if m.watch != nil {
-		m.watch.flows.Store(m.table.Stats().Created)
-		m.watch.findings.Store(m.counts.Found())
-	}
+	m.flows.Store(m.table.Stats().Created)
 }
 
 // finish ends all Flows.
 func (m *meter) finish() {
 	m.table.Flush()
 	m.drain()
-	if m.alerts != nil {
-		m.alerts.Flush()
-		m.takeAlerts()
-	}
+	m.chunk.last = true
 	m.chunk = m.pass(m.chunk)
 }
 
-// drain annotates the records that are ready.
+// drain takes what has ended.
 func (m *meter) drain() {
-	for {
-		c := m.chunk
-		if !m.table.Next(&c.flows[c.n]) {
-			return
-		}
-		r := &c.records[c.n]
-		m.annotator.Annotate(r, &c.flows[c.n])
-		m.counts.Count(r)
-		c.numbers[c.n] = 0
-		if !m.flagged || len(r.Findings) > 0 {
-			m.number++
-			c.numbers[c.n] = m.number
-		}
-		c.n++
-		if m.alerts != nil {
-			m.alerts.Add(r)
-			m.takeAlerts()
-		}
+	for m.table.NextEnded(&m.chunk.ended[m.chunk.n]) {
+		m.chunk.n++
 		if m.chunk.n == chunkSize {
 			m.chunk = m.pass(m.chunk)
 		}
 	}
 }
 
-// takeAlerts puts the alerts that are due behind the records so far.
-func (m *meter) takeAlerts() {
-	var a annotate.Alert
-	for m.alerts.Next(&a) {
-		c := m.chunk
-		m.alert++
-		c.alerts = append(c.alerts, placedAlert{a, c.n, m.alert})
-		if len(c.alerts) == chunkSize {
-			m.chunk = m.pass(c)
+// A tagger makes annotated records of chunks, in their order, and gathers alerts.
+type tagger struct {
+	annotator *annotate.Annotator
+	alerts    *annotate.Alerts // nil: none are wanted
+	flagged   bool             // only records with a finding are written
+
+	number   uint64        // of the last record to be written
+	alert    uint64        // of the last alert
+	counts   export.Counts // of it, the findings
+	findings atomic.Uint64 // their number, for the progress line
+}
+
+func (t *tagger) tag(c *chunk) {
+	for i := range c.n {
+		c.ended[i].Record(&c.flows[i])
+		r := &c.records[i]
+		t.annotator.Annotate(r, &c.flows[i])
+		t.counts.Count(r)
+		c.numbers[i] = 0
+		if !t.flagged || len(r.Findings) > 0 {
+			t.number++
+			c.numbers[i] = t.number
 		}
+		if t.alerts != nil {
+			t.alerts.Add(r)
+			t.takeAlerts(c, i+1)
+		}
+	}
+	if t.alerts != nil {
+		if c.now != 0 {
+			t.alerts.Advance(c.now)
+		}
+		if c.last {
+			t.alerts.Flush()
+		}
+		t.takeAlerts(c, c.n)
+	}
+	t.findings.Store(t.counts.Found())
+}
+
+// takeAlerts puts the alerts that are due behind so many of the chunk's records.
+func (t *tagger) takeAlerts(c *chunk, behind int) {
+	var a annotate.Alert
+	for t.alerts.Next(&a) {
+		t.alert++
+		c.alerts = append(c.alerts, placedAlert{a, behind, t.alert})
 	}
 }
 

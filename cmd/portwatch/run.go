@@ -86,7 +86,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	switch {
 	case err != nil:
 		return statusOf(err)
-	case o.exitCode && r.pipeline.meter.counts.Found() > 0:
+	case o.exitCode && r.pipeline.tagger.counts.Found() > 0:
 		return exitFindings
 	}
 	return exitDone
@@ -179,24 +179,22 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			IdleTimeout: o.idle, ActiveTimeout: o.active, MaxFlows: o.maxFlows,
 			IgnoreVLAN: o.noVLAN, ObserverID: o.observer, Assigned: assigned(reg),
 		}),
-		annotator: annotate.New(reg),
-		flagged:   o.flagged,
-		eager:     r.live || o.lineBuffer,
+		eager: r.live || o.lineBuffer,
 	}
+	t := &tagger{annotator: annotate.New(reg), flagged: o.flagged}
 	if !o.noAlerts {
-		m.alerts = annotate.NewAlerts(o.alertWindow)
+		t.alerts = annotate.NewAlerts(o.alertWindow)
 	}
 	if !o.quiet {
 		r.writer.summary = export.NewSummary()
 		tty := screenOf(stderr)
 		r.writer.summary.Width = tty.width
 		if tty.is {
-			m.watch = new(watched)
 			r.progress = newProgress(stderr, tty.width, r.files)
 			r.writer.progress = r.progress
 		}
 	}
-	r.pipeline = newPipeline(o.workers, m, r.writer)
+	r.pipeline = newPipeline(o.workers, m, t, r.writer)
 	r.sinks.begin()
 	return r, nil
 }
@@ -346,7 +344,7 @@ func (r *run) tellMore() {
 	}
 	for _, d := range r.writer.renderings {
 		for _, p := range d.places {
-			fmt.Fprintf(r.stderr, "  %d records as %s to %s\n", r.pipeline.meter.number, d.name, p.name)
+			fmt.Fprintf(r.stderr, "  %d records as %s to %s\n", r.pipeline.tagger.number, d.name, p.name)
 		}
 	}
 	if !r.options.noAlerts {
@@ -380,11 +378,11 @@ func (r *run) count() {
 	slices.SortFunc(c.LinkTypes, func(a, b export.Named) int { return strings.Compare(a.Name, b.Name) })
 
 	t := r.pipeline.meter.table.Stats()
-	c.Findings = r.pipeline.meter.counts.Findings
+	c.Findings = r.pipeline.tagger.counts.Findings
 	c.Flows.Created, c.Flows.Exported = t.Created, t.Exported
 	copy(c.Flows.ByReason[:], t.ByEndReason[:])
 	var alerts annotate.AlertStats
-	if a := r.pipeline.meter.alerts; a != nil {
+	if a := r.pipeline.tagger.alerts; a != nil {
 		alerts = a.Stats()
 	}
 	c.Alerts.Opened, c.Alerts.Updated = alerts.Opened, alerts.Updated
@@ -433,8 +431,8 @@ func (r *run) showProgress() {
 		read, _ := f.Progress()
 		position += read
 	}
-	w := r.pipeline.meter.watch
-	r.progress.show(position, r.passed, w.flows.Load(), w.findings.Load())
+	p := r.pipeline
+	r.progress.show(position, r.passed, p.meter.flows.Load(), p.tagger.findings.Load())
 }
 
 // A span is from the smallest to the largest of the times that it includes.
