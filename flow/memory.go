@@ -58,9 +58,10 @@ func (m *memory[V]) who(s *service) uint64 {
 }
 
 // set returns the seats of which s may have one.
-func (m *memory[V]) set(s *service) *set[V] {
-	return &m.sets[s.hash()&uint64(len(m.sets)-1)]
-}
+func (m *memory[V]) set(s *service) *set[V] { return &m.sets[m.number(s)] }
+
+// number is that of the set of s.
+func (m *memory[V]) number(s *service) uint64 { return s.hash() & uint64(len(m.sets)-1) }
 
 // put gives s the first seat of its set. It returns the value there, and the seat
 // that was given up for it, if it had none.
@@ -193,9 +194,12 @@ func (l *learned) of(s service) knowledge {
 // announced remembers the endpoints that control Flows named. It is filled in
 // packet order.
 type announced struct {
-	memory  memory[promise] // empty until something is announced
-	forgot  uint64          // endpoints that gave up a seat while a Flow was still expected
-	touched uint64          // keeps touch from being optimized away
+	memory memory[promise] // empty until something is announced
+	// some has a bit for each set that ever had a promise. Nearly all Flows that
+	// begin have no endpoint in one of these, and so ask nothing of memory far away.
+	some    [announcedEndpoints / seatsInSet / 64]uint64
+	forgot  uint64 // endpoints that gave up a seat while a Flow was still expected
+	touched uint64 // keeps touch from being optimized away
 }
 
 const (
@@ -219,11 +223,25 @@ func (a *announced) announce(k *Key, from int, n *Announcement, clock int64) {
 		a.memory = newMemory[promise](announcedEndpoints)
 	}
 	s := k.serviceAt(from, n.Transport, n.Port)
+	word, bit := a.bit(&s)
+	*word |= bit
 	p, lost := a.memory.put(&s)
 	*p = promise{clock, n.Asker}
 	if lost.who != 0 && clock-lost.value.since <= expectation {
 		a.forgot++
 	}
+}
+
+// bit is that of an endpoint's set.
+func (a *announced) bit(s *service) (word *uint64, bit uint64) {
+	set := a.memory.number(s)
+	return &a.some[set/64], 1 << (set % 64)
+}
+
+// mayHave reports whether the endpoint's set ever had a promise.
+func (a *announced) mayHave(s *service) bool {
+	word, bit := a.bit(s)
+	return *word&bit != 0
 }
 
 // touch reads what expected is going to read.
@@ -232,8 +250,9 @@ func (a *announced) touch(k *Key) {
 		return
 	}
 	for side := range 2 {
-		s := k.service(side)
-		a.touched += a.memory.set(&s)[0].who
+		if s := k.service(side); a.mayHave(&s) {
+			a.touched += a.memory.set(&s)[0].who
+		}
 	}
 }
 
@@ -246,7 +265,11 @@ func (a *announced) expected(k *Key, clock int64) (service int) {
 	}
 	var serves [2]bool
 	for side := range 2 {
-		if p := a.memory.of(k.service(side)); p != nil && clock-p.since <= expectation {
+		s := k.service(side)
+		if !a.mayHave(&s) {
+			continue
+		}
+		if p := a.memory.of(s); p != nil && clock-p.since <= expectation {
 			p.since = clock
 			if p.asker {
 				serves[1-side] = true
