@@ -1,17 +1,9 @@
 package flow
 
-// release makes ready, in their order, the records decided since the last time,
-// and gives each Flow's first one its direction.
+// release makes ready, in their order, the records decided since the last time. What
+// other Flows showed of endpoints stays as it is until all of them are judged.
 func (t *Table) release() {
 	t.known.settle()
-	for i := range t.pending {
-		if i%stride == 0 {
-			next := t.pending[i:min(i+stride, len(t.pending))]
-			t.touchEndings(next)
-			t.touchKnown(next)
-		}
-		t.judge(t.pending[i].entry)
-	}
 	sortEndings(t.pending)
 	if len(t.ready) == 0 {
 		t.ready, t.pending = t.pending, t.ready
@@ -19,6 +11,24 @@ func (t *Table) release() {
 	}
 	t.ready = append(t.ready, t.pending...)
 	t.pending = t.pending[:0]
+}
+
+// judgeReady gives those records that are ready their Flows' directions.
+func (t *Table) judgeReady() {
+	for t.judged < len(t.ready) {
+		t.judgeSome()
+	}
+}
+
+// judgeSome goes on with that, and leaves near what it read.
+func (t *Table) judgeSome() {
+	some := t.ready[t.judged:min(t.judged+stride, len(t.ready))]
+	t.touchEndings(some)
+	t.touchKnown(some)
+	for i := range some {
+		t.judge(some[i].entry)
+	}
+	t.judged += len(some)
 }
 
 // touchKnown touches what evidence is going to ask of the endpoints.
@@ -106,11 +116,13 @@ func (t *Table) Next(r *Record) bool {
 // NextEnded is Next for those who make the record later.
 func (t *Table) NextEnded(e *Ended) bool {
 	if t.taken == len(t.ready) {
-		t.ready, t.taken = t.ready[:0], 0
+		t.ready, t.taken, t.judged = t.ready[:0], 0, 0
 		return false
 	}
 	end := &t.ready[t.taken]
-	if t.taken%stride == 0 {
+	if t.taken == t.judged {
+		t.judgeSome()
+	} else if t.taken%stride == 0 {
 		t.touchEndings(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
 	}
 	t.taken++

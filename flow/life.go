@@ -4,7 +4,10 @@ import "slices"
 
 // Advance tells the time of a live capture when no packet does: nanoseconds
 // since the Unix epoch. A time before the clock's changes nothing.
-func (t *Table) Advance(now int64) { t.turn(now) }
+func (t *Table) Advance(now int64) {
+	t.judgeReady()
+	t.turn(now)
+}
 
 // turn sets the clock, and sweeps when it comes to another tick.
 func (t *Table) turn(now int64) {
@@ -56,6 +59,7 @@ const run = 1 << 14
 func (t *Table) sweep(limit int64) {
 	t.expireAll(limit)
 	t.release()
+	t.judgeReady()
 	t.shrink()
 }
 
@@ -148,6 +152,7 @@ func (t *Table) drop(at place) {
 
 // Flush ends all Flows. The table can be used further.
 func (t *Table) Flush() {
+	t.judgeReady()
 	t.expireAll(t.clock)
 	t.pending = slices.Grow(t.pending, t.live())
 	for i := range t.each() {

@@ -67,6 +67,7 @@ type Table struct {
 
 	pending []ending // decided since the last sweep
 	ready   []ending // sorted, for Next
+	judged  int      // how many of ready have their direction; after Flush, Next sees to it
 	taken   int      // how many of ready Next has returned
 
 	stats Stats
@@ -171,6 +172,7 @@ type place struct {
 // Add meters the packets of a batch, in their order. Batches may be cut
 // anywhere. It keeps nothing of b, and with IgnoreVLAN changes its Keys.
 func (t *Table) Add(b *Batch) {
+	t.judgeReady()
 	from := 0
 	for _, a := range b.Announcements {
 		t.addAll(b.Packets[from:a.Packet+1], b.Tunnels)
