@@ -267,6 +267,42 @@ func TestDirectionIsKept(t *testing.T) {
 	}
 }
 
+// What comes behind Flush does not change the verdicts of the records that Flush made ready,
+// even where nobody took these before.
+func TestDirectionIsThatOfFlush(t *testing.T) {
+	const flows = 3 * stride
+	service := []Packet{
+		tcp("10.0.0.3:1 > 10.0.0.1:30000", SYN, at(1)), tcp("10.0.0.1:30000 > 10.0.0.3:1", SYN|ACK, at(1))}
+	goOn := map[string]func(*Table){
+		"Add": func(t *Table) {
+			t.Add(&Batch{Packets: append(service, udp("10.0.0.4:1 > 10.0.0.5:2", at(3)))})
+		},
+		"Advance": func(t *Table) { t.Add(&Batch{Packets: service}); t.Advance(seconds(1000)) },
+		"Flush":   func(t *Table) { t.Add(&Batch{Packets: service}); t.Flush() },
+	}
+	for name, more := range goOn {
+		table := NewTable(Options{})
+		for i := range flows {
+			table.Add(&Batch{Packets: []Packet{tcp(fmt.Sprintf("10.0.0.1:30000 > 10.0.%d.2:880", i), ACK, data, at(1))}})
+		}
+		table.Flush()
+		var first Record
+		if !table.Next(&first) { // so that some are judged, and others are not
+			t.Fatal("no record")
+		}
+		more(table)
+		n := 0
+		for _, r := range append(drain(table), first) {
+			if r.Destination.Port() == 880 && r.Direction == (Direction{LowerPort, Low}) {
+				n++
+			}
+		}
+		if n != flows {
+			t.Errorf("%s: %d of %d records have the verdict of Flush", name, n, flows)
+		}
+	}
+}
+
 // Swapping the endpoints swaps all that belongs to them.
 func TestSidesSwap(t *testing.T) {
 	for _, flip := range []bool{false, true} {

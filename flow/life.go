@@ -4,10 +4,7 @@ import "slices"
 
 // Advance tells the time of a live capture when no packet does: nanoseconds
 // since the Unix epoch. A time before the clock's changes nothing.
-func (t *Table) Advance(now int64) {
-	t.judgeReady()
-	t.turn(now)
-}
+func (t *Table) Advance(now int64) { t.turn(now) }
 
 // turn sets the clock, and sweeps when it comes to another tick.
 func (t *Table) turn(now int64) {
@@ -152,7 +149,6 @@ func (t *Table) drop(at place) {
 
 // Flush ends all Flows. The table can be used further.
 func (t *Table) Flush() {
-	t.judgeReady()
 	t.expireAll(t.clock)
 	t.pending = slices.Grow(t.pending, t.live())
 	for i := range t.each() {

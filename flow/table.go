@@ -172,7 +172,7 @@ type place struct {
 // Add meters the packets of a batch, in their order. Batches may be cut
 // anywhere. It keeps nothing of b, and with IgnoreVLAN changes its Keys.
 func (t *Table) Add(b *Batch) {
-	t.judgeReady()
+	t.judgeReady() // before there is more to know
 	from := 0
 	for _, a := range b.Announcements {
 		t.addAll(b.Packets[from:a.Packet+1], b.Tunnels)

@@ -60,7 +60,7 @@ const (
 	// loadSize is how many packets go to the meter at once: enough to make a
 	// change of goroutine cheap, few enough to stay in a core's cache.
 	loadSize  = 512
-	chunkSize = 512
+	chunkSize = 256
 	// inFlight is how many loads there are. With few, reader and meter wait for each
 	// other and sleep, and to be woken takes as long as two loads: with 4 in place of
 	// 16 a run took a quarter longer.
@@ -85,7 +85,7 @@ func newPipeline(workers int, m *meter, t *tagger, w *writer) *pipeline {
 	for range inFlight - 1 {
 		p.spare <- new(load)
 	}
-	chunks := 4 + 2*workers
+	chunks := 3 + workers
 	free := make(chan *chunk, chunks)
 	for range chunks {
 		free <- newChunk(w.renderings)
