@@ -78,6 +78,9 @@ func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
 	if o.LongestWait == 0 {
 		d.o.LongestWait = DefaultLongestWait
 	}
+	if a, ok := r.(alarming); ok {
+		a.alarm(d.missed)
+	}
 	d.ctx, d.giveUp = context.WithCancel(context.Background())
 	for range d.limits.Parallel {
 		d.workers.Go(d.work)
@@ -302,7 +305,7 @@ func (d *Delivery) pause(bound, least time.Duration) bool {
 // goes must not fill a log.
 const quiet = time.Minute
 
-// missed notes a try that brought nothing, and tells of it at the first.
+// missed notes a try that brought nothing so far, and tells of it at the first.
 func (d *Delivery) missed(err error) {
 	d.mu.Lock()
 	if d.outage == nil {
