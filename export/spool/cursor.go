@@ -260,6 +260,24 @@ func (c *Cursor) published(g *segment, format string, t tally) {
 	c.notify()
 }
 
+// Idle reports whether the spool has no record for the sink, and it is the only one
+// that records in its format are for.
+func (c *Cursor) Idle() bool {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	another := func(o *Cursor) bool { return o != c && o.format == c.format }
+	return c.waiting.records == 0 && len(c.flights) == 0 && !slices.ContainsFunc(s.cursors, another)
+}
+
+// Passed counts records that an idle cursor's sink got without the spool.
+func (c *Cursor) Passed(n int) {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.counts.Accepted += uint64(n)
+}
+
 // miss counts records that there was no room for.
 func (c *Cursor) miss(format string, t tally) {
 	if c.format == format {
