@@ -48,30 +48,16 @@ func appendIdentity(b []byte, k *Key, tunnel *Tunnel, o *origin) []byte {
 }
 
 // ID returns the same 128 bits for every record of a Flow: a hash over the
-// observer's id, the Key, and time and ordinal of the first packet. It is hashed by
-// the first call, which therefore must not run beside another one.
+// observer's id, the Key, and time and ordinal of the first packet. It is hashed
+// anew by each call.
 func (r *Record) ID() [16]byte {
-	if !r.memo.hasID {
-		r.memo.id, r.memo.hasID = flowID(&r.Key, &r.Tunnel, &r.origin), true
-	}
-	return r.memo.id
+	return flowID(&r.Key, &r.Tunnel, &r.origin)
 }
 
 // CommunityID returns the SHA-1 of the Flow's Community ID v1 with seed 0; see
-// AppendCommunityID. It is hashed like ID.
+// AppendCommunityID. It is hashed anew by each call.
 func (r *Record) CommunityID() [20]byte {
-	if !r.memo.hasCommunity {
-		r.memo.community = communityID(&r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport))
-		r.memo.hasCommunity = true
-	}
-	return r.memo.community
-}
-
-// A memo has what was hashed of a record: who renders it and who delivers it both ask.
-type memo struct {
-	id                  [16]byte
-	community           [20]byte
-	hasID, hasCommunity bool
+	return communityID(&r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport))
 }
 
 // CommunityID returns that of the level around the tunnel's inside, without

@@ -45,7 +45,6 @@ type Record struct {
 	Tunnel Tunnel
 
 	origin origin
-	memo   memo
 }
 
 // Side is one endpoint of a Flow and what it sent.
