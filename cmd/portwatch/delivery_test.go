@@ -240,7 +240,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestSpooledFile rotates files from the spool: no record is missing, no line half.
+// TestSpooledFile rotates files with a spool, which a file that has room does not need:
+// no record is missing, no line half.
 func TestSpooledFile(t *testing.T) {
 	dir := t.TempDir()
 	capture := flows(t, 1000)
@@ -264,6 +265,54 @@ func TestSpooledFile(t *testing.T) {
 	}
 	if !bytes.Equal(got, stdout) {
 		t.Errorf("%d octets in the files, %d on standard output", len(got), len(stdout))
+	}
+	if used, _ := filepath.Glob(dir + "/spool/*.segment"); len(used) > 0 {
+		t.Errorf("the spool was used: %v", used)
+	}
+}
+
+// TestFullDisk fills the disk that a file is on, and makes room later: what the file had
+// no room for waits in the spool, and all is there in the end, once and in order.
+func TestFullDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: a disk of two MiB needs root; run the tests with sudo")
+	}
+	disk, dir := t.TempDir(), t.TempDir()
+	mount := func(options string) {
+		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "portwatch-test", disk).CombinedOutput(); err != nil {
+			t.Fatalf("mount: %v: %s", err, out)
+		}
+	}
+	mount("size=2m")
+	defer exec.Command("umount", disk).Run()
+	capture := flows(t, 5000)
+	want, _, _ := runCommand(t, "-q", "--offline", "-r", capture, "-o", "ecs")
+	path, stats := filepath.Join(disk, "flows.jsonl"), filepath.Join(dir, "stats.json")
+	c := portwatch("-r", capture, "--to", "file:"+path+"?rotate=1GiB", "--spool", filepath.Join(dir, "spool"), "--stats", stats)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for spooled := false; !spooled; time.Sleep(10 * time.Millisecond) {
+		segments, _ := filepath.Glob(filepath.Join(dir, "spool", "*.segment"))
+		spooled = len(segments) > 0
+	}
+	time.Sleep(100 * time.Millisecond)
+	mount("remount,size=100m")
+	if err := c.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, c.Stderr)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d octets in the file, want %d: %v", len(got), len(want), err)
+	}
+	b := balances(t, stats)[0]
+	if b.Delivered != uint64(bytes.Count(want, []byte("\n"))) || b.Accepted != b.Delivered || b.Outages != 1 {
+		t.Errorf("%+v", b)
+	}
+	for _, told := range []string{"no space left on device", "is back after"} {
+		if !strings.Contains(fmt.Sprint(c.Stderr), told) {
+			t.Errorf("%q is not told: %s", told, c.Stderr)
+		}
 	}
 }
 

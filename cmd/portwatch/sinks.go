@@ -217,7 +217,8 @@ func (o *options) openSinks(warn func(error)) (*sinks, error) {
 
 // add makes a rendering's records go to a sink, once they are begun to be delivered.
 func (s *sinks) add(d *rendering, t target) error {
-	if t.receiver == nil {
+	file := t.receiver == nil
+	if file {
 		f, err := s.openFile(t, header(d.newFormat()))
 		if err != nil {
 			return err
@@ -237,8 +238,11 @@ func (s *sinks) add(d *rendering, t target) error {
 		return err
 	}
 	v.queue = c
-	k := spoolKeeper{s.spool, t.format}
-	if !slices.Contains(d.sinks, keeper(k)) {
+	if len(d.sinks) == 0 {
+		k := &spoolKeeper{spool: s.spool, format: t.format}
+		if file {
+			k.file, k.cursor = v, c
+		}
 		d.sinks = append(d.sinks, k)
 	}
 	return nil
@@ -288,9 +292,20 @@ func (k memoryKeeper) Put(records []sink.Record) error {
 type spoolKeeper struct {
 	spool  *spool.Spool
 	format string
+	file   *delivery // the first of them, if it is a file
+	cursor *spool.Cursor
 }
 
-func (k spoolKeeper) Put(records []sink.Record) error { return k.spool.Append(k.format, records) }
+// Put writes to a file that is alone at once, where records are as safe as in the
+// spool: that is for those which the file had no room for.
+func (k *spoolKeeper) Put(records []sink.Record) error {
+	if k.file != nil && k.cursor.Idle() {
+		n := k.file.Pass(records)
+		k.cursor.Passed(n)
+		records = records[n:]
+	}
+	return k.spool.Append(k.format, records)
+}
 
 // begin begins to deliver.
 func (s *sinks) begin() {

@@ -45,6 +45,7 @@ type Delivery struct {
 	workers  sync.WaitGroup
 	done     chan struct{} // closed when they have ended
 
+	passed  []Verdict     // of the last Pass
 	taking  sync.Mutex    // one worker at a time
 	settled chan struct{} // receives after a batch was settled
 
@@ -77,6 +78,9 @@ func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
 	}
 	if o.LongestWait == 0 {
 		d.o.LongestWait = DefaultLongestWait
+	}
+	if a, ok := r.(alarming); ok {
+		a.alarm(d.missed)
 	}
 	d.ctx, d.giveUp = context.WithCancel(context.Background())
 	for range d.limits.Parallel {
@@ -146,6 +150,36 @@ func (d *Delivery) take(b *Batch) bool {
 		}
 	}
 	return false
+}
+
+// Pass has the receiver take records past the queue, in which none waits, and returns
+// how many of them it took: the next one and those behind it are the queue's. It is for
+// a receiver that takes records in their order and keeps them as safe as the queue does.
+// There must be no two calls at once.
+func (d *Delivery) Pass(records []Record) (taken int) {
+	for taken < len(records) {
+		batch := d.limits.first(records[taken:])
+		d.passed = slices.Grow(d.passed[:0], len(batch))[:len(batch)]
+		clear(d.passed)
+		if len(batch) > 0 {
+			d.try(batch, d.passed) // an error will come again, with the queue's first batch
+		}
+		n := 0
+		for n < len(batch) && d.passed[n].State == Delivered {
+			n++
+		}
+		taken += n
+		if n == 0 || n < len(batch) {
+			break
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delivered += uint64(taken)
+	if taken > 0 {
+		d.progress = time.Now()
+	}
+	return taken
 }
 
 func (d *Delivery) idle() bool {
@@ -302,7 +336,7 @@ func (d *Delivery) pause(bound, least time.Duration) bool {
 // goes must not fill a log.
 const quiet = time.Minute
 
-// missed notes a try that brought nothing, and tells of it at the first.
+// missed notes a try that brought nothing so far, and tells of it at the first.
 func (d *Delivery) missed(err error) {
 	d.mu.Lock()
 	if d.outage == nil {

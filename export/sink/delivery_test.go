@@ -421,6 +421,89 @@ func TestTimeout(t *testing.T) {
 
 // TestHurry: a receiver that still takes something has as long as it needs; one
 // that takes nothing has the grace.
+// TestPass has a receiver that is full now and then: what it does not take at once comes
+// by the spool, behind what it has taken, and with the spool empty nothing goes there.
+func TestPass(t *testing.T) {
+	var order []string
+	room := 0
+	var mu sync.Mutex
+	r := newScript(sink.Limits{Records: 4, Octets: 1000, Record: 900, Parallel: 1}, func(_ context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range records {
+			if room == 0 {
+				return errAway
+			}
+			room--
+			order = append(order, string(records[i].ID))
+			verdicts[i].State = sink.Delivered
+		}
+		return nil
+	})
+	makeRoom := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		room = n
+	}
+	s, err := spool.Open(t.TempDir(), spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Cursor("test://", "ecs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := sink.NewDelivery(r, c, options(t, &told{}))
+	var sent []string
+	put := func(n int) (passed int) {
+		records := make([]sink.Record, n)
+		for i := range records {
+			id := fmt.Sprint("r", len(sent))
+			sent = append(sent, id)
+			records[i] = sink.Record{ID: []byte(id), Body: body(id)}
+		}
+		if c.Idle() {
+			passed = d.Pass(records)
+			c.Passed(passed)
+		}
+		if err := s.Append("ecs", records[passed:]); err != nil {
+			t.Fatal(err)
+		}
+		return passed
+	}
+	makeRoom(10)
+	if n := put(10); n != 10 || c.Counts().Waiting != 0 {
+		t.Errorf("%d of 10 past an idle spool, %d wait", n, c.Counts().Waiting)
+	}
+	makeRoom(6)
+	if n := put(10); n != 6 {
+		t.Errorf("%d of 10 past the spool, of which 6 have room", n)
+	}
+	if n := put(5); n != 0 {
+		t.Errorf("%d past those that wait", n)
+	}
+	makeRoom(1000)
+	for !c.Idle() {
+		time.Sleep(time.Millisecond)
+	}
+	if n := put(10); n != 10 {
+		t.Errorf("%d of 10 past the spool that is idle again", n)
+	}
+	if other, err := s.Cursor("another://", "ecs"); err != nil || c.Idle() || other.Idle() {
+		t.Errorf("idle, though two want the records: %v", err)
+	}
+	c.End()
+	b, err := d.Close()
+	if err != nil || b.Delivered != uint64(len(sent)) || b.Accepted != b.Delivered {
+		t.Errorf("%+v, %v; %d records", b, err, len(sent))
+	}
+	wantLaw(t, b)
+	if got, want := strings.Join(order, " "), strings.Join(sent, " "); got != want {
+		t.Errorf("took %s\nwant %s", got, want)
+	}
+}
+
 func TestHurry(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	slow := func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {

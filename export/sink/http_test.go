@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -78,6 +80,44 @@ func oneRequest(t *testing.T, rest string, records []Record) (*http.Request, str
 		t.Fatalf("%s: %v", got, err)
 	}
 	return request, text
+}
+
+// TestPartialSuccess has a receiver of OTLP that takes all records but a bad one, and
+// tells how many it did not take: the bad one alone is rejected, the others are there.
+func TestPartialSuccess(t *testing.T) {
+	uid := regexp.MustCompile(`"log\.record\.uid","value":\{"stringValue":"([^"]*)"`)
+	for _, bad := range []string{"id-0", "id-77", "id-511"} {
+		taken, requests := map[string]int{}, 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			requests++
+			refused := 0
+			for _, match := range uid.FindAllStringSubmatch(string(requestText(t, r)), -1) {
+				if match[1] == bad {
+					refused++
+				} else {
+					taken[match[1]]++
+				}
+			}
+			w.Header().Set("Content-Type", "application/json")
+			if refused > 0 {
+				fmt.Fprintf(w, `{"partialSuccess":{"rejectedLogRecords":"%d","errorMessage":"too old"}}`, refused)
+				return
+			}
+			io.WriteString(w, `{}`)
+		}))
+		got, verdicts, err := deliver(t, openHTTP(t, server, "http", "?preset=otlp"), testRecords(512))
+		server.Close()
+		i, _ := strconv.Atoi(strings.TrimPrefix(bad, "id-"))
+		if want := strings.Repeat("D", i) + "R" + strings.Repeat("D", 511-i); got != want || err != nil {
+			t.Errorf("%s: verdicts %s, %v", bad, got, err)
+		}
+		if reason := verdicts[i].Reason; reason != "refused 1 of 1 records: too old" {
+			t.Errorf("%s: %q", bad, reason)
+		}
+		if len(taken) != 511 || requests != 19 { // two a level, and the whole
+			t.Errorf("%s: %d records were taken, in %d requests", bad, len(taken), requests)
+		}
+	}
 }
 
 func TestPostLines(t *testing.T) {

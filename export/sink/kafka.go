@@ -7,11 +7,11 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -52,7 +52,7 @@ type kafka struct {
 	size    int32 // that, or less where the topic says so
 
 	client   *kgo.Client // nil: the next Deliver connects
-	refused  kafkaDial
+	link     kafkaLink
 	records  []kgo.Record // of the Deliver under way
 	headers  []kgo.RecordHeader
 	waiting  sync.WaitGroup
@@ -83,7 +83,7 @@ func newKafka(t *Target) (Receiver, error) {
 		kgo.RequestRetries(3),
 		kgo.DialTimeout(10 * time.Second),
 		kgo.DisableClientMetrics(),
-		kgo.WithHooks(&k.refused),
+		kgo.WithHooks(&k.link),
 		kgo.ProducerBatchMaxBytesFn(func(string) int32 { return k.size }), // asked at the first record
 	}
 	codecs := map[string]kgo.CompressionCodec{"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression().WithLevel(1),
@@ -202,6 +202,8 @@ func (k *kafka) disconnect() {
 }
 
 func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdict) error {
+	k.link.deliver(true)
+	defer k.link.deliver(false)
 	if k.client == nil {
 		if err := k.connect(ctx); err != nil {
 			return err
@@ -221,7 +223,7 @@ func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdic
 		// A record under way cannot be called back without its client. The next
 		// client cannot tell what the broker already has: it may come twice.
 		k.disconnect()
-		if dial := k.refused.last(); dial != nil {
+		if dial := k.link.last(); dial != nil {
 			err = dial
 		}
 		err = fmt.Errorf("produce to topic %s: no acknowledgement: %w", k.topic, err)
@@ -241,9 +243,7 @@ func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdic
 			verdicts[i] = Verdict{Rejected, failed.Error()}
 		case err == nil:
 			err = fmt.Errorf("produce to topic %s: %w", k.topic, failed)
-			if ctx.Err() != nil {
-				k.disconnect()
-			}
+			k.disconnect() // it would never find a topic that was made anew
 		}
 	}
 	return err
@@ -279,7 +279,7 @@ func (k *kafka) connect(ctx context.Context) error {
 	case errors.Is(err, io.EOF):
 		err = fmt.Errorf("the broker ends the connection (%w): wrong password, or tls= or sasl= are not what it wants", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		if dial := k.refused.last(); dial != nil {
+		if dial := k.link.last(); dial != nil {
 			err = dial
 		}
 	}
@@ -354,22 +354,77 @@ func (k *kafka) done(r *kgo.Record, err error) {
 	k.waiting.Done()
 }
 
-// A kafkaDial keeps why the last connection to a broker could not be made: the client
-// tries again and again, and says in the end only that time is over.
-type kafkaDial struct{ err atomic.Pointer[error] }
+// alarm implements [alarming].
+func (k *kafka) alarm(tell func(error)) { k.link.tell = tell }
 
-// OnBrokerConnect implements kgo.HookBrokerConnect.
-func (d *kafkaDial) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
-	if err != nil {
-		d.err.Store(&err)
-	} else {
-		d.err.Store(nil)
+// A kafkaLink watches what the client does behind its calls: it tries again and again to
+// reach a broker, and says in the end only that time is over.
+type kafkaLink struct {
+	tell func(error) // that no broker is reached, while a Deliver wants it; nil: nobody asks
+
+	mu    sync.Mutex
+	busy  bool      // a Deliver is under way
+	err   error     // of the last try; nil: it was none
+	since time.Time // when the first try began of those that failed in a row
+}
+
+// patience is how long tries fail before that is told: one of several brokers may be
+// away, and the next one is there.
+const patience = time.Second
+
+// tried notes how a try ended that took so long.
+func (l *kafkaLink) tried(took time.Duration, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+	switch {
+	case err == nil:
+		l.since = time.Time{}
+		return
+	case l.since.IsZero():
+		l.since = time.Now().Add(-took)
+	}
+	// the next try may be seconds away
+	time.AfterFunc(patience-time.Since(l.since), l.complain)
+}
+
+// complain tells of the last try where all have failed for a while.
+func (l *kafkaLink) complain() {
+	l.mu.Lock()
+	err := l.err
+	tell := l.tell != nil && l.busy && err != nil && time.Since(l.since) >= patience
+	l.mu.Unlock()
+	if tell {
+		l.tell(err)
 	}
 }
 
-func (d *kafkaDial) last() error {
-	if err := d.err.Load(); err != nil {
-		return *err
+// deliver says whether a Deliver is under way.
+func (l *kafkaLink) deliver(busy bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = busy
+}
+
+func (l *kafkaLink) last() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// OnBrokerConnect implements kgo.HookBrokerConnect.
+func (l *kafkaLink) OnBrokerConnect(_ kgo.BrokerMetadata, took time.Duration, _ net.Conn, err error) {
+	l.tried(took, err)
+}
+
+// OnBrokerE2E implements kgo.HookBrokerE2E.
+func (l *kafkaLink) OnBrokerE2E(m kgo.BrokerMetadata, _ int16, e kgo.BrokerE2E) {
+	err, took := e.Err(), time.Duration(0)
+	if err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			took = e.DurationE2E() // no answer in all that time
+		}
+		err = fmt.Errorf("connection to %s:%d: %w", m.Host, m.Port, err)
 	}
-	return nil
+	l.tried(took, err)
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -299,6 +301,57 @@ func TestKafkaBrokerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	allAre(t, verdicts, Delivered)
+}
+
+// TestKafkaOutage takes the broker away under a delivery: that is told long before the
+// time of one try is over, once, and so is that it is back. The one that comes back has
+// another topic of the same name, which only the next try finds.
+func TestKafkaOutage(t *testing.T) {
+	c, address := broker(t)
+	told := make(chan string, 10)
+	const try = 8 * time.Second
+	wait := func(want string, limit time.Duration) {
+		t.Helper()
+		select {
+		case text := <-told:
+			if !strings.Contains(text, want) {
+				t.Fatalf("told %q, want %q", text, want)
+			}
+		case <-time.After(limit):
+			t.Fatalf("nothing was told, want %q", want)
+		}
+	}
+	q := NewMemory(1<<20, Block)
+	letters := &DeadLetter{path: filepath.Join(t.TempDir(), "letters"), max: 1 << 20}
+	d := NewDelivery(open(t, "kafka://"+address+"/flows"), q, DeliveryOptions{
+		Name: "k", Timeout: try, LongestWait: time.Second, DeadLetter: letters, Report: func(err error) { told <- err.Error() },
+	})
+	q.Put(numbered(10))
+	if err := d.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	q.Put(numbered(10))
+	wait("cannot deliver to k, trying again: ", try/2)
+	time.Sleep(2 * time.Second) // it fails again and again
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = broker(t, kfake.Ports(n))
+	wait("k is back after ", 2*try)
+	q.End()
+	b, err := d.Close()
+	if err != nil || b.Delivered != 20 || b.Outages != 1 {
+		t.Errorf("%+v, %v", b, err)
+	}
+	if len(told) > 0 {
+		t.Errorf("also told: %s", <-told)
+	}
 }
 
 func TestKafkaSettings(t *testing.T) {

@@ -259,9 +259,11 @@ func (o *otlp) append(dst []byte, records []Record) []byte {
 	return append(dst, "]}]}]}"...)
 }
 
-// judge looks for a partial success. The specification forbids to send such a batch
-// again, and the receiver does not say which records it means: all of them go to the
-// dead-letter file, where those that arrived do no harm.
+// judge looks for a partial success: the receiver took some of the batch, and does not
+// say which. What it took comes again then, in smaller requests, until the bad ones are
+// alone: the specification lets nobody repeat such a request, and these are others. A
+// record that came twice is known by its log.record.uid; in the dead-letter file, a
+// batch that mostly arrived would be as many that did not.
 func (o *otlp) judge(p *post, x *exchange, verdicts []Verdict) (bool, error) {
 	if x.status != http.StatusOK || x.answer.Len() == 0 {
 		return false, nil
@@ -280,8 +282,12 @@ func (o *otlp) judge(p *post, x *exchange, verdicts []Verdict) (bool, error) {
 		return false, nil
 	}
 	reason := p.http.excerpt([]byte(answer.PartialSuccess.ErrorMessage))
+	if reason == "" {
+		reason = "the receiver did not say why"
+	}
+	reason = fmt.Sprintf("refused %d of %d records: %s", n, len(verdicts), reason)
 	if n < len(verdicts) {
-		reason = fmt.Sprintf("one of %d of which the receiver refused %d, and did not say which: %s", len(verdicts), n, reason)
+		return true, &refused{at: -1, reason: reason}
 	}
 	settle(verdicts, Verdict{State: Rejected, Reason: reason})
 	return true, nil

@@ -50,3 +50,17 @@ func (l Limits) full(records int, octets int64) bool {
 func (l Limits) Room(records, octets, body int) bool {
 	return records == 0 || records < l.Records && octets+body <= l.Octets
 }
+
+// first returns as many of the records as are one batch: none, if the next one is too
+// large for the receiver.
+func (l Limits) first(records []Record) []Record {
+	octets := 0
+	for n := range records {
+		body := len(records[n].Body)
+		if body > l.Record || !l.Room(n, octets, body) {
+			return records[:n]
+		}
+		octets += body
+	}
+	return records
+}

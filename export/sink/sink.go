@@ -77,6 +77,12 @@ type Receiver interface {
 	Close() error
 }
 
+// An alarming Receiver knows in the middle of a Deliver, which goes on, that its receiver
+// is out of reach. It tells that at any time, as often as it likes.
+type alarming interface {
+	alarm(tell func(error)) // called before the first Deliver
+}
+
 // Limits are the bounds of a batch. None is 0.
 type Limits struct {
 	Records  int // in a batch

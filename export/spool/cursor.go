@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,16 +24,29 @@ type Cursor struct {
 	attached     bool // a sink of this run uses it
 	changed      chan struct{}
 
+	// Take alone uses these.
+	current *block // that pos is in the middle of; nil: it is at a block's begin
+	window  window
+
 	// The rest is guarded by spool.mu.
-	pos      position   // of what is taken next
-	left     tally      // from pos on, in pos's segment
-	waiting  tally      // from pos on
-	flying   []position // where batches begin that are not settled
+	pos      position // of what is taken next
+	left     tally    // from pos on, in pos's segment
+	waiting  tally    // from pos on
+	flights  []flight // batches that are not settled
+	takes    uint64   // batches that there were
 	saved    position
 	slot     int64
 	returned uint64
 	ended    bool
 	counts   sink.QueueCounts // without Waiting
+}
+
+// A flight is a batch that is not settled: its mark, where it begins, and the blocks
+// that its records point into.
+type flight struct {
+	mark   uint64
+	from   position
+	blocks []*block
 }
 
 // Cursor returns the cursor of the sink with this name for records in this format.
@@ -51,7 +66,7 @@ func (s *Spool) Cursor(name, format string) (*Cursor, error) {
 	}
 	c := newCursor(s, name, format)
 	c.attached = true
-	c.pos = at(s.last, 1<<32-1)
+	c.pos = at(s.last, math.MaxUint32)
 	if n := len(s.segments); n > 0 {
 		c.pos = s.segments[n-1].end()
 	}
@@ -83,13 +98,19 @@ func (s *Spool) Left() []Left {
 }
 
 func newCursor(s *Spool, name, format string) *Cursor {
-	return &Cursor{spool: s, name: name, format: format, changed: make(chan struct{}, 1), counts: sink.QueueCounts{Kept: true}}
+	return &Cursor{
+		spool: s, name: name, format: format, changed: make(chan struct{}, 1),
+		window: window{step: 256 << 10}, counts: sink.QueueCounts{Kept: true},
+	}
 }
 
 // A cursor's file has its position twice, each with a checksum, and a newer one
 // is written over the older: one of them is whole whatever happens. Its name and
 // its format follow.
-const slotSize = 20 + 1 + 8 + 1
+const slotSize = 3*(10+1) + 8 + 1
+
+// earlierSlot is the position of a portwatch that did not compress.
+var earlierSlot = regexp.MustCompile(`^\d{20} [0-9a-f]{8}\n`)
 
 const cursorSuffix = ".cursor"
 
@@ -100,13 +121,13 @@ func (c *Cursor) path() string {
 
 func appendSlot(dst []byte, p position) []byte {
 	start := len(dst)
-	dst = fmt.Appendf(dst, "%020d", p)
+	dst = fmt.Appendf(dst, "%010d %010d %010d", p.number, p.offset, p.inside)
 	return fmt.Appendf(dst, " %08x\n", crc32.Checksum(dst[start:], castagnoli))
 }
 
 func parseSlot(slot string) (p position, whole bool) {
-	if _, err := fmt.Sscanf(slot, "%d", &p); err != nil {
-		return 0, false
+	if _, err := fmt.Sscanf(slot, "%d %d %d", &p.number, &p.offset, &p.inside); err != nil {
+		return position{}, false
 	}
 	return p, string(appendSlot(nil, p)) == slot
 }
@@ -147,6 +168,9 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 		if err == nil && c.path() != path {
 			err = errDamaged
 		}
+		if err == errEarlier {
+			return list, err
+		}
 		if err != nil {
 			return list, fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
@@ -159,6 +183,9 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 }
 
 func parseCursor(s *Spool, text string) (*Cursor, error) {
+	if earlierSlot.MatchString(text) {
+		return nil, errEarlier
+	}
 	if len(text) < 2*slotSize {
 		return nil, errDamaged
 	}
@@ -170,7 +197,7 @@ func parseCursor(s *Spool, text string) (*Cursor, error) {
 	some := false
 	for i := range int64(2) {
 		p, whole := parseSlot(text[i*slotSize:][:slotSize])
-		if whole && (!some || p > c.pos) {
+		if whole && (!some || c.pos.before(p)) {
 			c.pos, c.slot, some = p, 1-i, true
 		}
 	}
@@ -181,14 +208,29 @@ func parseCursor(s *Spool, text string) (*Cursor, error) {
 	return c, nil
 }
 
-// see counts a record that an earlier run has left.
-func (c *Cursor) see(p position, e *entry) {
-	t := tally{1, int64(len(e.Body))}
+// see counts the records of a block in the cursor's format that an earlier run has
+// left.
+func (c *Cursor) see(place position, p *packed) {
+	t := p.tally
+	switch {
+	case !place.before(c.pos): // it has all of it before it
+	case place == c.pos.block():
+		if k, err := p.unpack(place); err == nil {
+			t, err = k.behind(c.pos.inside)
+			k.release()
+			if err == nil {
+				break
+			}
+		}
+		c.pos = place // nobody knows what of it was settled
+	default:
+		return
+	}
 	c.waiting.add(t)
-	if p.number() == c.pos.number() {
+	if place.number == c.pos.number {
 		c.left.add(t)
 	}
-	c.counts.Found++
+	c.counts.Found += uint64(t.records)
 }
 
 // start makes the cursor ready, when all is seen.
@@ -212,10 +254,28 @@ func (c *Cursor) published(g *segment, format string, t tally) {
 	}
 	c.counts.Accepted += uint64(t.records)
 	c.waiting.add(t)
-	if c.pos.number() == g.number {
+	if c.pos.number == g.number {
 		c.left.add(t)
 	}
 	c.notify()
+}
+
+// Idle reports whether the spool has no record for the sink, and it is the only one
+// that records in its format are for.
+func (c *Cursor) Idle() bool {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	another := func(o *Cursor) bool { return o != c && o.format == c.format }
+	return c.waiting.records == 0 && len(c.flights) == 0 && !slices.ContainsFunc(s.cursors, another)
+}
+
+// Passed counts records that an idle cursor's sink got without the spool.
+func (c *Cursor) Passed(n int) {
+	s := c.spool
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.counts.Accepted += uint64(n)
 }
 
 // miss counts records that there was no room for.
@@ -230,9 +290,9 @@ func (c *Cursor) miss(format string, t tally) {
 // lose takes the segment, which was the first one, away from the cursor.
 func (c *Cursor) lose(g *segment) {
 	switch {
-	case c.pos.number() > g.number:
+	case c.pos.number > g.number:
 		return
-	case c.pos.number() < g.number:
+	case c.pos.number < g.number:
 		c.pos, c.left = at(g.number, headSize), g.counts[c.format]
 	}
 	c.skip(g)
@@ -253,9 +313,9 @@ func (c *Cursor) hop() {
 			return
 		}
 		switch {
-		case g.number == c.pos.number():
+		case g.number == c.pos.number:
 			c.pos = g.end()
-		case g.number > c.pos.number():
+		case g.number > c.pos.number:
 			c.pos, c.left = at(g.number, headSize), g.counts[c.format]
 			if c.left.records == 0 {
 				c.pos = g.end()
@@ -267,8 +327,10 @@ func (c *Cursor) hop() {
 // floor is the place before which every record is settled.
 func (c *Cursor) floor() position {
 	floor := c.pos
-	for _, p := range c.flying {
-		floor = min(floor, p)
+	for _, f := range c.flights {
+		if f.from.before(floor) {
+			floor = f.from
+		}
 	}
 	return floor
 }
@@ -299,24 +361,29 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 	b.Records = b.Records[:0]
 	for len(b.Records) == 0 && c.waiting.records > 0 {
 		c.hop()
-		i := slices.IndexFunc(s.segments, func(g *segment) bool { return g.number == c.pos.number() })
+		i := slices.IndexFunc(s.segments, func(g *segment) bool { return g.number == c.pos.number })
 		g := s.segments[i]
-		from, to := c.pos, g.end()
+		f, size := flight{from: c.pos}, g.size
 		s.mu.Unlock()
-		next, octets, err := c.read(b, g, from, to, l)
+		next, octets, err := c.read(b, &f, g, size, l)
 		s.mu.Lock()
-		if c.pos != from { // a full spool has dropped the segment
+		if c.pos != f.from { // a full spool has dropped the segment
 			b.Records = b.Records[:0]
+			f.release()
 			continue
 		}
 		if n := len(b.Records); n > 0 {
-			b.From = uint64(from)
-			c.flying = append(c.flying, from)
+			c.takes++
+			f.mark, b.From = c.takes, c.takes
+			c.flights = append(c.flights, f)
 			t := tally{int64(n), octets}
 			c.left.subtract(t)
 			c.waiting.subtract(t)
+		} else {
+			f.release()
 		}
 		c.pos = next
+		s.forgetRecent()
 		if err != nil {
 			err = fmt.Errorf("spool %s: read %s: %w: %d records of %s are lost",
 				s.dir, filepath.Base(g.path), bare(err), c.left.records, c.name)
@@ -328,47 +395,77 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 	}
 }
 
-// read fills the batch with what lies between two places of a segment, and
-// returns the place behind it and the octets of the bodies. An error tells that what
-// comes then cannot be read.
-func (c *Cursor) read(b *sink.Batch, g *segment, from, to position, l sink.Limits) (next position, octets int64, err error) {
-	// Opened each time: one that is held open takes its room on the disk even when
-	// it was removed.
-	f, err := os.Open(g.path)
-	if err != nil {
-		return from, 0, err
-	}
-	defer f.Close()
-	next = from
-	const headers = 64 << 10 // about what a batch has beside its bodies
-	for window := l.Octets + headers; ; {
-		b.Data, err = readAt(f, b.Data, next.offset(), to.offset(), window)
+// read fills the batch with what lies behind the flight's beginning in a segment of so
+// many octets, and returns the place behind it and the octets of the bodies. An error
+// tells that what comes then cannot be read.
+func (c *Cursor) read(b *sink.Batch, f *flight, g *segment, size int64, l sink.Limits) (next position, octets int64, err error) {
+	c.window.end = size
+	defer c.window.close()
+	var current *block // that next is in the middle of
+	defer func() {
+		c.current.release()
+		c.current = current
+	}()
+	for next = f.from; int64(next.offset) < size; {
+		k, octetsOfBlock, err := c.block(g, next.block())
 		if err != nil {
 			return next, octets, err
 		}
-		for data := b.Data; next < to; {
-			e, n, err := parseEntry(data)
-			if err == errShort && next.offset()+int64(len(data)) < to.offset() {
-				window = max(window, n) // the rest comes with the next one
-				break
-			}
-			if err != nil {
-				return next, octets, errDamaged
-			}
-			if string(e.format) == c.format {
-				if !l.Room(len(b.Records), int(octets), len(e.Body)) {
+		if k != nil {
+			f.blocks = append(f.blocks, k)
+			for int(next.inside) < len(k.data) {
+				r, n, err := parseEntry(k.data[next.inside:])
+				if err != nil {
+					return next, octets, err
+				}
+				if !l.Room(len(b.Records), int(octets), len(r.Body)) {
+					current = k.share()
 					return next, octets, nil
 				}
-				b.Records = append(b.Records, e.Record)
-				octets += int64(len(e.Body))
+				b.Records = append(b.Records, r)
+				octets += int64(len(r.Body))
+				next.inside += uint32(n)
 			}
-			next += position(n)
-			data = data[n:]
 		}
-		if len(b.Records) > 0 || next == to {
-			return next, octets, nil
-		}
+		next = at(g.number, int64(next.offset)+octetsOfBlock)
 	}
+	if len(b.Records) == 0 {
+		err = errDamaged // something was left here
+	}
+	return next, octets, err
+}
+
+// block returns a block of a segment, for the caller to release, and its octets in the
+// segment. It is nil where its records are in another format. What was written a
+// moment ago comes from memory.
+func (c *Cursor) block(g *segment, place position) (*block, int64, error) {
+	k := c.current
+	if k != nil && k.place == place {
+		return k.share(), k.size, nil
+	}
+	if k = c.spool.recentBlock(place); k != nil {
+		size := k.size
+		if k.format != c.format {
+			k.release()
+			k = nil
+		}
+		return k, size, nil
+	}
+	if c.window.file == nil {
+		// Opened each time: one that is held open takes its room on the disk even when
+		// it was removed.
+		f, err := os.Open(g.path)
+		if err != nil {
+			return nil, 0, err
+		}
+		c.window.file = f
+	}
+	p, err := c.window.block(int64(place.offset), place.number)
+	if err != nil || string(p.format) != c.format {
+		return nil, p.size, err
+	}
+	k, err = p.unpack(place)
+	return k, p.size, err
 }
 
 // Done implements [sink.Queue].
@@ -376,10 +473,25 @@ func (c *Cursor) Done(b *sink.Batch) {
 	s := c.spool
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.flying = slices.DeleteFunc(c.flying, func(p position) bool { return p == position(b.From) })
+	i := c.flight(b)
+	c.flights[i].release()
+	c.flights = slices.Delete(c.flights, i, i+1)
 	s.trim()
 	s.failed = errors.Join(s.failed, c.save())
 	s.sweep()
+}
+
+// flight finds a batch among those that are not settled.
+func (c *Cursor) flight(b *sink.Batch) int {
+	return slices.IndexFunc(c.flights, func(f flight) bool { return f.mark == b.From })
+}
+
+// release gives up the blocks that the batch's records point into.
+func (f *flight) release() {
+	for _, k := range f.blocks {
+		k.release()
+	}
+	f.blocks = nil
 }
 
 // save writes down what is settled.
@@ -400,7 +512,9 @@ func (c *Cursor) Return(b *sink.Batch, left int) {
 	s := c.spool
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.segments) > 0 && position(b.From).number() >= s.segments[0].number {
+	f := &c.flights[c.flight(b)]
+	f.release()
+	if len(s.segments) > 0 && f.from.number >= s.segments[0].number {
 		c.returned += uint64(left)
 	} else {
 		c.counts.Dropped += uint64(left)

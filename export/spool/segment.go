@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +16,7 @@ import (
 type segment struct {
 	number uint32
 	path   string
-	size   int64            // octets, all of whole entries
+	size   int64            // octets, all of whole blocks
 	counts map[string]tally // by format
 	sealed bool             // nothing more comes
 	gone   bool
@@ -26,19 +28,33 @@ type tally struct{ records, octets int64 }
 func (t *tally) add(u tally)      { t.records += u.records; t.octets += u.octets }
 func (t *tally) subtract(u tally) { t.records -= u.records; t.octets -= u.octets }
 
-// A position is where an entry begins, or ends: the segment's number and, in the
-// lower half, the octets before it.
-type position uint64
+// A position is where an entry begins, or ends: its segment's number, the octets
+// before its block in the file, and those before it in the block's entries.
+type position struct{ number, offset, inside uint32 }
 
-func at(number uint32, offset int64) position { return position(number)<<32 | position(uint32(offset)) }
+func at(number uint32, offset int64) position {
+	return position{number: number, offset: uint32(offset)}
+}
 
-func (p position) number() uint32 { return uint32(p >> 32) }
-func (p position) offset() int64  { return int64(uint32(p)) }
+func (p position) before(q position) bool {
+	return cmp.Or(cmp.Compare(p.number, q.number), cmp.Compare(p.offset, q.offset), cmp.Compare(p.inside, q.inside)) < 0
+}
 
-// magic is what a segment begins with.
-const magic = "pwspool1"
+// block is the position of the block that p lies in.
+func (p position) block() position { return position{number: p.number, offset: p.offset} }
+
+// magic is what a segment begins with. Segments of records that were not compressed
+// began with earlierMagic.
+const (
+	magic        = "pwspool2"
+	earlierMagic = "pwspool1"
+)
 
 const headSize = int64(len(magic))
+
+// errEarlier is the spool of a portwatch that did not compress.
+var errEarlier = errors.New("written by an earlier version of portwatch, in another form: " +
+	"let that version deliver what waits there, then remove the folder; or name another folder")
 
 const segmentSuffix = ".segment"
 
@@ -63,9 +79,10 @@ func listSegments(dir string) ([]*segment, error) {
 	return list, nil
 }
 
-// recover reads a whole segment, cuts it behind its last whole entry, and tells
-// how many octets that were. see gets each entry and where it begins.
-func (g *segment) recover(see func(position, *entry)) (cut int64, err error) {
+// recover reads a whole segment, cuts it behind its last whole block, and tells how
+// many octets that were that were none of its end. see gets each block and where it
+// begins.
+func (g *segment) recover(see func(position, *packed)) (cut int64, err error) {
 	f, err := os.OpenFile(g.path, os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -76,69 +93,107 @@ func (g *segment) recover(see func(position, *entry)) (cut int64, err error) {
 		return 0, err
 	}
 	g.counts = make(map[string]tally)
-	g.size, err = scan(f, info.Size(), func(offset int64, e *entry) {
-		t := g.counts[string(e.format)]
-		t.add(tally{1, int64(len(e.Body))})
-		g.counts[string(e.format)] = t
-		see(at(g.number, offset), e)
+	size, whole, err := scan(f, info.Size(), g.number, func(offset int64, p *packed) {
+		t := g.counts[string(p.format)]
+		t.add(p.tally)
+		g.counts[string(p.format)] = t
+		see(at(g.number, offset), p)
 	})
 	if err != nil {
 		return 0, err
 	}
-	if cut = info.Size() - g.size; cut > 0 {
-		err = f.Truncate(g.size)
+	g.size = size
+	if !whole {
+		cut = info.Size() - size
 	}
-	return cut, err
+	return cut, f.Truncate(size)
 }
 
-// scan reads the entries of a segment with so many octets, up to the first that is
+// scan reads the blocks of a segment with so many octets, up to the first that is
 // not whole, and returns the offset behind the last one that is: 0 where it is no
-// segment at all. The entries are valid during the call. An error is one of reading.
-func scan(r io.ReaderAt, size int64, see func(offset int64, e *entry)) (int64, error) {
-	head := make([]byte, headSize)
+// segment at all. whole tells that the segment ends there. The blocks are valid during
+// the call. An error is one of reading, or errEarlier.
+func scan(r io.ReaderAt, size int64, number uint32, see func(offset int64, p *packed)) (offset int64, whole bool, err error) {
 	if size < headSize {
-		return 0, nil
+		return 0, size == 0, nil
 	}
+	head := make([]byte, headSize)
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
-		return 0, err
+		return 0, false, err
 	}
-	if string(head) != magic {
-		return 0, nil
+	switch string(head) {
+	case magic:
+	case earlierMagic:
+		return 0, false, errEarlier
+	default:
+		return 0, false, nil
 	}
-	var buf []byte
-	offset := headSize
-	for window := 1 << 20; ; {
-		b, err := readAt(r, buf, offset, size, window)
-		if err != nil {
-			return offset, err
+	w := window{file: r, end: size, step: 1 << 20}
+	for offset = headSize; offset < size; {
+		p, err := w.block(offset, number)
+		switch err {
+		case nil:
+			see(offset, &p)
+			offset += p.size
+		case errEnd:
+			return offset, true, nil
+		case errDamaged:
+			return offset, false, nil
+		default:
+			return offset, false, err
 		}
-		buf = b
-		for {
-			e, n, err := parseEntry(b)
-			if err == errShort && offset+int64(len(b)) < size {
-				window = max(window, n) // the rest comes with the next one
-				break
-			}
-			if err != nil {
-				return offset, nil
-			}
-			see(offset, &e)
-			offset += int64(n)
-			b = b[n:]
+	}
+	return offset, true, nil
+}
+
+// A window is the part of a segment's file that is in memory.
+type window struct {
+	file  io.ReaderAt // nil: not open
+	end   int64       // of what is to be read
+	step  int64       // octets that are read at once, or more for a large block
+	begin int64
+	data  []byte
+}
+
+// block returns the block of a segment that begins at an offset, valid until the next
+// call. It is errDamaged where no whole block does, errEnd at the segment's end.
+func (w *window) block(offset int64, number uint32) (packed, error) {
+	for {
+		var b []byte
+		if skip := offset - w.begin; skip >= 0 && skip < int64(len(w.data)) {
+			b = w.data[skip:]
+		}
+		p, err := parseBlock(b, number)
+		if err != errShort {
+			return p, err
+		}
+		if offset+int64(len(b)) >= w.end || offset+p.size > w.end {
+			return p, errDamaged
+		}
+		if err := w.read(offset, max(p.size, w.step)); err != nil {
+			return p, err
 		}
 	}
 }
 
-// readAt reads what lies between two offsets, up to so many octets, into dst.
-func readAt(r io.ReaderAt, dst []byte, from, to int64, window int) ([]byte, error) {
-	n := int(min(to-from, int64(window)))
-	dst = slices.Grow(dst[:0], n)[:n]
-	m, err := r.ReadAt(dst, from)
+func (w *window) read(offset, octets int64) error {
+	n := int(min(octets, w.end-offset))
+	w.begin, w.data = offset, slices.Grow(w.data[:0], n)[:n]
+	m, err := w.file.ReadAt(w.data, offset)
 	if m == n {
-		return dst, nil
+		return nil
 	}
+	w.data = w.data[:m]
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF // somebody has cut the file
 	}
-	return dst[:m], err
+	return err
+}
+
+// close closes the file, where it is one, and forgets what was read of it.
+func (w *window) close() {
+	if f, ok := w.file.(io.Closer); ok {
+		f.Close() // nothing was written
+	}
+	w.file, w.data = nil, w.data[:0]
 }

@@ -57,18 +57,24 @@ type Spool struct {
 	dir     string
 	o       Options
 	segment int64 // octets after which one is full
+	closing chan struct{}
 	lock    *os.File
 
 	appending sync.Mutex // guards what Append alone uses
 	active    *os.File   // the last segment, while it is written to
-	buf       []byte
+	packed    []byte     // a block, compressed
+	full      int64      // octets after which the last segment is
 
 	mu       sync.Mutex // guards the rest
 	room     *sync.Cond
 	segments []*segment // by number, without holes that matter
 	last     uint32     // the highest number ever given
 	cursors  []*Cursor
+	recent   []*block   // the last ones that were written and not read by all, in their order
+	held     int64      // octets of their memory
 	octets   int64      // of the segments
+	spare    int64      // of a file that was one, to be one again; 0: there is none
+	tail     int64      // octets that the active file had when it was such a one
 	gone     []*segment // out of segments, and still to be removed
 	released bool
 	told     bool  // that the spool is full
@@ -83,7 +89,7 @@ type Spool struct {
 // Counts of a Spool.
 type Counts struct {
 	Full      uint64 // how often Append found it full
-	CutOctets uint64 // behind the last whole entry of a segment, cut by Open
+	CutOctets uint64 // behind the last whole block of a segment, cut by Open
 }
 
 // Open opens the spool in a folder, which is made where there is none, and reads
@@ -93,7 +99,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 		o.Max = DefaultMax
 	}
 	const fullSegment = 64 << 20
-	s := &Spool{dir: dir, o: o, segment: min(fullSegment, o.Max/16)}
+	s := &Spool{dir: dir, o: o, segment: min(fullSegment, o.Max/16), closing: make(chan struct{})}
 	s.room = sync.NewCond(&s.mu)
 	defer func() {
 		if err != nil {
@@ -132,13 +138,16 @@ func (s *Spool) recover() (err error) {
 	if s.cursors, err = listCursors(s); err != nil {
 		return err
 	}
+	if err := os.Remove(s.sparePath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if s.segments, err = listSegments(s.dir); err != nil {
 		return err
 	}
-	see := func(p position, e *entry) {
+	see := func(at position, p *packed) {
 		for _, c := range s.cursors {
-			if p >= c.pos && c.format == string(e.format) {
-				c.see(p, e)
+			if c.format == string(p.format) {
+				c.see(at, p)
 			}
 		}
 	}
@@ -157,8 +166,8 @@ func (s *Spool) recover() (err error) {
 	}
 	reusable := true
 	for _, c := range s.cursors {
-		s.last = max(s.last, c.pos.number())
-		if n := len(s.segments); n > 0 && c.pos > s.segments[n-1].end() {
+		s.last = max(s.last, c.pos.number)
+		if n := len(s.segments); n > 0 && s.segments[n-1].end().before(c.pos) {
 			reusable = false // after a power cut: what it had passed is not there
 		}
 		c.start()
@@ -182,8 +191,14 @@ func (s *Spool) Counts() Counts {
 	return s.counts
 }
 
-// appendSize is how many octets Append writes at once, when it has them.
-const appendSize = 1 << 20
+// Bounds of what is done at once, and of what is kept to be read, in octets.
+const (
+	appendSize = 1 << 20  // of a block, when Append has them
+	recentSize = 64 << 20 // for a cursor right behind: a slower one reads from the disk
+	// briefSegment are octets of a segment that is soon gone: its file stays in a core's
+	// cache until it is the next one.
+	briefSegment = 4 << 20
+)
 
 // Append writes records, whose bodies are in the named format, for every cursor
 // that wants this one. When it returns without an error they outlive the process,
@@ -193,48 +208,79 @@ func (s *Spool) Append(format string, records []sink.Record) error {
 	s.appending.Lock()
 	defer s.appending.Unlock()
 	for len(records) > 0 {
-		s.buf = s.buf[:0]
-		var t tally
-		for t.records < int64(len(records)) && int64(len(s.buf)) < min(appendSize, s.segment) {
-			r := &records[t.records]
-			var err error
-			if s.buf, err = appendEntry(s.buf, format, r); err != nil {
-				return fmt.Errorf("write to spool %s: %w", s.dir, err)
-			}
-			t.add(tally{1, int64(len(r.Body))})
-		}
-		if err := s.write(format, t); err != nil {
+		n, err := s.append(format, records)
+		if err != nil {
 			return fmt.Errorf("write to spool %s: %w", s.dir, bare(err))
 		}
-		records = records[t.records:]
+		records = records[n:]
 	}
 	return nil
 }
 
-// write writes the buffer's records behind the last one.
-func (s *Spool) write(format string, t tally) error {
+// append writes one block, and tells how many of the records it has.
+func (s *Spool) append(format string, records []sink.Record) (n int, err error) {
+	size := 0
+	for n < len(records) && int64(size) < min(appendSize, s.segment) {
+		size += entrySize(&records[n])
+		n++
+	}
+	k := newBlock(format, size)
+	defer k.release()
+	for i := range records[:n] {
+		if err := k.add(&records[i]); err != nil {
+			return 0, err
+		}
+	}
+	stored := byte(plain)
+	s.full = min(s.segment, briefSegment)
+	if s.lags(format) {
+		stored, s.full = packedS2, s.segment
+	}
+	out := k.form(stored, s.packed)
+	if stored == packedS2 {
+		s.packed = out
+	}
+	return n, s.write(k, out)
+}
+
+// lags tells whether somebody is behind that wants a format, so that what is written
+// now stays for a while.
+func (s *Spool) lags(format string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	size := int64(len(s.buf))
+	return slices.ContainsFunc(s.cursors, func(c *Cursor) bool {
+		return c.format == format && (!c.attached || c.waiting.octets > recentSize/2)
+	})
+}
+
+// write writes a block behind the last one, in the form that it has there.
+func (s *Spool) write(k *block, out []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for tries := 0; ; tries++ {
 		err := error(errFull)
 		var g *segment
-		if s.octets == 0 || s.octets+size <= s.o.Max {
-			if g, err = s.reserve(size); err == nil {
+		if s.octets == 0 || s.octets+s.stale()+k.size <= s.o.Max {
+			if g, err = s.reserve(k.size); err == nil {
 				offset := g.size
 				s.mu.Unlock()
-				if _, err = s.active.WriteAt(s.buf, offset); err != nil {
-					s.active.Truncate(offset) // half an entry would hide those behind it
+				sign(out, g.number)
+				if _, err = s.active.WriteAt(out, offset); err != nil {
+					s.active.Truncate(offset) // half a block would hide those behind it
 				}
 				s.mu.Lock()
 			}
 		}
 		switch {
 		case err == nil:
-			s.publish(g, format, t)
+			s.publish(g, k)
 			return s.failed
 		case err != errFull && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT):
 			return err
+		}
+		if s.shed() {
+			tries--
+			continue
 		}
 		if tries == 0 {
 			s.counts.Full++
@@ -242,7 +288,7 @@ func (s *Spool) write(format string, t tally) error {
 		}
 		if !s.makeWay() {
 			for _, c := range s.cursors {
-				c.miss(format, t)
+				c.miss(k.format, k.tally)
 			}
 			return nil
 		}
@@ -254,7 +300,7 @@ var errFull = errors.New("full")
 // reserve returns the segment that takes so many octets more, open.
 func (s *Spool) reserve(size int64) (*segment, error) {
 	g := s.unsealed()
-	if g != nil && g.size > headSize && g.size+size > s.segment {
+	if g != nil && g.size > headSize && g.size+size > s.full {
 		s.seal()
 		g = nil
 	}
@@ -268,13 +314,8 @@ func (s *Spool) reserve(size int64) (*segment, error) {
 	}
 	g = &segment{number: s.last + 1, size: headSize, counts: make(map[string]tally)}
 	g.path = segmentPath(s.dir, g.number)
-	f, err := os.OpenFile(g.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := s.newFile(g.path)
 	if err != nil {
-		return nil, err
-	}
-	if _, err := f.WriteString(magic); err != nil {
-		f.Close()
-		os.Remove(g.path)
 		return nil, err
 	}
 	s.active = f
@@ -282,6 +323,70 @@ func (s *Spool) reserve(size int64) (*segment, error) {
 	s.last = g.number
 	s.octets += g.size
 	return g, nil
+}
+
+// newFile makes the file of an empty segment, of the spare one where there is one: to
+// write over what the kernel has in memory takes a third of the time, and the disk may
+// never hear of it.
+func (s *Spool) newFile(path string) (*os.File, error) {
+	begin := append([]byte(magic), end[:]...)
+	if s.spare > 0 {
+		f, err := os.OpenFile(s.sparePath(), os.O_WRONLY, 0)
+		if err == nil {
+			if _, err = f.WriteAt(begin, 0); err == nil {
+				err = os.Rename(s.sparePath(), path)
+			}
+			if err != nil {
+				f.Close()
+			}
+		}
+		if err == nil {
+			s.tail, s.spare = s.spare, 0
+			return f, nil
+		}
+		s.shed() // never mind
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Write(begin); err != nil {
+		f.Close()
+		os.Remove(path)
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *Spool) sparePath() string { return filepath.Join(s.dir, "spare") }
+
+// stale are the octets on the disk that are no segment's.
+func (s *Spool) stale() int64 {
+	if g := s.unsealed(); g != nil && s.tail > g.size {
+		return s.spare + s.tail - g.size
+	}
+	return s.spare
+}
+
+// shed gives them back, if there are any.
+func (s *Spool) shed() bool {
+	if s.stale() == 0 {
+		return false
+	}
+	if s.spare > 0 {
+		os.Remove(s.sparePath()) // the next start tries again
+		s.spare = 0
+	}
+	s.cutTail()
+	return true
+}
+
+// cutTail cuts what is behind the end of the active segment.
+func (s *Spool) cutTail() {
+	if g := s.unsealed(); g != nil && s.active != nil && s.tail > g.size {
+		s.active.Truncate(g.size) // it has its end, which tells as much
+	}
+	s.tail = 0
 }
 
 // unsealed returns the last segment, nil if it takes no more.
@@ -292,17 +397,57 @@ func (s *Spool) unsealed() *segment {
 	return nil
 }
 
-// publish makes what was written known to the cursors.
-func (s *Spool) publish(g *segment, format string, t tally) {
-	size := int64(len(s.buf))
-	g.size += size
-	s.octets += size
-	sum := g.counts[format]
-	sum.add(t)
-	g.counts[format] = sum
+// publish makes a block that was written known to the cursors.
+func (s *Spool) publish(g *segment, k *block) {
+	k.place = g.end()
+	g.size += k.size
+	s.octets += k.size
+	sum := g.counts[k.format]
+	sum.add(k.tally)
+	g.counts[k.format] = sum
 	for _, c := range s.cursors {
-		c.published(g, format, t)
+		c.published(g, k.format, k.tally)
 	}
+	s.recent = append(s.recent, k.share())
+	s.held += int64(cap(k.buf))
+	s.forgetRecent()
+}
+
+// forgetRecent lets go of the blocks that no sink of this run will read any more, and
+// of more while there are too many.
+func (s *Spool) forgetRecent() {
+	n := 0
+	for _, k := range s.recent {
+		wanted := slices.ContainsFunc(s.cursors, func(c *Cursor) bool {
+			return c.attached && c.format == k.format && !k.place.before(c.pos.block())
+		})
+		if wanted && s.held <= recentSize {
+			break
+		}
+		s.held -= int64(cap(k.buf))
+		k.release()
+		n++
+	}
+	s.recent = slices.Delete(s.recent, 0, n)
+}
+
+// recentBlock returns the block at a place, with one user more, if it is in memory.
+func (s *Spool) recentBlock(place position) *block {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, found := slices.BinarySearchFunc(s.recent, place, func(k *block, p position) int {
+		switch {
+		case k.place.before(p):
+			return -1
+		case p.before(k.place):
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return nil
+	}
+	return s.recent[i].share()
 }
 
 // seal ends the last segment.
@@ -311,31 +456,48 @@ func (s *Spool) seal() {
 	if g == nil || g.size == headSize {
 		return
 	}
+	s.cutTail()
 	g.sealed = true
-	f := s.active
-	s.active = nil
-	if f == nil {
-		return
+	if s.active != nil {
+		s.failed = errors.Join(s.failed, s.active.Close())
+		s.active = nil
 	}
 	s.background.Go(func() {
+		select {
+		case <-time.After(syncAfter):
+		case <-s.closing:
+		}
 		s.syncing.Lock()
 		defer s.syncing.Unlock()
-		err := s.sync(g, f)
+		err := s.sync(g)
 		s.mu.Lock()
 		s.failed = errors.Join(s.failed, err)
 		s.mu.Unlock()
 	})
 }
 
+// syncAfter is how long a full segment has to be delivered before it is brought to the
+// disk: most never have to.
+const syncAfter = time.Second
+
 // sync brings a segment to the disk, unless it has been removed.
-func (s *Spool) sync(g *segment, f *os.File) error {
-	defer f.Close()
-	s.mu.Lock()
-	gone := g.gone
-	s.mu.Unlock()
-	if gone {
+func (s *Spool) sync(g *segment) error {
+	gone := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return g.gone
+	}
+	if gone() {
 		return nil
 	}
+	f, err := os.Open(g.path)
+	if err != nil {
+		if gone() {
+			return nil
+		}
+		return err
+	}
+	defer f.Close()
 	return errors.Join(f.Sync(), syncDir(s.dir))
 }
 
@@ -389,7 +551,7 @@ func (s *Spool) trim() (some bool) {
 	}
 	passed := func(g *segment) bool {
 		for _, c := range s.cursors {
-			if c.floor() < g.end() {
+			if c.floor().before(g.end()) {
 				return false
 			}
 		}
@@ -416,7 +578,14 @@ func (s *Spool) forget() {
 func (s *Spool) sweep() {
 	gone := s.gone
 	s.gone = nil
+	if n := len(gone); n > 0 && s.spare == 0 && gone[n-1].size >= min(s.segment, briefSegment)/2 && s.octets <= s.o.Max/2 {
+		if os.Rename(gone[n-1].path, s.sparePath()) == nil {
+			s.spare = gone[n-1].size
+			gone = gone[:n-1]
+		}
+	}
 	if len(gone) == 0 {
+		s.room.Broadcast()
 		return
 	}
 	s.mu.Unlock()
@@ -465,17 +634,19 @@ func (s *Spool) report(err error) {
 // Append nor any method of a cursor is called any more.
 func (s *Spool) Close() error {
 	s.mu.Lock()
-	if g := s.unsealed(); g != nil && !slices.ContainsFunc(s.cursors, func(c *Cursor) bool { return c.floor() < g.end() }) {
+	if g := s.unsealed(); g != nil && !slices.ContainsFunc(s.cursors, func(c *Cursor) bool { return c.floor().before(g.end()) }) {
 		s.seal() // nobody wants any of it
 	}
 	s.trim()
 	s.sweep()
 	g := s.unsealed()
 	s.mu.Unlock()
+	close(s.closing)
 	s.background.Wait()
 	failed := s.failed
+	s.shed()
 	if s.active != nil {
-		failed = errors.Join(failed, s.sync(g, s.active))
+		failed = errors.Join(failed, s.active.Close(), s.sync(g))
 	}
 	for _, c := range s.cursors {
 		failed = errors.Join(failed, c.close())

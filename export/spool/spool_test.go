@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/portwatch/portwatch/export/sink"
 )
@@ -35,11 +38,22 @@ func kill(s *Spool) {
 	if s.active != nil {
 		s.active.Close()
 	}
+	close(s.closing)
 	s.background.Wait()
 	for _, c := range s.cursors {
 		c.file.Close()
 	}
 	s.lock.Close()
+}
+
+// cold leaves the last blocks to the disk alone.
+func cold(s *Spool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.recent {
+		k.release()
+	}
+	s.recent, s.held = nil, 0
 }
 
 func cursor(t *testing.T, s *Spool, name, format string) *Cursor {
@@ -51,12 +65,15 @@ func cursor(t *testing.T, s *Spool, name, format string) *Cursor {
 	return c
 }
 
-// record has everything that an entry can have, made from its number.
+// record has everything that an entry can have, made from its number. It does not
+// become much smaller when it is compressed.
 func record(i int) sink.Record {
+	filler := make([]byte, i%900)
+	rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(filler)
 	return sink.Record{
 		Kind: sink.Kind(i % 3), Severity: uint8(i), Time: int64(i) * 1e9,
 		ID: fmt.Append(nil, "id-", i), Key: fmt.Append(nil, "key-", i%7),
-		Body: fmt.Appendf(nil, `{"record":%d,"filler":"%s"}`, i, strings.Repeat("x", i%900)),
+		Body: fmt.Appendf(nil, `{"record":%d,"filler":"%s"}`, i, filler),
 	}
 }
 
@@ -111,15 +128,35 @@ func segments(t *testing.T, dir string) []string {
 	return list
 }
 
+// TestWholeRecordsComeBack takes, from memory and from the disk, batches that are
+// smaller than blocks and such that are larger.
 func TestWholeRecordsComeBack(t *testing.T) {
+	for _, from := range []string{"memory", "disk"} {
+		for _, step := range []int{1, 3, 300} {
+			t.Run(fmt.Sprint(from, " ", step), func(t *testing.T) { comeBack(t, from == "disk", step) })
+		}
+	}
+}
+
+func comeBack(t *testing.T, disk bool, step int) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
 	want := records(0, 300)
-	write(t, s, "ecs", want)
+	for i := 0; i < len(want); i += step {
+		write(t, s, "ecs", want[i:i+step])
+		write(t, s, "other", records(1000, 1002))
+	}
+	if disk {
+		cold(s)
+	}
 	var got []sink.Record
 	for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
-		var b sink.Batch // of its own: the records point into it
+		var b sink.Batch
 		c.Take(&b, limits)
+		for i := range b.Records { // they are the batch's until Done
+			r := &b.Records[i]
+			r.ID, r.Key, r.Body = bytes.Clone(r.ID), bytes.Clone(r.Key), bytes.Clone(r.Body)
+		}
 		octets := 0
 		for _, r := range b.Records {
 			octets += len(r.Body)
@@ -209,14 +246,23 @@ func TestTornTail(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
 	cursor(t, s, "a", "ecs")
-	write(t, s, "ecs", records(0, 20))
+	for i := range 20 {
+		write(t, s, "ecs", records(i, i+1))
+	}
 	kill(s)
 	path := segments(t, dir)[0]
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, _ := appendEntry(nil, "ecs", &sink.Record{Body: []byte("never whole")})
+	whole = bytes.TrimSuffix(whole, end[:])
+	k := newBlock("ecs", 0)
+	if err := k.add(&sink.Record{Body: []byte("never whole")}); err != nil {
+		t.Fatal(err)
+	}
+	last := k.form(packedS2, nil)
+	sign(last, 1)
+	last = last[:k.size]
 	for cut := range len(last) {
 		if err := os.WriteFile(path, append(whole[:len(whole):len(whole)], last[:cut]...), 0o600); err != nil {
 			t.Fatal(err)
@@ -245,7 +291,10 @@ func TestDamage(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, Options{Max: MinMax})
 			c := cursor(t, s, "a", "ecs")
-			write(t, s, "ecs", records(0, 600))
+			for i := 0; i < 600; i += 10 {
+				write(t, s, "ecs", records(i, i+10))
+			}
+			cold(s)
 			if when == "before" {
 				kill(s)
 			}
@@ -293,10 +342,11 @@ func TestOnlyOneProcess(t *testing.T) {
 func TestFullBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
+	all := records(0, 5000)
 	done := make(chan error)
 	go func() {
 		for i := range 50 {
-			if err := s.Append("ecs", records(i*100, i*100+100)); err != nil {
+			if err := s.Append("ecs", all[i*100:i*100+100]); err != nil {
 				done <- err
 				return
 			}
@@ -401,7 +451,9 @@ func TestLostSegments(t *testing.T) {
 	s := open(t, dir, Options{})
 	c := cursor(t, s, "a", "ecs")
 	cursor(t, s, "slow", "ecs")
-	write(t, s, "ecs", records(0, 20))
+	for i := range 20 {
+		write(t, s, "ecs", records(i, i+1))
+	}
 	take(t, c)
 	kill(s)
 	if err := os.Truncate(segments(t, dir)[0], 1000); err != nil {
@@ -411,6 +463,9 @@ func TestLostSegments(t *testing.T) {
 	c = cursor(t, s, "a", "ecs")
 	slow := cursor(t, s, "slow", "ecs")
 	rest := slow.Counts().Waiting
+	if rest == 0 || rest == 20 {
+		t.Errorf("%d of 20 records are left", rest)
+	}
 	write(t, s, "ecs", records(20, 40))
 	wantIDs(t, take(t, c), ids(20, 40))
 	wantIDs(t, take(t, slow), append(ids(0, int(rest)), ids(20, 40)...))
@@ -473,17 +528,23 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// FuzzScan damages a segment in one place: an entry comes back as it was or not at
-// all, and every entry before the damage does.
+// FuzzScan damages a segment in one place: a block comes back as it was or not at
+// all, and every block before the damage does.
 func FuzzScan(f *testing.F) {
 	segment := []byte(magic)
 	var ends []int64
 	var entries [][]byte
 	for i := range 8 {
-		r := record(i * 37)
-		segment, _ = appendEntry(segment, "ecs", &r)
+		k := newBlock("ecs", 0)
+		for j := range 3 {
+			r := record(i*37 + j)
+			k.add(&r)
+		}
+		out := k.form(byte(i%2), nil)
+		sign(out, 1)
+		segment = append(segment, out[:k.size]...)
 		ends = append(ends, int64(len(segment)))
-		entries = append(entries, r.Body)
+		entries = append(entries, k.data)
 	}
 	f.Add(uint16(0), uint16(0), []byte{})
 	f.Add(uint16(3), uint16(2), []byte("xx"))
@@ -496,10 +557,15 @@ func FuzzScan(f *testing.F) {
 		end := min(begin+int(cut), len(segment))
 		damaged := slices.Concat(segment[:begin], put, segment[end:])
 		var got [][]byte
-		last, err := scan(bytes.NewReader(damaged), int64(len(damaged)), func(offset int64, e *entry) {
-			got = append(got, bytes.Clone(e.Body))
+		last, _, err := scan(bytes.NewReader(damaged), int64(len(damaged)), 1, func(offset int64, p *packed) {
+			k, err := p.unpack(at(1, offset))
+			if err != nil {
+				t.Fatalf("a block with the right checksum at %d: %v", offset, err)
+			}
+			got = append(got, bytes.Clone(k.data))
+			k.release()
 		})
-		if err != nil {
+		if err != nil && err != errEarlier {
 			t.Fatalf("an error of reading what is in memory: %v", err)
 		}
 		if last > int64(len(damaged)) {
@@ -510,10 +576,136 @@ func FuzzScan(f *testing.F) {
 				break
 			}
 			if i >= len(got) || !bytes.Equal(got[i], entries[i]) {
-				t.Fatalf("entry %d was whole before the damage at %d, and did not come back", i, begin)
+				t.Fatalf("block %d was whole before the damage at %d, and did not come back", i, begin)
 			}
 		}
 	})
+}
+
+// FuzzUnpack has what stands in a block with a right checksum, and is none of ours: it
+// is damaged, or as many records as it says.
+func FuzzUnpack(f *testing.F) {
+	k := newBlock("ecs", 0)
+	for i := range 5 {
+		r := record(i * 100)
+		k.add(&r)
+	}
+	f.Add(uint32(k.records), uint32(k.octets), k.data, true)
+	f.Add(uint32(4), uint32(k.octets), k.data, true)
+	f.Add(uint32(1), uint32(0), k.data[:fixedEntry], true)
+	f.Add(uint32(0), uint32(0), []byte{}, true)
+	f.Add(uint32(5), uint32(5), []byte("\xff\xff\xff\xff\x0f"), false) // 4 GiB, it says
+	f.Fuzz(func(t *testing.T, records, octets uint32, entries []byte, pack bool) {
+		p := packed{size: 1, stored: packedS2, format: []byte("ecs"), tally: tally{int64(records), int64(octets)}, entries: entries}
+		if pack {
+			p.entries = s2.Encode(nil, entries)
+		}
+		k, err := p.unpack(at(1, headSize))
+		if err != nil {
+			if err != errDamaged || k != nil {
+				t.Fatalf("%v, %v", k, err)
+			}
+			return
+		}
+		n := 0
+		for data := k.data; len(data) > 0; n++ {
+			_, octets, err := parseEntry(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = data[octets:]
+		}
+		if n != int(records) {
+			t.Fatalf("%d records, and it says %d", n, records)
+		}
+		k.release()
+	})
+}
+
+// TestSpare: the file of a segment that all have passed is the next one. What it had
+// before never comes back, and is nothing that was cut.
+func TestSpare(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax})
+	c := cursor(t, s, "a", "ecs")
+	next := 0
+	for s.tail == 0 { // the active file is no such one yet
+		write(t, s, "ecs", records(next, next+20))
+		wantIDs(t, take(t, c), ids(next, next+20))
+		if next += 20; next > 5000 {
+			t.Fatal("no file was used again")
+		}
+	}
+	write(t, s, "ecs", records(next, next+2))
+	size := s.unsealed().size
+	if info, err := os.Stat(s.unsealed().path); err != nil || info.Size() <= size+int64(len(end)) {
+		t.Fatalf("%v, %v: nothing is behind its %d octets", info, err, size)
+	}
+	kill(s)
+	s = open(t, dir, Options{Max: MinMax})
+	if n := s.Counts().CutOctets; n != 0 {
+		t.Errorf("%d octets were cut", n)
+	}
+	c = cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(next+2, next+4))
+	wantIDs(t, take(t, c), ids(next, next+4))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.sparePath()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the spare file stays: %v", err)
+	}
+}
+
+// TestCompressed: what has to wait is compressed, what is taken at once is not.
+func TestCompressed(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	same := make([]sink.Record, 500)
+	for i := range same {
+		same[i] = sink.Record{ID: fmt.Append(nil, "id-", i), Body: bytes.Repeat([]byte("alike "), 300)}
+	}
+	grown := func(rounds int, taken bool) int64 {
+		before := s.octets
+		for range rounds {
+			write(t, s, "ecs", same)
+			if taken {
+				take(t, c)
+			}
+		}
+		return s.octets - before
+	}
+	const octets = 500 * 1800
+	if n := grown(1, true); n < octets {
+		t.Errorf("%d octets for %d that are taken at once", n, octets)
+	}
+	grown(40, false)
+	if n := grown(20, false); n > 20*octets/10 {
+		t.Errorf("%d octets for %d that wait", n, 20*octets)
+	}
+	if got := take(t, c); len(got) != 60*500 {
+		t.Errorf("%d records came back", len(got))
+	}
+}
+
+// TestEarlierForm: a spool of the form before is refused, and stays as it is.
+func TestEarlierForm(t *testing.T) {
+	for name, text := range map[string]string{
+		"0000000001.segment":      "pwspool1\x12\x34\x56\x78 and so on",
+		"d1c1a5bd0c4fe6d5.cursor": "00000000004294967304 5a8d3b4c\n00000000004294967304 5a8d3b4c\na\necs\n",
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir, Options{}); !errors.Is(err, errEarlier) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now, err := os.ReadFile(path); string(now) != text {
+			t.Errorf("%s is now %q, %v", name, now, err)
+		}
+	}
 }
 
 // TestRemovedSegmentsTakeNoRoom: nobody holds a removed file open, which would

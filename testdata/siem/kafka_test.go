@@ -4,7 +4,11 @@ package siem
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/portwatch/portwatch/testdata/siem/receiver"
 )
@@ -68,6 +72,61 @@ func TestKafka(t *testing.T) {
 		if len(partition) == 0 {
 			t.Error("no keys")
 		}
+	})
+	t.Run("too large for the broker", func(t *testing.T) {
+		const first, n, bad = 800_000, 20_000, 812_345
+		const limit = 1750 // octets of a record batch; one of ours has 1,600, the odd one 1,900
+		name := "small"
+		if err := receiver.KafkaTopic(s.Addr("tcp"), name, "max.message.bytes", fmt.Sprint(limit)); err != nil {
+			t.Fatal(err)
+		}
+		p := topic(name, "kafka://"+s.Addr("tcp")+"/"+name+"?compression=none")
+		c := capture(t, first, n, bad)
+		r := start(t, "-q", "-r", c, "--no-alerts", "--to", p.to)
+		if b := r.end(); b.DeadLettered != 1 || b.Delivered != n-1 {
+			t.Errorf("%+v\n%s", b, &r.err)
+		}
+		letters := r.deadLetters()
+		want := idsOf(t, c)
+		for id := range idsIn([]byte(letters)) {
+			delete(want, id)
+		}
+		if len(want) != n-1 || !strings.Contains(letters, `"port":40000`) && !strings.Contains(letters, `\"port\":40000`) {
+			t.Errorf("%d of %d records are not among the dead letters: %.500s", len(want), n, letters)
+		}
+		t.Logf("the reason: %s", letters[strings.Index(letters, `"reason"`):][:150])
+		g.arrive(t, p, want)
+	})
+	t.Run("outage is told at once", func(t *testing.T) {
+		p := g.plain("told", "").begin(t)
+		r := start(t, "-r", "-", "--no-alerts", "--to", p.to)
+		r.feed(append(fileHeader[:len(fileHeader):len(fileHeader)], packets(0, 3000, none)...))
+		eventually(t, 20*time.Second, func() error {
+			if len(p.ids(t)) == 0 {
+				return errors.New("nothing came")
+			}
+			return nil
+		})
+		s.Kill()
+		gone := time.Now()
+		r.feed(packets(3000, 3000, none))
+		says := func(words string) func() error {
+			return func() error {
+				if n := strings.Count(r.err.String(), words); n != 1 {
+					return fmt.Errorf("%d times %q in %q", n, words, &r.err)
+				}
+				return nil
+			}
+		}
+		eventually(t, 15*time.Second, says("cannot deliver to "))
+		t.Logf("told %v after the end of the broker: %s", time.Since(gone).Round(100*time.Millisecond), &r.err)
+		g.restart(t)
+		eventually(t, 45*time.Second, says("is back after "))
+		r.all()
+		if err := says("cannot deliver to ")(); err != nil {
+			t.Error(err)
+		}
+		g.arrive(t, p, idsOf(t, capture(t, 0, 6000, none)))
 	})
 	g.suite(t)
 }

@@ -79,6 +79,20 @@ group.initial.rebalance.delay.ms=0
 	return s, nil
 }
 
+// KafkaTopic makes a topic with one setting of its own, by the broker's own program.
+func KafkaTopic(broker, topic, key, value string) error {
+	java, err := java("kafka", 256)
+	if err != nil {
+		return err
+	}
+	c := exec.Command(java[0], append(java[1:], "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", broker,
+		"--create", "--topic", topic, "--config", key+"="+value)...)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("make topic %s: %w\n%s", topic, err, out)
+	}
+	return nil
+}
+
 // ProducerPerf runs the broker's own producer-perf-test, which draws so many records
 // from the lines of a file, and returns what it says at its end.
 func ProducerPerf(broker, topic string, records int, lines, codec string) (string, error) {
