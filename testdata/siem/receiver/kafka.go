@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -77,6 +78,12 @@ group.initial.rebalance.delay.ms=0
 		return nil
 	}
 	return s, nil
+}
+
+// KafkaTopics returns the command that kafka-topics.sh stands for, for a shell.
+func KafkaTopics() (string, error) {
+	java, err := java("kafka", 256)
+	return "'" + strings.Join(append(java, "org.apache.kafka.tools.TopicCommand"), "' '") + "'", err
 }
 
 // ProducerPerf runs the broker's own producer-perf-test, which draws so many records
