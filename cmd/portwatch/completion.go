@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -12,6 +13,13 @@ import (
 
 // subcommands are the words that the first argument alone can be.
 var subcommands = []string{"annotate", "lookup", "registry", "template", "completion"}
+
+// wordsOf are the words that follow a subcommand.
+var wordsOf = map[string][]string{
+	"registry":   {"info", "search", "export", "diff", "update", "verify"},
+	"template":   templateNames(),
+	"completion": {"bash", "zsh", "fish"},
+}
 
 const completionUsage = `Usage: portwatch completion bash | zsh | fish
 
@@ -26,14 +34,14 @@ Prints a script that completes portwatch's command line. To load it:
 // the options themselves, so that a new one is completed without more ado.
 func completionCommand(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 1 {
-		f := new(options).flags()
+		meter, annotate := new(options).flags(), new(annotateOptions).flags()
 		switch args[0] {
 		case "bash":
-			return write(stdout, stderr, bashCompletion(f))
+			return write(stdout, stderr, bashCompletion(meter, annotate))
 		case "zsh":
-			return write(stdout, stderr, zshCompletion(f))
+			return write(stdout, stderr, zshCompletion(meter, annotate))
 		case "fish":
-			return write(stdout, stderr, fishCompletion(f))
+			return write(stdout, stderr, fishCompletion(meter, annotate))
 		case "-h", "--help":
 			return write(stdout, stderr, completionUsage)
 		}
@@ -58,132 +66,147 @@ const (
 	anyValue
 	fileValue
 	deviceValue
-	formatValue
-	tunnelValue
+	wordValue // one of words
 )
 
-func valueOf(f *pflag.Flag) valueKind {
+func valueOf(f *pflag.Flag) (kind valueKind, words []string) {
 	switch f.Name {
 	case "read", "write", "filter-file", "registry", "stats", "to", "spool", "dead-letter", "from":
-		return fileValue
+		return fileValue, nil
 	case "interface":
-		return deviceValue
+		return deviceValue, nil
 	case "output":
-		return formatValue
+		return wordValue, append(slices.Clone(formats), "none")
 	case "tunnels":
-		return tunnelValue
+		return wordValue, tunnelWords
+	case "from-format":
+		return wordValue, records.Formats
 	}
 	if f.NoOptDefVal != "" {
-		return noValue
+		return noValue, nil
 	}
-	return anyValue
+	return anyValue, nil
 }
-
-func formatWords() string { return strings.Join(formats, " ") + " none" }
 
 // devicesCommand prints one device name a line: -D without its other columns.
 const devicesCommand = `portwatch -D 2>/dev/null | awk '{print $2}'`
 
-func bashCompletion(flags *pflag.FlagSet) string {
+func bashCompletion(meter, annotate *pflag.FlagSet) string {
+	var b strings.Builder
+	b.WriteString(`# bash completion of portwatch
+_portwatch() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+	COMPREPLY=()
+	case $COMP_CWORD/${COMP_WORDS[1]} in
+`)
+	fmt.Fprintf(&b, "\t1/[!-]*|1/) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n", strings.Join(subcommands, " "))
+	for _, command := range subcommands {
+		if words := wordsOf[command]; words != nil {
+			fmt.Fprintf(&b, "\t2/%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n", command, strings.Join(words, " "))
+		}
+	}
+	fmt.Fprintf(&b, "\t*/annotate)\n%s\t\t;;\n\t*)\n%s\t\t;;\n\tesac\n}\ncomplete -F _portwatch portwatch\n",
+		bashOptions(annotate), bashOptions(meter))
+	return b.String()
+}
+
+// bashOptions completes the options of a set, and their values.
+func bashOptions(flags *pflag.FlagSet) string {
 	var all []string
-	byKind := map[valueKind][]string{}
+	var b strings.Builder
+	b.WriteString("\t\tcase $prev in\n")
 	flags.VisitAll(func(f *pflag.Flag) {
 		names := []string{"--" + f.Name}
 		if f.Shorthand != "" {
 			names = append(names, "-"+f.Shorthand)
 		}
 		all = append(all, names...)
-		byKind[valueOf(f)] = append(byKind[valueOf(f)], names...)
+		switch kind, words := valueOf(f); kind {
+		case fileValue:
+			fmt.Fprintf(&b, "\t\t%s) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n", strings.Join(names, "|"))
+		case deviceValue:
+			fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W \"$(%s)\" -- \"$cur\")); return ;;\n", strings.Join(names, "|"), devicesCommand)
+		case wordValue:
+			fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", strings.Join(names, "|"), strings.Join(words, " "))
+		case anyValue:
+			fmt.Fprintf(&b, "\t\t%s) return ;;\n", strings.Join(names, "|"))
+		}
 	})
-	pattern := func(k valueKind) string { return strings.Join(byKind[k], "|") }
-	var ofAnnotate []string
-	new(annotateOptions).flags().VisitAll(func(f *pflag.Flag) { ofAnnotate = append(ofAnnotate, "--"+f.Name) })
-	return fmt.Sprintf(`# bash completion of portwatch
-_portwatch() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-	COMPREPLY=()
-	case $prev in
-	%s) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	%s) COMPREPLY=($(compgen -W "$(%s)" -- "$cur")); return ;;
-	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-	%s) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-	%s) return ;;
-	registry) COMPREPLY=($(compgen -W "info search export diff update verify" -- "$cur")); return ;;
-	template) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-	--from) compopt -o filenames; COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	--from-format) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-	completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")); return ;;
-	esac
-	case ${COMP_WORDS[1]}/$cur in
-	annotate/-*) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-	esac
-	case $cur in
-	-*) COMPREPLY=($(compgen -W "%s" -- "$cur")) ;;
-	*) [ "$COMP_CWORD" -eq 1 ] && COMPREPLY=($(compgen -W "%s" -- "$cur")) ;;
-	esac
-}
-complete -F _portwatch portwatch
-`, pattern(fileValue), pattern(deviceValue), devicesCommand, pattern(formatValue), formatWords(),
-		pattern(tunnelValue), strings.Join(tunnelWords, " "),
-		pattern(anyValue), strings.Join(templateNames(), " "), strings.Join(records.Formats, " "), strings.Join(ofAnnotate, " "),
-		strings.Join(all, " "), strings.Join(subcommands, " "))
+	fmt.Fprintf(&b, "\t\tesac\n\t\tcase $cur in\n\t\t-*) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n\t\tesac\n", strings.Join(all, " "))
+	return b.String()
 }
 
-func zshCompletion(flags *pflag.FlagSet) string {
+func zshCompletion(meter, annotate *pflag.FlagSet) string {
 	var b strings.Builder
 	b.WriteString("#compdef portwatch\n# zsh completion of portwatch\n")
 	fmt.Fprintf(&b, "_portwatch_devices() { local -a d; d=(${(f)\"$(%s)\"}); compadd -a d }\n", devicesCommand)
-	b.WriteString("_arguments -s -S \\\n")
+	b.WriteString("if (( CURRENT > 2 )); then\n  case $words[2] in\n")
+	for _, command := range subcommands {
+		if words := wordsOf[command]; words != nil {
+			fmt.Fprintf(&b, "  %s) (( CURRENT > 3 )) || compadd %s; return ;;\n", command, strings.Join(words, " "))
+		}
+	}
+	fmt.Fprintf(&b, "  annotate)\n    shift words; (( CURRENT-- ))\n    _arguments -s -S \\\n%s      '*: :()'\n    return ;;\n  esac\nfi\n",
+		zshOptions(annotate))
+	fmt.Fprintf(&b, "_arguments -s -S \\\n%s      '1::command:(%s)' \\\n      '*: :()'\n", zshOptions(meter), strings.Join(subcommands, " "))
+	return b.String()
+}
+
+func zshOptions(flags *pflag.FlagSet) string {
+	var b strings.Builder
 	flags.VisitAll(func(f *pflag.Flag) {
 		what, help := pflag.UnquoteUsage(f)
 		var value string
-		switch valueOf(f) {
+		switch kind, words := valueOf(f); kind {
 		case fileValue:
 			value = ":file:_files"
 		case deviceValue:
 			value = ":device:_portwatch_devices"
-		case formatValue:
-			value = ":format:(" + formatWords() + ")"
-		case tunnelValue:
-			value = ":levels:(" + strings.Join(tunnelWords, " ") + ")"
+		case wordValue:
+			value = ":" + what + ":(" + strings.Join(words, " ") + ")"
 		case anyValue:
 			value = ":" + what + ": "
 		}
 		help = strings.NewReplacer("'", `'\''`, "[", `\[`, "]", `\]`).Replace(help)
 		if f.Shorthand != "" {
-			fmt.Fprintf(&b, "  '*-%s[%s]%s' \\\n", f.Shorthand, help, value)
+			fmt.Fprintf(&b, "      '*-%s[%s]%s' \\\n", f.Shorthand, help, value)
 		}
-		fmt.Fprintf(&b, "  '*--%s[%s]%s' \\\n", f.Name, help, value)
+		fmt.Fprintf(&b, "      '*--%s[%s]%s' \\\n", f.Name, help, value)
 	})
-	fmt.Fprintf(&b, "  '1::command:(%s)' \\\n  '*:: : '\n", strings.Join(subcommands, " "))
 	return b.String()
 }
 
-func fishCompletion(flags *pflag.FlagSet) string {
+func fishCompletion(meter, annotate *pflag.FlagSet) string {
+	const after = "__fish_seen_subcommand_from "
 	var b strings.Builder
 	b.WriteString("# fish completion of portwatch\ncomplete -c portwatch -f\n")
 	fmt.Fprintf(&b, "complete -c portwatch -n __fish_use_subcommand -a '%s'\n", strings.Join(subcommands, " "))
-	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from registry' -a 'info search export diff update verify'\n")
-	fmt.Fprintf(&b, "complete -c portwatch -n '__fish_seen_subcommand_from template' -a '%s'\n", strings.Join(templateNames(), " "))
-	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n")
-	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from annotate' -l from -r -F -d 'read records from a source'\n")
-	fmt.Fprintf(&b, "complete -c portwatch -n '__fish_seen_subcommand_from annotate' -l from-format -x -a '%s'\n", strings.Join(records.Formats, " "))
-	b.WriteString("complete -c portwatch -n '__fish_seen_subcommand_from annotate' -l fields -x -d 'fields of VPC flow log lines'\n")
+	for _, command := range subcommands {
+		if words := wordsOf[command]; words != nil {
+			fmt.Fprintf(&b, "complete -c portwatch -n '%s%s' -a '%s'\n", after, command, strings.Join(words, " "))
+		}
+	}
+	b.WriteString(fishOptions(annotate, after+"annotate"))
+	b.WriteString(fishOptions(meter, "not "+after+"annotate"))
+	return b.String()
+}
+
+// fishOptions completes the options of a set where a condition holds.
+func fishOptions(flags *pflag.FlagSet, condition string) string {
+	var b strings.Builder
 	flags.VisitAll(func(f *pflag.Flag) {
 		_, help := pflag.UnquoteUsage(f)
-		fmt.Fprintf(&b, "complete -c portwatch -l %s", f.Name)
+		fmt.Fprintf(&b, "complete -c portwatch -n '%s' -l %s", condition, f.Name)
 		if f.Shorthand != "" {
 			fmt.Fprintf(&b, " -s %s", f.Shorthand)
 		}
-		switch valueOf(f) {
+		switch kind, words := valueOf(f); kind {
 		case fileValue:
 			b.WriteString(" -r -F")
 		case deviceValue:
 			fmt.Fprintf(&b, " -x -a '(%s)'", strings.ReplaceAll(devicesCommand, "'", `\'`))
-		case formatValue:
-			fmt.Fprintf(&b, " -x -a '%s'", formatWords())
-		case tunnelValue:
-			fmt.Fprintf(&b, " -x -a '%s'", strings.Join(tunnelWords, " "))
+		case wordValue:
+			fmt.Fprintf(&b, " -x -a '%s'", strings.Join(words, " "))
 		case anyValue:
 			b.WriteString(" -x")
 		}

@@ -46,13 +46,18 @@ func (l *DeadLetter) Path() string { return l.path }
 // longestReason is how much of one is kept: receivers quote what they refuse.
 const longestReason = 1024
 
+func shortReason(reason string) string {
+	if len(reason) > longestReason {
+		return strings.ToValidUTF8(reason[:longestReason], "") + "..."
+	}
+	return reason
+}
+
 // Write adds a record.
 func (l *DeadLetter) Write(sink, format string, r *Record, reason string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(reason) > longestReason {
-		reason = strings.ToValidUTF8(reason[:longestReason], "") + "..."
-	}
+	reason = shortReason(reason)
 	l.line.Reset()
 	e := json.NewEncoder(&l.line)
 	e.SetEscapeHTML(false)

@@ -24,8 +24,8 @@ type DeliveryOptions struct {
 
 	DeadLetter *DeadLetter
 	// Report gets what a person should know while the delivery goes on: that the
-	// receiver is out of reach, and that it is back. It may be called at any time
-	// until Close has returned.
+	// receiver is out of reach, that it is back, and once that it does not take a
+	// record. It may be called at any time until Close has returned.
 	Report func(error)
 }
 
@@ -308,10 +308,15 @@ func (d *Delivery) reject(records []Record, reason string) {
 			d.failed = err
 		} else {
 			d.deadLettered++
+			first = d.deadLettered == 1
 		}
 		d.mu.Unlock()
-		if first {
+		switch {
+		case !first:
+		case err != nil:
 			d.report(fmt.Errorf("record that %s rejected is lost: %w", d.o.Name, err))
+		default:
+			d.report(fmt.Errorf("first record that %s does not take is in %s: %s", d.o.Name, d.o.DeadLetter.Path(), shortReason(reason)))
 		}
 	}
 }

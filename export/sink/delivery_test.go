@@ -304,10 +304,14 @@ func TestPoison(t *testing.T) {
 		list = append(list, record(i, i))
 	}
 	list[50] = record(50, 1000)
-	o := options(t, new(told))
+	said := new(told)
+	o := options(t, said)
 	b, err := deliver(t, r, o, list...)
 	if b.Delivered != 98 || b.DeadLettered != 2 || err != nil {
 		t.Errorf("%+v %v", b, err)
+	}
+	if n := strings.Count(said.String(), "does not take"); n != 1 || len(said.String()) > 2000 {
+		t.Errorf("told %d times: %s", n, said)
 	}
 	dead := letters(t, o.DeadLetter.Path())
 	if why := dead["id-7"]; !strings.HasPrefix(why, "is no ip") || len(why) > 2000 {

@@ -135,7 +135,11 @@ func (f *File) open(anew bool) (err error) {
 		return err
 	}
 	if f.o.Every > 0 {
-		f.until = time.Now().UTC().Truncate(f.o.Every).Add(f.o.Every)
+		last := time.Now()
+		if f.size > int64(len(f.o.Header)) {
+			last = info.ModTime() // of an earlier run's lines
+		}
+		f.until = last.UTC().Truncate(f.o.Every).Add(f.o.Every)
 	}
 	return nil
 }

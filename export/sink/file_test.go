@@ -118,6 +118,30 @@ func TestFileEvery(t *testing.T) {
 	}
 }
 
+// TestFileEveryRun: what an earlier run has written in an earlier time is rotated by
+// the first record, also where no run is as long as the time.
+func TestFileEveryRun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	var f *File
+	for run := range 3 {
+		var err error
+		if f, err = OpenFile(path, FileOptions{Every: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(f, "line %d\n", run)
+		f.Close()
+		if run == 0 {
+			hourAgo := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(path, hourAgo, hourAgo); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got, files := linesOf(t, f); files != 1 || got != "line 0\nline 1\nline 2\n" {
+		t.Errorf("%d files: %q", files, got)
+	}
+}
+
 // TestFileAfterKill: half a line and an uncompressed file are what an earlier run
 // has left.
 func TestFileAfterKill(t *testing.T) {

@@ -3,7 +3,7 @@
 # that folder. What is there already is left as it is.
 #
 #     fetch.sh             all of them
-#     fetch.sh NAME...     rsyslog syslog-ng kafka opensearch clickhouse collector
+#     fetch.sh NAME...     rsyslog syslog-ng kafka opensearch clickhouse loki collector
 #
 # A receiver that cannot be had is said so on standard error, and makes the status
 # 1; the others are brought all the same.
@@ -96,16 +96,19 @@ maven() {
 kafka() { maven kafka && debian kcat kcat; }
 opensearch() { maven opensearch; }
 
-clickhouse() { debian clickhouse-server clickhouse-server; }
+clickhouse() { debian clickhouse-server clickhouse-server && debian clickhouse-client clickhouse-client; }
 
-# Built anew when its sources are: go build knows whether they are.
-collector() {
-    mkdir -p "$cache/collector"
-    quietly go -C "$here/collector" build -trimpath -o "$cache/collector/collector" .
+# built builds a program that is a module of its own, anew when its sources are: go
+# build knows whether they are.
+built() {
+    mkdir -p "$cache/$1"
+    quietly go -C "$here/$1" build -trimpath -o "$cache/$1/$1" .
 }
 
 mkdir -p "$cache"
-[ $# != 0 ] || set -- rsyslog syslog-ng kafka opensearch clickhouse collector
+# What the pages of docs/siem ask receivers with.
+{ debian curl curl && debian jq jq; } || say '!! without curl and jq the tests of the pages fail'
+[ $# != 0 ] || set -- rsyslog syslog-ng kafka opensearch clickhouse loki collector
 status=0
 for name in "$@"; do
     case $name in
@@ -114,7 +117,7 @@ for name in "$@"; do
     kafka) kafka ;;
     opensearch) opensearch ;;
     clickhouse) clickhouse ;;
-    collector) collector ;;
+    loki | collector) built "$name" ;;
     *)
         say "no such receiver: $name"
         false

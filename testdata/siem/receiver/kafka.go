@@ -79,13 +79,19 @@ group.initial.rebalance.delay.ms=0
 	return s, nil
 }
 
-// KafkaTopic makes a topic with one setting of its own, by the broker's own program.
-func KafkaTopic(broker, topic, key, value string) error {
+// KafkaTopics returns the command that kafka-topics.sh stands for.
+func KafkaTopics() ([]string, error) {
 	java, err := java("kafka", 256)
+	return append(java, "org.apache.kafka.tools.TopicCommand"), err
+}
+
+// KafkaTopic makes a topic with one setting of its own.
+func KafkaTopic(broker, topic, key, value string) error {
+	command, err := KafkaTopics()
 	if err != nil {
 		return err
 	}
-	c := exec.Command(java[0], append(java[1:], "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", broker,
+	c := exec.Command(command[0], append(command[1:], "--bootstrap-server", broker,
 		"--create", "--topic", topic, "--config", key+"="+value)...)
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("make topic %s: %w\n%s", topic, err, out)

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -64,9 +65,17 @@ rootLogger.appenderRef.console.ref = console
 }
 
 // answers wants status 200 of a URL.
-func answers(url string) error {
-	client := http.Client{Timeout: 2 * time.Second}
-	r, err := client.Get(url)
+func answers(url string) error { return answersTo(http.DefaultClient, url) }
+
+// answersTo is answers to a client of one's own.
+func answersTo(client *http.Client, url string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	r, err := client.Do(request)
 	if err != nil {
 		return err
 	}

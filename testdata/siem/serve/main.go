@@ -1,7 +1,7 @@
 // Serve starts one real receiver on loopback, says where it listens, and stops it
 // on Ctrl-C:
 //
-//	go run ./testdata/siem/serve rsyslog | syslog-ng | kafka | opensearch | clickhouse | collector
+//	go run ./testdata/siem/serve rsyslog | syslog-ng | kafka | opensearch | clickhouse | loki | collector
 package main
 
 import (
@@ -30,6 +30,7 @@ var receivers = map[string]func(string, receiver.Authority) (*receiver.Server, e
 	"kafka":      receiver.Kafka,
 	"opensearch": func(dir string, _ receiver.Authority) (*receiver.Server, error) { return receiver.OpenSearch(dir) },
 	"clickhouse": receiver.ClickHouse,
+	"loki":       receiver.Loki,
 	"collector":  receiver.Collector,
 }
 

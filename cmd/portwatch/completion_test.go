@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// completed are beginnings of a command line, each with the last word as a shell
+// completes it: as it was typed, where nothing begins so.
+var completed = [][2]string{
+	{"portwatch regis", "registry"},
+	{"portwatch registry exp", "export"},
+	{"portwatch template click", "clickhouse"},
+	{"portwatch --snap", "--snapshot-length"},
+	{"portwatch -o oc", "ocsf"},
+	{"portwatch --from-f", "--from-f"},
+	{"portwatch annotate --from-f", "--from-format"},
+	{"portwatch annotate --from-format ze", "zeek"},
+	{"portwatch annotate --work", "--workers"},
+	{"portwatch annotate --snap", "--snap"},
+}
+
+// completers load the script $1 into a shell that is as it comes, and complete each of
+// the other arguments. They print a line for each: its last word.
+var completers = map[string][]string{
+	"bash": {"bash", "--norc", "-c", `
+source "$1"; shift
+for line; do
+	read -ra COMP_WORDS <<<"$line"
+	COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+	_portwatch
+	echo "${COMPREPLY[*]:-${COMP_WORDS[COMP_CWORD]}}"
+done`, "bash"},
+	"fish": {"fish", "--no-config", "-c", `
+source $argv[1]
+for line in $argv[2..-1]
+	set -l found (complete -C $line | string split -f 1 \t)
+	set -q found[1]; and echo $found; or string split -r -m 1 -f 2 ' ' $line
+end`},
+	// zsh completes only where somebody types: at a terminal of its own. ^X shows the line.
+	"zsh": {"zsh", "-f", "-c", `
+zmodload zsh/zpty
+zpty typist zsh -f -i
+zpty -w typist "PS1=; unsetopt zle; fpath=(${1:h} \$fpath); autoload -Uz compinit; compinit -u -D"
+zpty -w typist "show() { print -r -- \"<\$BUFFER>\"; BUFFER= }; zle -N show; bindkey '^X' show; setopt zle nobeep; print rea''dy"
+zpty -r typist out '*ready*'
+shift
+for line; do
+	zpty -w -n typist "$line"$'\t\C-x'
+	zpty -r typist out '*<*>*'
+	out=${${out##*<}%%>*}
+	print -r -- ${${=out}[-1]}
+done
+zpty -d typist`, "zsh"},
+}
+
+// TestCompletion has real shells complete the command's words.
+func TestCompletion(t *testing.T) {
+	for shell, completer := range completers {
+		t.Run(shell, func(t *testing.T) {
+			if _, err := exec.LookPath(shell); err != nil {
+				t.Skipf("NOT TESTED: %v", err)
+			}
+			var text, errs strings.Builder
+			if status := completionCommand([]string{shell}, &text, &errs); status != exitDone {
+				t.Fatalf("status %d: %s", status, &errs)
+			}
+			script := filepath.Join(t.TempDir(), "_portwatch")
+			if err := os.WriteFile(script, []byte(text.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			args := append(completer[1:len(completer):len(completer)], script)
+			for _, c := range completed {
+				args = append(args, c[0])
+			}
+			out, err := exec.Command(completer[0], args...).CombinedOutput()
+			words := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+			if err != nil || len(words) != len(completed) {
+				t.Fatalf("%v, %d answers of %d:\n%s", err, len(words), len(completed), out)
+			}
+			for i, c := range completed {
+				if got := strings.TrimSpace(words[i]); got != c[1] {
+					t.Errorf("%s: %q, want %q", c[0], got, c[1])
+				}
+			}
+		})
+	}
+}
