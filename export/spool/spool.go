@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -195,6 +196,8 @@ func (s *Spool) Counts() Counts {
 const (
 	appendSize = 1 << 20  // of a block, when Append has them
 	recentSize = 64 << 20 // for a cursor right behind: a slower one reads from the disk
+	// lagging is how far behind a cursor must be for what is written to stay a while.
+	lagging = recentSize / 2
 	// briefSegment are octets of a segment that is soon gone: its file stays in a core's
 	// cache until it is the next one.
 	briefSegment = 4 << 20
@@ -233,7 +236,7 @@ func (s *Spool) append(format string, records []sink.Record) (n int, err error) 
 	}
 	stored := byte(plain)
 	s.full = min(s.segment, briefSegment)
-	if s.lags(format) {
+	if s.behind(format) > lagging {
 		stored, s.full = packedS2, s.segment
 	}
 	out := k.form(stored, s.packed)
@@ -243,14 +246,21 @@ func (s *Spool) append(format string, records []sink.Record) (n int, err error) 
 	return n, s.write(k, out)
 }
 
-// lags tells whether somebody is behind that wants a format, so that what is written
-// now stays for a while.
-func (s *Spool) lags(format string) bool {
+// behind returns how many octets wait for the cursor of a format that is farthest
+// behind; those that no sink uses are as far as can be.
+func (s *Spool) behind(format string) (octets int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.cursors, func(c *Cursor) bool {
-		return c.format == format && (!c.attached || c.waiting.octets > recentSize/2)
-	})
+	for _, c := range s.cursors {
+		switch {
+		case c.format != format:
+		case !c.attached:
+			return math.MaxInt64
+		default:
+			octets = max(octets, c.waiting.octets)
+		}
+	}
+	return octets
 }
 
 // write writes a block behind the last one, in the form that it has there.
