@@ -292,9 +292,14 @@ func TestFullDisk(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	began := time.Now()
 	for spooled := false; !spooled; time.Sleep(10 * time.Millisecond) {
 		segments, _ := filepath.Glob(filepath.Join(dir, "spool", "*.segment"))
-		spooled = len(segments) > 0
+		if spooled = len(segments) > 0; !spooled && time.Since(began) > time.Minute {
+			c.Process.Kill()
+			c.Wait()
+			t.Fatalf("nothing came to the spool: %s", c.Stderr)
+		}
 	}
 	time.Sleep(100 * time.Millisecond)
 	mount("remount,size=100m")
