@@ -339,11 +339,13 @@ func TestOnlyOneProcess(t *testing.T) {
 	open(t, dir, Options{})
 }
 
+// TestFullBlocks: who appends waits until records were taken, and nobody takes any
+// before the spool is full.
 func TestFullBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
 	all := records(0, 5000)
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		for i := range 50 {
 			if err := s.Append("ecs", all[i*100:i*100+100]); err != nil {
@@ -353,6 +355,13 @@ func TestFullBlocks(t *testing.T) {
 		}
 		done <- nil
 	}()
+	for s.Counts().Full == 0 {
+		select {
+		case err := <-done:
+			t.Fatalf("all were appended, and it was never full: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
 	var got []string
 	for ended := false; !ended; {
 		select {
@@ -371,9 +380,6 @@ func TestFullBlocks(t *testing.T) {
 		got = append(got, take(t, c)...)
 	}
 	wantIDs(t, got, ids(0, 5000))
-	if s.Counts().Full == 0 {
-		t.Error("it was never full: the test shows nothing")
-	}
 }
 
 // TestReleasedNeverBlocks fills a spool that nobody takes from any more.
