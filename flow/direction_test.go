@@ -327,43 +327,55 @@ func TestSidesSwap(t *testing.T) {
 
 // Whoever is used keeps the seat.
 func TestLearnedForgets(t *testing.T) {
-	var l learned
+	j := NewJudge(nil)
 	end := func(i int) service { return service{addr: [2]uint64{0, uint64(i)}, port: uint64(i)} }
-	l.serve(end(0))
+	known := func(s service) (k knowledge) {
+		if p := j.known.of(j.known.spot(&s)); p != nil {
+			k = *p
+		}
+		return k
+	}
+	table := NewTable(Options{})
+	table.serves(end(0))
 	for i := range 2 * learnedEndpoints {
-		l.serve(end(1 + i))
+		table.serves(end(1 + i))
 		if i%(learnedEndpoints/seatsInSet) == 0 {
-			l.meet(end(0), end(i))
+			table.met(end(0), end(i))
 		}
 	}
-	if k := l.of(end(0)); !k.served() || k.popularity() != 4 { // ports 0, 16384, 32768, 49152
+	j.learn(table.lessons)
+	if k := known(end(0)); !k.served() || k.popularity() != 4 { // ports 0, 16384, 32768, 49152
 		t.Errorf("of an endpoint in use: served %v, peers of %d ports", k.served(), k.popularity())
 	}
 	held := 0
 	for i := range 2 * learnedEndpoints {
-		if l.of(end(1 + i)).served() {
+		if known(end(1 + i)).served() {
 			held++
 		}
 	}
-	if held < learnedEndpoints/2 || held > learnedEndpoints || l.forgot < learnedEndpoints || l.forgot > 2*learnedEndpoints {
-		t.Errorf("%d endpoints held, %d forgotten", held, l.forgot)
+	if n := j.Forgotten(); held < learnedEndpoints/2 || held > learnedEndpoints || n < learnedEndpoints || n > 2*learnedEndpoints {
+		t.Errorf("%d endpoints held, %d forgotten", held, n)
 	}
 }
 
 // What is remembered follows from the order of the packets, not from the seed.
 func TestLearnedHasNoSeed(t *testing.T) {
-	var a, b learned
-	end := func(i int) service { return service{addr: [2]uint64{uint64(i) << 40, uint64(i)}, port: uint64(i % 7)} }
-	for i := range 3 * learnedEndpoints {
-		a.meet(end(i), end(i/3))
-		b.meet(end(i), end(i/3))
-	}
-	if a.memory.seed == b.memory.seed {
+	a, b := NewJudge(nil), NewJudge(nil)
+	if a.known.seed == b.known.seed {
 		t.Fatal("one seed twice")
 	}
+	end := func(i int) service { return service{addr: [2]uint64{uint64(i) << 40, uint64(i)}, port: uint64(i % 7)} }
+	table := NewTable(Options{})
 	for i := range 3 * learnedEndpoints {
-		if x, y := a.of(end(i)), b.of(end(i)); x != y {
-			t.Fatalf("endpoint %d: %x and %x", i, x, y)
+		table.met(end(i), end(i/3))
+	}
+	a.learn(table.lessons)
+	b.learn(table.lessons)
+	for i := range 3 * learnedEndpoints {
+		s := end(i)
+		x, y := a.known.of(a.known.spot(&s)), b.known.of(b.known.spot(&s))
+		if (x == nil) != (y == nil) || x != nil && *x != *y {
+			t.Fatalf("endpoint %d: %v and %v", i, x, y)
 		}
 	}
 }

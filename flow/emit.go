@@ -1,10 +1,9 @@
 package flow
 
-// release makes ready, in their order, the records decided since the last time. What
-// other Flows showed of endpoints stays as it is until all of them are judged.
+// release makes ready, in their order, the records decided since the last time.
 func (t *Table) release() {
-	t.known.settle()
 	sortEndings(t.pending)
+	t.released += uint64(len(t.pending))
 	if len(t.ready) == 0 {
 		t.ready, t.pending = t.pending, t.ready
 		return
@@ -13,82 +12,24 @@ func (t *Table) release() {
 	t.pending = t.pending[:0]
 }
 
-// judgeReady gives those records that are ready their Flows' directions.
-func (t *Table) judgeReady() {
-	for t.judged < len(t.ready) {
-		t.judgeSome()
-	}
+// Ends are Flows that have ended, or parts of some that go on, in the order in which
+// their records are to leave. What Flows showed of endpoints comes with them, for the
+// Judge.
+type Ends struct {
+	Flows   []Ended
+	lessons []lesson
 }
 
-// judgeSome goes on with that, and leaves near what it read.
-func (t *Table) judgeSome() {
-	some := t.ready[t.judged:min(t.judged+stride, len(t.ready))]
-	t.touchEndings(some)
-	t.touchKnown(some)
-	for i := range some {
-		t.judge(some[i].entry)
-	}
-	t.judged += len(some)
+// NewEnds returns Ends with room for n Flows.
+func NewEnds(n int) *Ends {
+	return &Ends{make([]Ended, 0, n), make([]lesson, 0, lessonsPerFlow*n)}
 }
 
-// touchKnown touches what evidence is going to ask of the endpoints.
-func (t *Table) touchKnown(ends []ending) {
-	for i := range ends {
-		if e := t.entries.at(ends[i].entry); e.facts&opened == 0 {
-			for side := range 2 {
-				s := e.key.service(side)
-				t.known.touch(&s)
-			}
-		}
-	}
-}
+// lessonsPerFlow is for how many there is room. Few Flows teach more than two.
+const lessonsPerFlow = 3
 
-// judge settles the direction of an entry, and of the one that goes on after it.
-func (t *Table) judge(i uint32) {
-	m := t.margins.at(i)
-	if m.direction.Method != 0 {
-		return
-	}
-	heir := i
-	if m.rare != 0 {
-		if j := t.rares.at(m.rare).heir; j != 0 && t.margins.at(j).first == m.first {
-			heir = j
-		}
-	}
-	e, h, hm := t.entries.at(i), t.entries.at(heir), t.margins.at(heir)
-	if hm.direction.Method == 0 {
-		v := t.evidence(e)
-		service, d := v.verdict()
-		hm.direction = d
-		h.facts |= secondInitiated * facts(1-service)
-	}
-	m.direction = hm.direction
-	e.facts |= h.facts & secondInitiated
-}
-
-// evidence collects what tells a Flow's direction.
-func (t *Table) evidence(e *entry) evidence {
-	v := evidence{
-		transport: e.key.Transport(),
-		port:      [2]uint16{e.key.port(0), e.key.port(1)},
-		opener:    nobody,
-		group:     either(e.facts&groupFirst != 0, e.facts&groupSecond != 0),
-		announced: either(e.facts&announcedFirst != 0, e.facts&announcedSecond != 0),
-		beginner:  int(e.facts & secondBegan),
-		settled:   e.facts&settled != 0,
-	}
-	if e.facts&opened != 0 {
-		v.opener = e.initiator()
-		return v
-	}
-	v.flags = e.flags
-	for side := range 2 {
-		v.known[side] = t.known.of(e.key.service(side))
-		v.private[side] = private(e.key.address(side))
-		v.assigned[side] = t.assigned != nil && t.assigned(v.transport, v.port[side])
-	}
-	return v
-}
+// Reset makes room for others.
+func (x *Ends) Reset() { x.Flows, x.lessons = x.Flows[:0], x.lessons[:0] }
 
 // An Ended is what the table knew of a Flow, or of a part of one, when its record was
 // decided on: a copy of a few cache lines. To make the Record of it, several times as
@@ -99,66 +40,78 @@ type Ended struct {
 	rare     rare // where the margin says that there is one
 	reason   EndReason
 	observer string
+
+	// Of the Judge:
+	direction Direction
+	source    int // side of the Key
 }
 
-// Next takes the next record that is ready, in the order that doc.go describes,
-// and fills r with it. It returns false when none is ready: call it until then
-// after each Add, Advance and Flush.
-func (t *Table) Next(r *Record) bool {
-	var e Ended
-	ok := t.NextEnded(&e)
-	if ok {
-		e.Record(r)
+// Take moves to x what is ready, in the order that doc.go describes. It returns true
+// when x has no room for more: call it again, with room, until it returns false, after
+// each Add, Advance and Flush.
+func (t *Table) Take(x *Ends) (more bool) {
+	for {
+		for t.taught < len(t.lessons) && t.lessons[t.taught].before <= t.stats.Exported {
+			if len(x.lessons) == cap(x.lessons) {
+				return true
+			}
+			x.lessons = append(x.lessons, t.lessons[t.taught])
+			x.lessons[len(x.lessons)-1].before = uint64(len(x.Flows))
+			t.taught++
+		}
+		if t.taken == len(t.ready) {
+			t.ready, t.taken = t.ready[:0], 0
+			t.lessons, t.taught = t.lessons[:0], 0
+			return false
+		}
+		if len(x.Flows) == cap(x.Flows) {
+			return true
+		}
+		x.Flows = x.Flows[:len(x.Flows)+1]
+		t.take(&x.Flows[len(x.Flows)-1])
 	}
-	return ok
 }
 
-// NextEnded is Next for those who make the record later.
-func (t *Table) NextEnded(e *Ended) bool {
-	if t.taken == len(t.ready) {
-		t.ready, t.taken, t.judged = t.ready[:0], 0, 0
-		return false
-	}
-	end := &t.ready[t.taken]
-	if t.taken == t.judged {
-		t.judgeSome()
-	} else if t.taken%stride == 0 {
+// take moves the next ending.
+func (t *Table) take(x *Ended) {
+	if t.taken%stride == 0 {
 		t.touchEndings(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
 	}
+	end := &t.ready[t.taken]
 	t.taken++
 	m := t.margins.at(end.entry)
-	e.entry, e.margin, e.reason, e.observer = *t.entries.at(end.entry), *m, end.reason, t.observer
+	x.entry, x.margin, x.reason, x.observer = *t.entries.at(end.entry), *m, end.reason, t.observer
 	if m.rare != 0 {
-		e.rare = *t.rares.at(m.rare)
+		x.rare = *t.rares.at(m.rare)
 		t.rares.give(m.rare)
 	}
-	m.first = 0 // it is nobody's heir
 	t.entries.give(end.entry)
 	t.stats.Exported++
 	t.stats.ByEndReason[end.reason]++
-	return true
 }
+
+// again reports whether the Flow has had a record before.
+func (x *Ended) again() bool { return x.margin.rare != 0 && x.rare.sequence > 0 }
 
 // Record fills r: sides turn from the Key's order into source and destination,
 // counters with them.
 func (x *Ended) Record(r *Record) {
 	e, m := &x.entry, &x.margin
 	k := &e.key
-	source := int(e.facts / secondInitiated & 1)
 	*r = Record{}
 	r.Key, r.origin = *k, origin{x.observer, e.opened, m.first}
 	r.Final = x.reason != ActiveTimeout
 	r.Transport, r.Version = k.Transport(), k.Version()
 	r.VLANs, r.VLAN[0], r.VLAN[1] = k.VLANs()
-	e.fill(&r.Source, source)
-	e.fill(&r.Destination, 1-source)
+	e.fill(&r.Source, x.source)
+	e.fill(&r.Destination, 1-x.source)
 	r.Start, r.End = m.span(e)
 	r.FlowStart = r.Start
 	r.EndReason, r.State, r.Midstream = x.reason, e.state, e.facts&midstream != 0
-	r.HistoryLen = e.spell(&r.History, source)
-	r.Direction = m.direction
+	r.HistoryLen = e.spell(&r.History, x.source)
+	r.Direction = x.direction
 	if m.rare != 0 {
-		x.rare.fill(r, source)
+		x.rare.fill(r, x.source)
 	}
 }
 
@@ -186,3 +139,33 @@ func (s *Side) since(reported, fragments Count) {
 
 // initiator is the side that a handshake showed as such.
 func (e *entry) initiator() int { return int(e.facts / secondOpened & 1) }
+
+// alone is what Next needs.
+type alone struct {
+	judge *Judge
+	ends  Ends
+	taken int // of ends
+}
+
+// Next takes the next record and fills r with it, for those who have no second core to
+// make records. It returns false when none is ready: call it until then after each Add,
+// Advance and Flush.
+func (t *Table) Next(r *Record) bool {
+	a := t.alone
+	if a == nil {
+		a = &alone{judge: NewJudge(t.assigned), ends: *NewEnds(stride)}
+		t.alone = a
+	}
+	for a.taken == len(a.ends.Flows) {
+		a.taken = 0
+		a.ends.Reset()
+		more := t.Take(&a.ends)
+		a.judge.Judge(&a.ends)
+		if !more && len(a.ends.Flows) == 0 {
+			return false
+		}
+	}
+	a.ends.Flows[a.taken].Record(r)
+	a.taken++
+	return true
+}

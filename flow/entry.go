@@ -27,10 +27,9 @@ type margin struct {
 	// comes behind its time, it is entry.seen, and start does not change.
 	start, end int64
 
-	first     uint64    // ordinal of the Flow's first packet
-	rare      uint32    // what few Flows have; or 0
-	bucket    uint16    // of the wheel, plus one; or nowhere
-	direction Direction // the verdict, once there is one
+	first  uint64 // ordinal of the Flow's first packet
+	rare   uint32 // what few Flows have; or 0
+	bucket uint16 // of the wheel, plus one; or nowhere
 }
 
 // time takes in a packet's time, before the entry's seen becomes the clock.
@@ -76,7 +75,6 @@ type rare struct {
 
 	// Of a Flow that has had a record:
 	sequence uint32
-	heir     uint32   // in that record's own entry: the entry that goes on
 	reported [2]Count // what the records before add up to
 	opened   int64    // the clock at the Flow's first packet, of one with an earlier record
 	start    int64    // the smallest time in the records before

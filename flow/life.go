@@ -56,7 +56,6 @@ const run = 1 << 14
 func (t *Table) sweep(limit int64) {
 	t.expireAll(limit)
 	t.release()
-	t.judgeReady()
 	t.shrink()
 }
 
@@ -108,7 +107,7 @@ func (t *Table) expire(i uint32, limit int64) (ended bool) {
 // split decides on a record of a Flow that goes on: what came so far becomes an
 // entry of its own.
 func (t *Table) split(i uint32, decided int64) {
-	j := t.take()
+	j := t.newEntry()
 	e, m := t.entries.at(i), t.margins.at(i)
 	part, pm := t.entries.at(j), t.margins.at(j)
 	x := t.rare(i)
@@ -116,9 +115,7 @@ func (t *Table) split(i uint32, decided int64) {
 	part.facts &^= live
 	pm.bucket = nowhere
 	pm.rare = t.rares.take()
-	px := t.rares.at(pm.rare)
-	*px = *x
-	px.heir = i
+	*t.rares.at(pm.rare) = *x
 
 	start, end := m.span(e)
 	if x.sequence == 0 {

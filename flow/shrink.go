@@ -11,8 +11,7 @@ package flow
 const stepOfShrink = 4096
 
 // shrink goes on with moving entries, or begins to, if most of the memory is
-// without use. No record may be pending: it might name, as its heir, an entry that
-// moves.
+// without use. No record may be pending.
 func (t *Table) shrink() {
 	if t.unmoved == 0 {
 		if !t.entries.sparse(t.few) && !t.rares.sparse(t.few) {

@@ -36,8 +36,6 @@ const (
 	// settled: when the Flow began, the capture had run for so long that an
 	// earlier packet of the Flow would have been seen.
 	settled
-	// secondInitiated: the verdict is that the second endpoint is the initiator.
-	secondInitiated
 	// live: the entry is a Flow's that has not ended.
 	live
 	// fresh: the record to come has no packet with a time yet. late: it has one

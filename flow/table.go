@@ -49,7 +49,6 @@ type Table struct {
 	ignoreVLAN bool
 	assigned   func(Transport, uint16) bool
 	observer   string
-	known      learned
 	promised   announced
 
 	clock   int64  // the largest packet time so far
@@ -65,12 +64,15 @@ type Table struct {
 	unmoved uint32 // entries from 1 on that shrink has still to look at
 	few     uint32 // numbers that are not worth a shrink
 
-	pending []ending // decided since the last sweep
-	ready   []ending // sorted, for Next
-	judged  int      // how many of ready have their direction; after Flush, Next sees to it
-	taken   int      // how many of ready Next has returned
+	pending  []ending // decided since the last sweep
+	ready    []ending // sorted, for Take
+	taken    int      // how many of ready Take has moved
+	released uint64   // how many were ever ready
+	lessons  []lesson // what Flows showed of endpoints, for Take
+	taught   int      // how many of lessons Take has moved
 
 	stats Stats
+	alone *alone // what is between Take and Next
 
 	aged    []ending // scratch of scan: last packets in the place of first ones
 	touched uint64   // keeps look from being optimized away
@@ -95,7 +97,7 @@ type ending struct {
 // Stats are a Table's counts so far.
 type Stats struct {
 	Created     uint64    // Flows
-	Exported    uint64    // records that Next returned
+	Exported    uint64    // that Take moved
 	ByEndReason [6]uint64 // the same by EndReason
 	Live        int       // Flows that have not ended
 	Limits      Limits
@@ -103,8 +105,7 @@ type Stats struct {
 
 // Limits count how often each bound of the table was hit.
 type Limits struct {
-	MaxFlows         uint64 // Flows that ended with LackOfResources
-	LearnedEndpoints uint64 // endpoints that were forgotten
+	MaxFlows uint64 // Flows that ended with LackOfResources
 	// AnnouncedEndpoints were forgotten while their Flow was still expected.
 	AnnouncedEndpoints uint64
 }
@@ -146,7 +147,6 @@ func positive[T int | time.Duration](value, otherwise T) T {
 func (t *Table) Stats() Stats {
 	s := t.stats
 	s.Live = t.live()
-	s.Limits.LearnedEndpoints = t.known.forgot
 	s.Limits.AnnouncedEndpoints = t.promised.forgot
 	return s
 }
@@ -172,7 +172,6 @@ type place struct {
 // Add meters the packets of a batch, in their order. Batches may be cut
 // anywhere. It keeps nothing of b, and with IgnoreVLAN changes its Keys.
 func (t *Table) Add(b *Batch) {
-	t.judgeReady() // before there is more to know
 	from := 0
 	for _, a := range b.Announcements {
 		t.addAll(b.Packets[from:a.Packet+1], b.Tunnels)
@@ -322,7 +321,7 @@ func (t *Table) begin(p *Packet, tunnels []Tunnel, at place) uint32 {
 	if part.index.used >= t.most {
 		t.evict(part)
 	}
-	i := t.take()
+	i := t.newEntry()
 	e, m := t.entries.at(i), t.margins.at(i)
 	e.key = p.Key
 	e.seen, e.opened = t.clock, t.clock
@@ -345,8 +344,8 @@ func (t *Table) begin(p *Packet, tunnels []Tunnel, at place) uint32 {
 	return i
 }
 
-// take returns the number of a new entry and margin.
-func (t *Table) take() uint32 {
+// newEntry returns the number of a new entry and margin.
+func (t *Table) newEntry() uint32 {
 	i := t.entries.take()
 	t.margins.reach(i)
 	*t.margins.at(i) = margin{}
@@ -376,7 +375,7 @@ func (t *Table) count(i uint32, p *Packet) {
 	case e.state != was && was != Established:
 		t.learn(e, from)
 	case e.state == Attempt && p.accepts():
-		t.known.serve(e.key.service(from)) // what it accepts went another way
+		t.serves(e.key.service(from)) // what it accepts went another way
 	}
 	if t.lives[e.life] < lived || resumes {
 		t.wheel.hasten(&t.margins, i, t.due(e))
@@ -413,14 +412,33 @@ func (t *Table) learn(e *entry, from int) {
 	case e.facts&(groupFirst|groupSecond) != 0, e.state == Attempt:
 	case e.facts&opened != 0:
 		if e.state == Established || e.state == Closed {
-			t.known.serve(e.key.service(1 - e.initiator()))
+			t.serves(e.key.service(1 - e.initiator()))
 		}
 	case e.state != Rejected:
-		t.known.meet(e.key.service(0), e.key.service(1))
+		t.met(e.key.service(0), e.key.service(1))
 	case e.sent[1-from].Packets > 0:
 	case e.flags[from]&ACK != 0:
-		t.known.refuse(e.key.service(from), e.key.service(1-from))
+		t.refused(e.key.service(from), e.key.service(1-from))
 	default: // it has left a conversation
-		t.known.meet(e.key.service(0), e.key.service(1))
+		t.met(e.key.service(0), e.key.service(1))
 	}
+}
+
+// serves notes that an endpoint accepted what a handshake asked for.
+func (t *Table) serves(s service) { t.teach(s, servedBit) }
+
+// met notes that two endpoints were in conversation.
+func (t *Table) met(a, b service) {
+	t.teach(a, b.peer())
+	t.teach(b, a.peer())
+}
+
+// refused notes that s refused what peer had asked for, unseen: an RST with ACK, alone. Who is
+// talked to by many in this way (the victim of spoofed SYNs, of whose answers a
+// network of the spoofed addresses sees a part) is no client of theirs.
+func (t *Table) refused(s, peer service) { t.teach(s, peer.peer()) }
+
+// teach adds to what is known of s, for Flows that are released later.
+func (t *Table) teach(s service, more knowledge) {
+	t.lessons = append(t.lessons, lesson{s, more, t.released})
 }

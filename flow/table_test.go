@@ -339,7 +339,7 @@ func FuzzTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, size, option uint8) {
 		o := []Options{{}, {MaxFlows: 1}, {ActiveTimeout: time.Second}, {IdleTimeout: time.Second, IgnoreVLAN: true}}[option%4]
 		all := packetsOf(data)
-		want := twin{o: o}
+		want := twin{o: o, known: lore{}}
 		want.addAll(all)
 		want.flush()
 		got := meterIn(NewTable(o), all, int(size)+1)

@@ -25,7 +25,7 @@ type twin struct {
 	first   int64
 	timed   bool
 	ordinal uint64
-	known   learned
+	known   lore
 	said    []twinPromise
 	pending []*twinEnding
 	out     []Record
@@ -366,8 +366,7 @@ func (w *twin) judge(f, then *twinFlow) {
 		}
 	}
 	for side := range 2 {
-		w.known.settle()
-		v.known[side] = w.known.of(f.key.service(side))
+		v.known[side] = w.known[f.key.service(side)]
 		v.assigned[side] = w.o.Assigned != nil && w.o.Assigned(v.transport, v.port[side])
 	}
 	service, d := v.verdict()
@@ -634,7 +633,7 @@ func TestTwin(t *testing.T) {
 					n = run + run/4
 				}
 				all := traffic(rand.New(rand.NewPCG(seed, uint64(i))), n)
-				want := twin{o: o}
+				want := twin{o: o, known: lore{}}
 				want.addAll(all)
 				want.flush()
 				for _, size := range []int{1, 7, 1000} {
@@ -655,6 +654,18 @@ func TestTwin(t *testing.T) {
 		})
 	}
 }
+
+// lore is what a twin knows of endpoints, who forgets none.
+type lore map[service]knowledge
+
+func (l lore) serve(s service) { l[s] |= servedBit }
+
+func (l lore) meet(a, b service) {
+	l[a] |= b.peer()
+	l[b] |= a.peer()
+}
+
+func (l lore) refuse(s, peer service) { l[s] |= peer.peer() }
 
 func sameRecords(t *testing.T, got, want []Record) {
 	t.Helper()

@@ -36,13 +36,13 @@ type load struct {
 
 // A chunk is a run of records on its way from the meter to the writer.
 type chunk struct {
-	ended    [chunkSize]flow.Ended // of the meter
+	ends     *flow.Ends // of the meter
 	flows    [chunkSize]flow.Record
 	records  [chunkSize]annotate.Record
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
-	n        int
-	now      int64 // not 0: behind the records, nothing came until this time on the wall
-	last     bool  // no record comes behind these
+	n        int               // records
+	now      int64             // not 0: behind the records, nothing came until this time on the wall
+	last     bool              // no record comes behind these
 	alerts   []placedAlert
 	text     [][]byte // by rendering, those of them that need not be in order
 	marks    []*marks // by rendering, of the records in text; nil where nobody wants them
@@ -165,7 +165,7 @@ func (l *load) reset() *load {
 
 func newChunk(renderings []*rendering) *chunk {
 	n := len(renderings)
-	c := &chunk{text: make([][]byte, n), marks: make([]*marks, n), rendered: make(chan struct{}, 1)}
+	c := &chunk{ends: flow.NewEnds(chunkSize), text: make([][]byte, n), marks: make([]*marks, n), rendered: make(chan struct{}, 1)}
 	for i, d := range renderings {
 		if len(d.sinks) > 0 {
 			c.marks[i] = new(marks)
@@ -176,6 +176,7 @@ func newChunk(renderings []*rendering) *chunk {
 
 // reset empties a chunk. What thousands of alerts at a time made of it is not kept.
 func (c *chunk) reset() *chunk {
+	c.ends.Reset()
 	c.n, c.now = 0, 0
 	if c.alerts = c.alerts[:0]; cap(c.alerts) > chunkSize {
 		c.alerts = nil
@@ -229,7 +230,7 @@ func (m *meter) add(l *load) {
 	}
 	m.drain()
 	m.chunk.now = l.now
-	if m.eager && (m.chunk.n > 0 || l.now != 0) {
+	if m.eager && (len(m.chunk.ends.Flows) > 0 || l.now != 0) {
 		m.chunk = m.pass(m.chunk)
 	}
 	m.flows.Store(m.table.Stats().Created)
@@ -245,16 +246,15 @@ func (m *meter) finish() {
 
 // drain takes what has ended.
 func (m *meter) drain() {
-	for m.table.NextEnded(&m.chunk.ended[m.chunk.n]) {
-		m.chunk.n++
-		if m.chunk.n == chunkSize {
-			m.chunk = m.pass(m.chunk)
-		}
+	for m.table.Take(m.chunk.ends) {
+		m.chunk = m.pass(m.chunk)
 	}
 }
 
-// A tagger makes annotated records of chunks, in their order, and gathers alerts.
+// A tagger tells which side of a Flow is the service, makes annotated records of
+// chunks, in their order, and gathers alerts.
 type tagger struct {
+	judge     *flow.Judge
 	annotator *annotate.Annotator
 	alerts    *annotate.Alerts // nil: none are wanted
 	flagged   bool             // only records with a finding are written
@@ -266,8 +266,10 @@ type tagger struct {
 }
 
 func (t *tagger) tag(c *chunk) {
+	t.judge.Judge(c.ends)
+	c.n = len(c.ends.Flows)
 	for i := range c.n {
-		c.ended[i].Record(&c.flows[i])
+		c.ends.Flows[i].Record(&c.flows[i])
 		r := &c.records[i]
 		t.annotator.Annotate(r, &c.flows[i])
 		t.counts.Count(r)

@@ -177,11 +177,11 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	m := &meter{
 		table: flow.NewTable(flow.Options{
 			IdleTimeout: o.idle, ActiveTimeout: o.active, MaxFlows: o.maxFlows,
-			IgnoreVLAN: o.noVLAN, ObserverID: o.observer, Assigned: assigned(reg),
+			IgnoreVLAN: o.noVLAN, ObserverID: o.observer,
 		}),
 		eager: r.live || o.lineBuffer,
 	}
-	t := &tagger{annotator: annotate.New(reg), flagged: o.flagged}
+	t := &tagger{judge: flow.NewJudge(assigned(reg)), annotator: annotate.New(reg), flagged: o.flagged}
 	if !o.noAlerts {
 		t.alerts = annotate.NewAlerts(o.alertWindow)
 	}
@@ -388,7 +388,7 @@ func (r *run) count() {
 	c.Alerts.Opened, c.Alerts.Updated = alerts.Opened, alerts.Updated
 	c.Limits = []export.Named{
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
-		{Name: "learned_endpoints", Count: t.Limits.LearnedEndpoints},
+		{Name: "learned_endpoints", Count: r.pipeline.tagger.judge.Forgotten()},
 		{Name: "announced_endpoints", Count: t.Limits.AnnouncedEndpoints},
 		{Name: "alerts", Count: alerts.CutShort},
 		{Name: "alert_attempts", Count: alerts.Uncounted},

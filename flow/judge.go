@@ -1,0 +1,174 @@
+package flow
+
+import "math/bits"
+
+// A Judge tells the directions of Flows that have ended, and remembers for that what
+// Flows showed of endpoints. It takes all that its table gives, in that order, and is not
+// safe for concurrent use; but it shares nothing with the table, and so may be
+// another core's work.
+type Judge struct {
+	known    memory[knowledge]
+	assigned func(Transport, uint16) bool
+	forgot   uint64 // endpoints that gave up a seat
+
+	// kept has the verdicts of Flows that go on after a record, by the ordinals of
+	// their first packets.
+	kept map[uint64]verdict
+	most int // that kept had
+
+	lessons [stride]spot    // scratch: where the lessons are that come next,
+	sides   [stride][2]spot // and both endpoints of each Flow
+	touched uint64          // keeps touch from being optimized away
+}
+
+// A verdict is what Judge found.
+type verdict struct {
+	Direction
+	service int
+}
+
+const learnedEndpoints = 1 << 16
+
+// NewJudge returns a Judge who has seen nothing yet. assigned is that of [Options].
+func NewJudge(assigned func(Transport, uint16) bool) *Judge {
+	return &Judge{known: newMemory[knowledge](learnedEndpoints), assigned: assigned, kept: map[uint64]verdict{}}
+}
+
+// Forgotten counts the learned endpoints that were forgotten.
+func (j *Judge) Forgotten() uint64 { return j.forgot }
+
+// A lesson is what a Flow showed of an endpoint.
+type lesson struct {
+	of   service
+	more knowledge
+	// before is how many Flows ended before it was learned: of the table's, or, in an
+	// Ends, of these.
+	before uint64
+}
+
+// knowledge is what was seen of an endpoint: below the top bit, one for each port
+// that its peers had. Of several hosts on one port an endpoint may well be the client,
+// with a port of its own that it keeps; who meets many ports is the service. The
+// number of bits is close to that of ports as long as these are few. The top bit says
+// that the endpoint accepted what a handshake asked for.
+type knowledge uint64
+
+const servedBit knowledge = 1 << 63
+
+func (k knowledge) served() bool { return k&servedBit != 0 }
+
+// popularity is about how many ports the endpoint's peers had, 63 at most.
+func (k knowledge) popularity() int { return bits.OnesCount64(uint64(k &^ servedBit)) }
+
+// peer is the bit that an endpoint has among the peers of another. Ports that are
+// drawn one after the other, as many systems do, have different ones.
+func (s *service) peer() knowledge { return 1 << (s.port & 0xffff % 63) }
+
+// Judge gives each of the Flows its direction. What was learned between them
+// counts for those behind it alone.
+func (j *Judge) Judge(x *Ends) {
+	lessons := x.lessons
+	for at := 0; at < len(x.Flows); at += stride {
+		flows := x.Flows[at:min(at+stride, len(x.Flows))]
+		j.look(flows)
+		for i := range flows {
+			n := 0
+			for n < len(lessons) && lessons[n].before <= uint64(at+i) {
+				n++
+			}
+			j.learn(lessons[:n])
+			lessons = lessons[n:]
+			j.judge(&flows[i], &j.sides[i])
+		}
+	}
+	j.learn(lessons)
+}
+
+// look reads what judge is going to read, in a loop whose loads do not wait for
+// anything.
+func (j *Judge) look(flows []Ended) {
+	for i := range flows {
+		e := &flows[i].entry
+		for side := range 2 {
+			s := e.key.service(side)
+			j.sides[i][side] = j.known.spot(&s)
+		}
+	}
+	sum := uint64(0)
+	for i := range flows {
+		sum += j.known.touch(j.sides[i][0].set) + j.known.touch(j.sides[i][1].set)
+	}
+	j.touched += sum
+}
+
+// learn takes in lessons.
+func (j *Judge) learn(lessons []lesson) {
+	for len(lessons) > 0 {
+		some := lessons[:min(stride, len(lessons))]
+		lessons = lessons[len(some):]
+		for i := range some {
+			j.lessons[i] = j.known.spot(&some[i].of)
+		}
+		sum := uint64(0)
+		for i := range some {
+			sum += j.known.touch(j.lessons[i].set)
+		}
+		j.touched += sum
+		for i := range some {
+			k, lost := j.known.put(j.lessons[i])
+			*k |= some[i].more
+			if lost.who != 0 {
+				j.forgot++
+			}
+		}
+	}
+}
+
+// judge settles the direction of a Flow with its first record, for all that follow.
+func (j *Judge) judge(x *Ended, sides *[2]spot) {
+	first := x.margin.first
+	v, again := verdict{}, x.again()
+	if again {
+		v = j.kept[first]
+	} else {
+		e := j.evidence(&x.entry, sides)
+		v.service, v.Direction = e.verdict()
+	}
+	x.direction, x.source = v.Direction, 1-v.service
+	switch {
+	case x.reason == ActiveTimeout && !again:
+		j.kept[first] = v
+		j.most = max(j.most, len(j.kept))
+	case x.reason != ActiveTimeout && again:
+		delete(j.kept, first)
+		if len(j.kept) == 0 && j.most > fewNumbers { // a map keeps the memory of its largest size
+			j.kept, j.most = map[uint64]verdict{}, 0
+		}
+	}
+}
+
+// evidence collects what tells a Flow's direction.
+func (j *Judge) evidence(e *entry, sides *[2]spot) evidence {
+	v := evidence{
+		transport: e.key.Transport(),
+		port:      [2]uint16{e.key.port(0), e.key.port(1)},
+		opener:    nobody,
+		group:     either(e.facts&groupFirst != 0, e.facts&groupSecond != 0),
+		announced: either(e.facts&announcedFirst != 0, e.facts&announcedSecond != 0),
+		beginner:  int(e.facts & secondBegan),
+		settled:   e.facts&settled != 0,
+	}
+	if e.facts&opened != 0 {
+		v.opener = e.initiator()
+		return v
+	}
+	v.flags = e.flags
+	for side := range 2 {
+		if k := j.known.of(sides[side]); k != nil {
+			v.known[side] = *k
+		}
+		v.private[side] = private(e.key.address(side))
+		v.assigned[side] = j.assigned != nil && j.assigned(v.transport, v.port[side])
+	}
+	return v
+}
