@@ -72,6 +72,6 @@ func (d *digest) unreachable(ip network, data []byte) {
 	if len(data) < 4 {
 		return
 	}
-	p := d.add(d.in.Time, flow.Unreachable|d.timeless)
-	p.Marks |= d.key(&p.Key, &ip, t, be.Uint32(data))
+	p := d.add(d.in.Time)
+	p.Marks = flow.Unreachable | d.timeless | d.key(&p.Key, &ip, t, be.Uint32(data))
 }

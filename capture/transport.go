@@ -8,25 +8,25 @@ func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, mar
 	if d.ip.group {
 		marks |= flow.Group
 	}
-	p := d.add(d.in.Time, marks|d.timeless)
-	p.Octets, p.Flags = d.ip.octets, flags
-	p.Marks |= d.key(&p.Key, &d.ip, t, ports)
+	p := d.add(d.in.Time)
+	marks |= d.timeless | d.key(&p.Key, &d.ip, t, ports)
+	p.Octets, p.Flags, p.Marks = d.ip.octets, flags, marks
 	if d.depth == 1 {
 		d.class = WithPorts
 	}
 	if d.begins {
-		d.remember(p.Key, p.Marks)
+		d.remember(p.Key, marks)
 	}
 }
 
 // add appends a packet of the current level, of which the caller sets the rest where
 // it lies: a packet that is built elsewhere and copied costs more than its decoding.
-func (d *digest) add(time int64, marks flow.Marks) *flow.Packet {
+func (d *digest) add(time int64) *flow.Packet {
 	b := d.batch
 	n := len(b.Packets)
 	b.Packets = append(b.Packets, flow.Packet{})
 	p := &b.Packets[n]
-	p.Time, p.Marks = time, marks
+	p.Time = time
 	if d.appended != d.depth {
 		d.appended, d.level = d.depth, n
 	}
@@ -36,13 +36,10 @@ func (d *digest) add(time int64, marks flow.Marks) *flow.Packet {
 	return p
 }
 
-// key sets the Flow Key of a packet in the current level, which is zero, and says
-// which of the Key's endpoints sent it.
+// key sets the Flow Key of a packet in the current level, and says which of the
+// Key's endpoints sent it.
 func (d *digest) key(k *flow.Key, ip *network, t flow.Transport, ports uint32) (reverse flow.Marks) {
-	k.SetNetwork(ip.version, t)
-	k.SetVLANs(d.tags, d.vlans[0], d.vlans[1])
-	k.SetTunnel(d.identity)
-	if k.SetEndpoints(ip.src, ip.dst, uint16(ports>>16), uint16(ports)) {
+	if k.Set(ip.version, t, &ip.src, &ip.dst, ports, d.tags, d.vlans, d.identity) {
 		return flow.Reverse
 	}
 	return 0

@@ -32,8 +32,8 @@ func KeyOf(t Transport, src, dst Endpoint) (k Key, reverse bool) {
 	if src.Addr().Is4() {
 		version = 4
 	}
-	k.SetNetwork(version, t)
-	reverse = k.SetEndpoints(addressWords(src.Addr()), addressWords(dst.Addr()), src.Port(), dst.Port())
+	from, to := addressWords(src.Addr()), addressWords(dst.Addr())
+	reverse = k.Set(version, t, &from, &to, uint32(src.Port())<<16|uint32(dst.Port()), 0, [2]uint16{}, 0)
 	return k, reverse
 }
 
@@ -46,22 +46,21 @@ func addressWords(a netip.Addr) [2]uint64 {
 	return [2]uint64{binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])}
 }
 
-// SetEndpoints sets both endpoints of a packet, addresses as big-endian words,
-// in the Key's own order. It reports whether that order has the sender second.
-func (k *Key) SetEndpoints(src, dst [2]uint64, srcPort, dstPort uint16) (reverse bool) {
+// Set makes k the Key of a packet, and reports whether the sender is its second
+// endpoint. Addresses are big-endian words, ports the source's above the destination's;
+// of VLANs there are so many tags, and the ids of the outer two; tunnel is the identity of the one
+// around, or 0.
+func (k *Key) Set(version uint8, t Transport, src, dst *[2]uint64, ports uint32, tags uint8, vlans [2]uint16, tunnel uint64) (reverse bool) {
 	reverse = src[0] > dst[0] || src[0] == dst[0] &&
-		(src[1] > dst[1] || src[1] == dst[1] && srcPort > dstPort)
+		(src[1] > dst[1] || src[1] == dst[1] && ports>>16 > ports&0xffff)
 	if reverse {
-		src, dst, srcPort, dstPort = dst, src, dstPort, srcPort
+		src, dst, ports = dst, src, ports<<16|ports>>16
 	}
 	k.addr = [4]uint64{src[0], src[1], dst[0], dst[1]}
-	k.ports = uint64(srcPort)<<48 | uint64(dstPort)<<32 | k.ports&0xffff_ffff
+	k.ports = uint64(ports)<<32 | uint64(vlans[0])<<16 | uint64(vlans[1])
+	k.network = uint64(tags)<<16 | uint64(version)<<8 | uint64(t)
+	k.tunnel = tunnel
 	return reverse
-}
-
-// SetNetwork sets the IP version (4 or 6) and the transport.
-func (k *Key) SetNetwork(version uint8, t Transport) {
-	k.network = k.network&^0xffff | uint64(version)<<8 | uint64(t)
 }
 
 // SetVLANs sets how many tags the frame had and the ids of the outer two.

@@ -22,15 +22,14 @@ func crowd(n, packets int) []Packet {
 
 // visitor makes a packet between the id'th client and one of 256 services.
 func visitor(id uint32, reply bool) (p Packet) {
-	client := uint64(0x0a000000 + id>>8)
-	server := uint64(0xc0000200 + id&255)
-	p.Key.SetNetwork(4, TCP)
-	port := uint16(32768 + id*7%28000)
+	client := [2]uint64{0, uint64(0x0a000000 + id>>8)}
+	server := [2]uint64{0, uint64(0xc0000200 + id&255)}
+	port := 32768 + id*7%28000
 	if reply {
-		p.Key.SetEndpoints([2]uint64{0, server}, [2]uint64{0, client}, 443, port)
+		p.Key.Set(4, TCP, &server, &client, 443<<16|port, 0, [2]uint16{}, 0)
 		p.Marks = Reverse
 	} else {
-		p.Key.SetEndpoints([2]uint64{0, client}, [2]uint64{0, server}, port, 443)
+		p.Key.Set(4, TCP, &client, &server, port<<16|443, 0, [2]uint16{}, 0)
 	}
 	p.Octets, p.Flags = 60, ACK
 	return p
