@@ -60,7 +60,10 @@ const (
 	// loadSize is how many packets go to the meter at once: enough to make a
 	// change of goroutine cheap, few enough to stay in a core's cache.
 	loadSize  = 512
-	chunkSize = 256
+	chunkSize = 128
+	// usualOctets are more than most records have in any format. What is not used of
+	// them is not taken from the system.
+	usualOctets = 2 << 10
 	// inFlight is how many loads there are. With few, reader and meter wait for each
 	// other and sleep, and to be woken takes as long as two loads: with 4 in place of
 	// 16 a run took a quarter longer.
@@ -85,16 +88,19 @@ func newPipeline(workers int, m *meter, t *tagger, w *writer) *pipeline {
 	for range inFlight - 1 {
 		p.spare <- new(load)
 	}
-	chunks := 3 + workers
+	// Few make the stages wait for one another; those that are not needed are not made.
+	chunks := 8 + 4*workers
 	free := make(chan *chunk, chunks)
-	for range chunks {
-		free <- newChunk(w.renderings)
-	}
 	// All have room for all chunks there are: passing one on never waits.
 	untagged, unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks), make(chan *chunk, chunks)
-	m.chunk = <-free
+	m.chunk = newChunk(w.renderings)
+	made := 1
 	m.pass = func(c *chunk) *chunk {
 		untagged <- c
+		if len(free) == 0 && made < chunks {
+			made++
+			return newChunk(w.renderings)
+		}
 		return <-free
 	}
 	p.ended.Go(func() {
@@ -189,6 +195,9 @@ func (c *chunk) reset() *chunk {
 func (c *chunk) render(formats []format) {
 	for i, f := range formats {
 		if f != nil {
+			if c.text[i] == nil {
+				c.text[i] = make([]byte, 0, chunkSize*usualOctets)
+			}
 			c.text[i] = c.append(c.text[i][:0], f, c.marks[i].reset())
 		}
 	}
