@@ -84,19 +84,26 @@ func (j *Judge) Judge(x *Ends) {
 	j.learn(lessons)
 }
 
-// look reads what judge is going to read, in a loop whose loads do not wait for
-// anything.
+// look reads what judge is going to ask of endpoints, in a loop whose loads do not wait
+// for anything.
 func (j *Judge) look(flows []Ended) {
+	var sets [2 * stride]uint64
+	n := 0
 	for i := range flows {
 		e := &flows[i].entry
+		if e.facts&opened != 0 { // which is stronger evidence
+			continue
+		}
 		for side := range 2 {
 			s := e.key.service(side)
 			j.sides[i][side] = j.known.spot(&s)
+			sets[n] = j.sides[i][side].set
+			n++
 		}
 	}
 	sum := uint64(0)
-	for i := range flows {
-		sum += j.known.touch(j.sides[i][0].set) + j.known.touch(j.sides[i][1].set)
+	for _, set := range sets[:n] {
+		sum += j.known.touch(set)
 	}
 	j.touched += sum
 }
