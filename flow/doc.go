@@ -13,6 +13,9 @@
 //		...
 //	}
 //
+// What tells the directions is a [Judge], who may work on another core, and so may what
+// makes records: [Table.Take] gives what both need.
+//
 // # Time
 //
 // The clock is the largest packet time so far; it never runs back. A Flow's
@@ -109,20 +112,22 @@
 // every 16,384 packets: more packets than that within one time may therefore
 // have their records in several such orders, one after the other. All this, and
 // a record's every octet, follows from packet times and packet order. It does not
-// depend on how batches were cut, on when Next was called, or on the hash, which
+// depend on how batches were cut, on when Next or Take was called, or on the hash, which
 // has another seed in each process.
 //
 // # Bounds
 //
-// Whatever the input is, memory is bounded. What was hit stands in [Stats].Limits:
+// Whatever the input is, memory is bounded. What was hit stands in [Stats].Limits, and
+// of learned endpoints in [Judge.Forgotten]:
 //
 //	live Flows           Options.MaxFlows, in 64 partitions by endpoints and     MaxFlows
 //	                     transport; a full one gives up the Flow whose last
 //	                     packet is the furthest back
-//	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     LearnedEndpoints
+//	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     Forgotten
 //	                     the endpoint not used for longest
 //	announced endpoints  16,384, in the same way                                 AnnouncedEndpoints
-//	waiting records      what two ticks or 16,384 packets decide on, until Next  none: nothing is lost
+//	waiting records      what two ticks or 16,384 packets decide on, and what    none: nothing is lost
+//	                     they show of endpoints, until Next or Take
 //
 // A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 232
 // more with a tunnel, later fragments, or a record before. Learned endpoints take
