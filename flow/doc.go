@@ -129,7 +129,7 @@
 //	waiting records      what two ticks or 16,384 packets decide on, and what    none: nothing is lost
 //	                     they show of endpoints, until Next or Take
 //
-// A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 232
+// A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 160
 // more with a tunnel, later fragments, or a record before. Learned endpoints take
 // 1 MiB, announced ones 384 KiB.
 //
