@@ -267,6 +267,27 @@ func TestDirectionIsKept(t *testing.T) {
 	}
 }
 
+// A Judge keeps a verdict as long as its Flow goes on, and no longer.
+func TestVerdictsAreForgotten(t *testing.T) {
+	table := NewTable(Options{ActiveTimeout: time.Second})
+	for second := range 3 {
+		for flow := range 100 {
+			table.Add(&Batch{Packets: []Packet{udp(fmt.Sprintf("10.0.0.1:%d > 10.0.0.2:53", 30000+flow), at(1.5*float64(second)))}})
+		}
+		drain(table)
+		if kept := len(table.alone.judge.kept); kept != min(second, 1)*100 {
+			t.Errorf("after %d active timeouts, %d verdicts are kept", second, kept)
+		}
+	}
+	table.Flush()
+	if n := len(drain(table)); n != 100 {
+		t.Errorf("%d last records", n)
+	}
+	if kept := len(table.alone.judge.kept); kept != 0 {
+		t.Errorf("no Flow goes on, and %d verdicts are kept", kept)
+	}
+}
+
 // What comes behind Flush does not change the verdicts of the records that Flush made ready,
 // even where nobody took these before.
 func TestDirectionIsThatOfFlush(t *testing.T) {

@@ -360,6 +360,8 @@ func TestKafkaSettings(t *testing.T) {
 		"kafka://h":                                  "kafka://HOST",
 		"kafka:///t":                                 "kafka://HOST",
 		"kafka://h/a/b":                              "kafka://HOST",
+		"kafka://h/a:b":                              "kafka://HOST",
+		"kafka://h/" + strings.Repeat("t", 250):      "kafka://HOST",
 		"kafka://h/t?compression=rar":                "one of lz4",
 		"kafka://h/t?batch=100":                      "more than 512 octets",
 		"kafka://h/t?sasl=plain":                     "needs a user",
