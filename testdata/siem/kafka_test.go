@@ -20,8 +20,16 @@ func TestKafka(t *testing.T) {
 		return place{to: to, ids: func(t *testing.T) ids {
 			return idsIn(output(t, "kcat", "-C", "-q", "-e", "-b", s.Addr("tcp"), "-t", name, "-X", "topic.auto.offset.reset=earliest"))
 		}, arrange: func(t *testing.T) {
-			// asking for a topic makes it
-			output(t, "kcat", "-L", "-b", s.Addr("tcp"), "-t", name)
+			// asking for a topic makes it, after a while
+			eventually(t, 20*time.Second, func() error {
+				told := output(t, "kcat", "-L", "-b", s.Addr("tcp"), "-t", name)
+				for _, words := range []string{" with 0 partitions", "not available", "Unknown topic"} {
+					if bytes.Contains(told, []byte(words)) {
+						return fmt.Errorf("%.500q", told)
+					}
+				}
+				return nil
+			})
 		}}
 	}
 	g := &target{
