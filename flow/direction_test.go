@@ -364,7 +364,7 @@ func TestLearnedForgets(t *testing.T) {
 			table.met(end(0), end(i))
 		}
 	}
-	j.learn(table.lessons)
+	j.Judge(&Ends{lessons: table.lessons})
 	if k := known(end(0)); !k.served() || k.popularity() != 4 { // ports 0, 16384, 32768, 49152
 		t.Errorf("of an endpoint in use: served %v, peers of %d ports", k.served(), k.popularity())
 	}
@@ -382,16 +382,16 @@ func TestLearnedForgets(t *testing.T) {
 // What is remembered follows from the order of the packets, not from the seed.
 func TestLearnedHasNoSeed(t *testing.T) {
 	a, b := NewJudge(nil), NewJudge(nil)
-	if a.known.seed == b.known.seed {
-		t.Fatal("one seed twice")
-	}
 	end := func(i int) service { return service{addr: [2]uint64{uint64(i) << 40, uint64(i)}, port: uint64(i % 7)} }
 	table := NewTable(Options{})
 	for i := range 3 * learnedEndpoints {
 		table.met(end(i), end(i/3))
 	}
-	a.learn(table.lessons)
-	b.learn(table.lessons)
+	a.Judge(&Ends{lessons: table.lessons})
+	b.Judge(&Ends{lessons: table.lessons})
+	if a.known.seed == b.known.seed {
+		t.Fatal("one seed twice")
+	}
 	for i := range 3 * learnedEndpoints {
 		s := end(i)
 		x, y := a.known.of(a.known.spot(&s)), b.known.of(b.known.spot(&s))

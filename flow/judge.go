@@ -7,7 +7,7 @@ import "math/bits"
 // safe for concurrent use; but it shares nothing with the table, and so may be
 // another core's work.
 type Judge struct {
-	known    memory[knowledge]
+	known    memory[knowledge] // empty until something is learned
 	assigned func(Transport, uint16) bool
 	forgot   uint64 // endpoints that gave up a seat
 
@@ -31,7 +31,7 @@ const learnedEndpoints = 1 << 16
 
 // NewJudge returns a Judge who has seen nothing yet. assigned is that of [Options].
 func NewJudge(assigned func(Transport, uint16) bool) *Judge {
-	return &Judge{known: newMemory[knowledge](learnedEndpoints), assigned: assigned, kept: map[uint64]verdict{}}
+	return &Judge{assigned: assigned, kept: map[uint64]verdict{}}
 }
 
 // Forgotten counts the learned endpoints that were forgotten.
@@ -68,6 +68,9 @@ func (s *service) peer() knowledge { return 1 << (s.port & 0xffff % 63) }
 // counts for those behind it alone.
 func (j *Judge) Judge(x *Ends) {
 	lessons := x.lessons
+	if len(lessons) > 0 && j.known.sets == nil {
+		j.known = newMemory[knowledge](learnedEndpoints)
+	}
 	for at := 0; at < len(x.Flows); at += stride {
 		flows := x.Flows[at:min(at+stride, len(x.Flows))]
 		j.look(flows)
@@ -87,6 +90,9 @@ func (j *Judge) Judge(x *Ends) {
 // look reads what judge is going to ask of endpoints, in a loop whose loads do not wait
 // for anything.
 func (j *Judge) look(flows []Ended) {
+	if j.known.sets == nil {
+		return
+	}
 	var sets [2 * stride]uint64
 	n := 0
 	for i := range flows {
@@ -171,8 +177,10 @@ func (j *Judge) evidence(e *entry, sides *[2]spot) evidence {
 	}
 	v.flags = e.flags
 	for side := range 2 {
-		if k := j.known.of(sides[side]); k != nil {
-			v.known[side] = *k
+		if j.known.sets != nil {
+			if k := j.known.of(sides[side]); k != nil {
+				v.known[side] = *k
+			}
 		}
 		v.private[side] = private(e.key.address(side))
 		v.assigned[side] = j.assigned != nil && j.assigned(v.transport, v.port[side])

@@ -20,7 +20,7 @@ func TestMemoryAfterBurst(t *testing.T) {
 	const (
 		burst  = 1_000_000
 		stay   = 10_000
-		bound  = 13 << 20 // of which 1 MiB is the Judge's
+		bound  = 12 << 20
 		second = int64(time.Second)
 	)
 	for _, tunnelled := range []bool{false, true} {

@@ -22,7 +22,7 @@ type Options struct {
 	IgnoreVLAN bool
 	// Assigned says whether IANA's registry assigns a port for a transport, or
 	// knows that it is used without authorization: services are to be expected
-	// there. nil leaves the method Registered unused.
+	// there. nil leaves the method Registered unused. It serves Next; NewJudge has its own.
 	Assigned func(t Transport, port uint16) bool
 }
 
