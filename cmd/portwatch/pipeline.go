@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
 
 	"github.com/portwatch/portwatch/annotate"
@@ -10,28 +9,37 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A pipeline is the way of the packets behind the reader. With one worker each
-// arrow is a call; with more it is a channel, and each stage has a goroutine:
+// A pipeline is the way of the packets behind the reader:
 //
 //	reader --load--> meter --chunk--> tagger --chunk--> renderers --chunk--> writer
 //
 // One meter owns the Flows and decides the order of the records, and one tagger their
 // numbers, so that what the writer gets does not depend on how many cores there are:
-// renderers only turn records, which have their numbers by then, into bytes.
+// renderers only turn records, which have their numbers by then, into bytes. Who does
+// the work of a stage is for the crew.
 type pipeline struct {
 	meter  *meter
 	tagger *tagger
 	writer *writer
 	load   *load // that the reader fills
-	loads  chan *load
-	spare  chan *load // loads that the meter is done with
-	ended  sync.WaitGroup
+
+	// The arrows, and the ways back. Each has room for all there are: to put something
+	// in never waits.
+	loads, spare                  chan *load
+	untagged, unrendered, inOrder chan *chunk
+	free                          chan *chunk
+	unmade                        int // chunks that were not needed yet
+
+	toTag, toWrite *chunk // the next ones
+
+	crew *crew
 }
 
 // A load is a run of packets on its way from the reader to the meter.
 type load struct {
 	flow.Batch
-	now int64 // not 0: no packet came until this time on the wall, Unix nanoseconds
+	now  int64 // not 0: no packet came until this time on the wall, Unix nanoseconds
+	last bool  // no packet comes behind these
 }
 
 // A chunk is a run of records on its way from the meter to the writer.
@@ -46,7 +54,7 @@ type chunk struct {
 	alerts   []placedAlert
 	text     [][]byte // by rendering, those of them that need not be in order
 	marks    []*marks // by rendering, of the records in text; nil where nobody wants them
-	rendered chan struct{}
+	rendered atomic.Bool
 }
 
 // A placedAlert is an alert in the order of the output.
@@ -58,7 +66,7 @@ type placedAlert struct {
 
 const (
 	// loadSize is how many packets go to the meter at once: enough to make a
-	// change of goroutine cheap, few enough to stay in a core's cache.
+	// change of hands cheap, few enough to stay in a core's cache.
 	loadSize  = 512
 	chunkSize = 128
 	// usualOctets are more than most records have in any format. What is not used of
@@ -70,108 +78,106 @@ const (
 	inFlight = 16
 )
 
-// newPipeline starts a pipeline that uses so many cores. Its last stage is w.
-func newPipeline(workers int, m *meter, t *tagger, w *writer) *pipeline {
-	p := &pipeline{meter: m, tagger: t, writer: w, load: new(load)}
-	if workers == 1 {
-		formats := w.parallelFormats()
-		m.chunk = newChunk(w.renderings)
-		m.pass = func(c *chunk) *chunk {
-			t.tag(c)
-			c.render(formats)
-			w.write(c)
-			return c.reset()
-		}
-		return p
+// newPipeline starts a pipeline with a crew of so many workers. The reader is one of
+// them, unless it has others who let it read: a device does not wait. The last stage is w.
+func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeline {
+	loads, chunks := 1, 1 // one worker finds what it made a moment ago in its cache
+	if workers > 1 {
+		loads, chunks = inFlight, 8+4*workers // few make the stages wait for one another
 	}
-	p.loads, p.spare = make(chan *load, inFlight), make(chan *load, inFlight)
-	for range inFlight - 1 {
+	p := &pipeline{
+		meter: m, tagger: t, writer: w, load: new(load),
+		loads: make(chan *load, loads), spare: make(chan *load, loads),
+		untagged: make(chan *chunk, chunks), unrendered: make(chan *chunk, chunks),
+		inOrder: make(chan *chunk, chunks), free: make(chan *chunk, chunks),
+		unmade: chunks,
+	}
+	for range loads - 1 {
 		p.spare <- new(load)
 	}
-	// Few make the stages wait for one another; those that are not needed are not made.
-	chunks := 8 + 4*workers
-	free := make(chan *chunk, chunks)
-	// All have room for all chunks there are: passing one on never waits.
-	untagged, unrendered, inOrder := make(chan *chunk, chunks), make(chan *chunk, chunks), make(chan *chunk, chunks)
-	m.chunk = newChunk(w.renderings)
-	made := 1
-	m.pass = func(c *chunk) *chunk {
-		untagged <- c
-		if len(free) == 0 && made < chunks {
-			made++
-			return newChunk(w.renderings)
-		}
-		return <-free
-	}
-	p.ended.Go(func() {
-		defer close(untagged)
-		for l := range p.loads {
-			m.add(l)
-			p.spare <- l.reset()
-		}
-		m.finish()
-	})
-	p.ended.Go(func() {
-		defer close(unrendered)
-		defer close(inOrder)
-		for c := range untagged {
-			t.tag(c)
-			inOrder <- c
-			unrendered <- c
-		}
-	})
-	// As many as there are cores: where most Flows are short, both reader and meter
-	// wait for the rendering, and with one renderer the other core would too.
-	for range workers {
-		formats := w.parallelFormats()
-		p.ended.Go(func() {
-			for c := range unrendered {
-				c.render(formats)
-				c.rendered <- struct{}{}
-			}
-		})
-	}
-	p.ended.Go(func() {
-		for c := range inOrder {
-			<-c.rendered
-			w.write(c)
-			free <- c.reset()
-		}
-	})
+	p.crew = newCrew(p, workers, live && workers > 1)
 	return p
 }
 
 // send hands the load over and puts an empty one in its place.
 func (p *pipeline) send() {
-	if p.loads == nil {
-		p.meter.add(p.load)
-		p.load.reset()
-		return
-	}
 	p.loads <- p.load
-	p.load = <-p.spare
+	p.crew.ring()
+	p.load = p.crew.nextLoad()
 }
 
 // finish ends all Flows, writes their records, and waits until that is done.
 func (p *pipeline) finish() {
-	p.send()
-	if p.loads == nil {
-		p.meter.finish()
-		return
+	p.load.last = true
+	p.loads <- p.load
+	p.crew.ring()
+	p.crew.finish()
+}
+
+// canMeter reports whether there is something to meter: a load, or for what ended in the
+// last one a chunk.
+func (p *pipeline) canMeter() bool {
+	m := p.meter
+	if m.load != nil {
+		if m.chunk == nil {
+			m.chunk = p.emptyChunk()
+		}
+		return m.chunk != nil
 	}
-	close(p.loads)
-	p.ended.Wait()
+	select {
+	case m.load = <-p.loads:
+		m.fresh = true
+	default:
+	}
+	return m.fresh
+}
+
+// canTag reports whether there is a chunk to tag.
+func (p *pipeline) canTag() bool {
+	if p.toTag == nil {
+		select {
+		case p.toTag = <-p.untagged:
+		default:
+		}
+	}
+	return p.toTag != nil
+}
+
+// canWrite reports whether the chunk that is to be written next is rendered.
+func (p *pipeline) canWrite() bool {
+	if p.toWrite == nil {
+		select {
+		case p.toWrite = <-p.inOrder:
+		default:
+			return false
+		}
+	}
+	return p.toWrite.rendered.Load()
+}
+
+// emptyChunk returns a chunk without records, nil if there is none.
+func (p *pipeline) emptyChunk() *chunk {
+	select {
+	case c := <-p.free:
+		return c
+	default:
+	}
+	if p.unmade == 0 {
+		return nil
+	}
+	p.unmade--
+	return newChunk(p.writer.renderings)
 }
 
 func (l *load) reset() *load {
 	l.Reset()
-	l.now = 0
+	l.now, l.last = 0, false
 	return l
 }
 
 func newChunk(renderings []*rendering) *chunk {
 	n := len(renderings)
-	c := &chunk{ends: flow.NewEnds(chunkSize), text: make([][]byte, n), marks: make([]*marks, n), rendered: make(chan struct{}, 1)}
+	c := &chunk{ends: flow.NewEnds(chunkSize), text: make([][]byte, n), marks: make([]*marks, n)}
 	for i, d := range renderings {
 		if len(d.sinks) > 0 {
 			c.marks[i] = new(marks)
@@ -183,7 +189,8 @@ func newChunk(renderings []*rendering) *chunk {
 // reset empties a chunk. What thousands of alerts at a time made of it is not kept.
 func (c *chunk) reset() *chunk {
 	c.ends.Reset()
-	c.n, c.now = 0, 0
+	c.n, c.now, c.last = 0, 0, false
+	c.rendered.Store(false)
 	if c.alerts = c.alerts[:0]; cap(c.alerts) > chunkSize {
 		c.alerts = nil
 		clear(c.text)
@@ -227,37 +234,35 @@ type meter struct {
 	table *flow.Table
 	eager bool // records wait for no others
 
-	chunk *chunk              // that is being filled
-	pass  func(*chunk) *chunk // hands it on, and returns an empty one
-	flows atomic.Uint64       // so far, for the progress line
+	load  *load         // whose records are still to be taken
+	fresh bool          // it is still to be metered
+	chunk *chunk        // that is being filled
+	flows atomic.Uint64 // so far, for the progress line
 }
 
-func (m *meter) add(l *load) {
-	m.table.Add(&l.Batch)
-	if l.now != 0 {
-		m.table.Advance(l.now)
+// add meters the load, if that was not done. Its records are still to be taken.
+func (m *meter) add() {
+	if !m.fresh {
+		return
 	}
-	m.drain()
-	m.chunk.now = l.now
-	if m.eager && (len(m.chunk.ends.Flows) > 0 || l.now != 0) {
-		m.chunk = m.pass(m.chunk)
+	m.fresh = false
+	m.table.Add(&m.load.Batch)
+	if m.load.now != 0 {
+		m.table.Advance(m.load.now)
+	}
+	if m.load.last {
+		m.table.Flush()
 	}
 	m.flows.Store(m.table.Stats().Created)
 }
 
-// finish ends all Flows.
-func (m *meter) finish() {
-	m.table.Flush()
-	m.drain()
-	m.chunk.last = true
-	m.chunk = m.pass(m.chunk)
-}
-
-// drain takes what has ended.
-func (m *meter) drain() {
-	for m.table.Take(m.chunk.ends) {
-		m.chunk = m.pass(m.chunk)
-	}
+// whole says, when all records of the load were taken, whether the chunk is to go on as
+// it is, and empties the load.
+func (m *meter) whole() bool {
+	l, c := m.load, m.chunk
+	c.now, c.last = l.now, l.last
+	m.load = nil
+	return l.last || m.eager && (len(c.ends.Flows) > 0 || l.now != 0)
 }
 
 // A tagger tells which side of a Flow is the service, makes annotated records of

@@ -194,7 +194,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			r.writer.progress = r.progress
 		}
 	}
-	r.pipeline = newPipeline(o.workers, m, t, r.writer)
+	r.pipeline = newPipeline(o.workers, r.live, m, t, r.writer)
 	r.sinks.begin()
 	return r, nil
 }

@@ -2,8 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
+
+	"github.com/portwatch/portwatch/capture"
+	"github.com/portwatch/portwatch/flow"
 )
 
 // TestWorkers wants the same bytes from any number of cores, in every format.
@@ -21,6 +29,123 @@ func TestWorkers(t *testing.T) {
 					t.Errorf("%s: %d workers write %d octets of %s, one writes %d, or others", name, workers, len(got), format, len(want))
 				}
 			}
+		}
+	}
+}
+
+// TestNothingIsLeftLying: what has ended is written while the reader waits for more,
+// however many workers there are and wherever a load is when the pipe falls silent.
+func TestNothingIsLeftLying(t *testing.T) {
+	const idle = 20 * time.Millisecond
+	path := flows(t, 20_000)
+	loads, want := lastDue(t, path, idle)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole = beginning(whole, loads*loadSize)
+	if err := os.WriteFile(path, whole, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	all, _, _ := runCommand(t, "-q", "-r", path, "-o", "ecs", "--no-alerts", "--idle-timeout", idle.String())
+	if most := bytes.Count(all, []byte("\n")); want < most/2 || want == most {
+		t.Fatalf("%d of %d records are due before the end: no good test", want, most)
+	}
+	for _, workers := range []string{"1", "2", "3", "8"} {
+		out, err := os.Create(filepath.Join(t.TempDir(), workers))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := portwatch("-r", "-", "-l", "-o", "ecs", "--no-alerts", "--idle-timeout", idle.String(), "--workers", workers)
+		c.Stdout = out
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		in.Write(whole)
+		waitFor(t, func() bool { return bytes.Count(contents(out.Name()), []byte("\n")) >= want })
+		if n := bytes.Count(contents(out.Name()), []byte("\n")); n != want {
+			t.Errorf("%s workers: %d records are written, %d were due", workers, n, want)
+		}
+		in.Close()
+		if err := c.Wait(); err != nil {
+			t.Errorf("%s workers: %v: %s", workers, err, c.Stderr)
+		}
+		if !bytes.Equal(contents(out.Name()), all) {
+			t.Errorf("%s workers write something else from a pipe", workers)
+		}
+		out.Close()
+	}
+}
+
+// lastDue is the last of a savefile's loads in which records become due, and how many
+// records are, with those of earlier loads.
+func lastDue(t *testing.T, path string, idle time.Duration) (loads, records int) {
+	t.Helper()
+	f, err := capture.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var (
+		frame   capture.Frame
+		batch   flow.Batch
+		record  flow.Record
+		decoder = capture.NewDecoder(capture.DecoderOptions{})
+		table   = flow.NewTable(flow.Options{IdleTimeout: idle})
+	)
+	for n := 0; f.Next(&frame) == nil; {
+		decoder.Decode(&frame, &batch)
+		if len(batch.Packets) < loadSize {
+			continue
+		}
+		n++
+		table.Add(&batch)
+		batch.Reset()
+		for table.Next(&record) {
+			loads = n
+			records++
+		}
+	}
+	return loads, records
+}
+
+// beginning is the header of a pcap file and so many of its packets.
+func beginning(capture []byte, packets int) []byte {
+	end := 24
+	for range packets {
+		end += 16 + int(binary.LittleEndian.Uint32(capture[end+8:]))
+	}
+	return capture[:end]
+}
+
+// TestCrewEnds runs the program so often that workers meet at every turn: none may sleep
+// while there is work, or for ever. More threads than cores are stopped anywhere.
+func TestCrewEnds(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8 * runtime.NumCPU()))
+	runs := 1000
+	if testing.Short() {
+		runs = 100
+	}
+	name := filepath.Join("..", "..", "testdata", "office.pcap")
+	want, _, _ := runCommand(t, "-q", "-o", "csv", "-r", name, "--workers", "1")
+	for i := range runs {
+		got := make(chan []byte, 1)
+		workers := fmt.Sprint([...]int{2, 3, 8}[i%3])
+		go func() {
+			text, _, _ := runCommand(t, "-q", "-o", "csv", "-r", name, "--workers", workers)
+			got <- text
+		}()
+		select {
+		case text := <-got:
+			if !bytes.Equal(text, want) {
+				t.Fatalf("%s workers, run %d: %d octets, want %d", workers, i, len(text), len(want))
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s workers, run %d: no end", workers, i)
 		}
 	}
 }

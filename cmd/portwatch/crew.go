@@ -1,0 +1,226 @@
+package main
+
+import "sync"
+
+// A crew does the work of a pipeline. No stage has a goroutine of its own: a worker does
+// whatever there is to do. The reader is one of them, and helps where it can read no
+// further, so that nobody waits as long as there is work, whichever stage costs most.
+// A crew of one is the reader alone.
+type crew struct {
+	*pipeline
+	reader worker
+	others sync.WaitGroup
+	alone  bool // the reader has no others
+	aside  bool // it leaves the work to them
+
+	metering, tagging, writing post
+	posts                      sync.Mutex
+
+	bell    chan struct{} // there may be something to do: wakes one who sleeps
+	written chan struct{} // closed when all is
+}
+
+// A post is a stage at which one works at a time.
+type post struct {
+	taken bool
+	ready func() bool // there is something to do; called with crew.posts
+}
+
+// A worker is one goroutine of the crew.
+type worker struct {
+	*crew
+	formats []format
+}
+
+// newCrew starts so many workers, with the reader; aside, it is one more.
+func newCrew(p *pipeline, workers int, aside bool) *crew {
+	c := &crew{pipeline: p, alone: workers == 1, aside: aside, bell: make(chan struct{}, workers), written: make(chan struct{})}
+	c.metering.ready, c.tagging.ready, c.writing.ready = p.canMeter, p.canTag, p.canWrite
+	c.reader = worker{c, p.writer.parallelFormats()}
+	if !aside {
+		workers--
+	}
+	for range workers {
+		w := worker{c, p.writer.parallelFormats()}
+		c.others.Go(func() {
+			w.until(c.done, func() bool { return w.meterSome() || w.some() }, c.sleep)
+		})
+	}
+	return c
+}
+
+// nextLoad returns an empty load for the reader, who works until there is one, or, alone,
+// as long as there is work. Metering it leaves to others while there is anything else, so
+// that the table stays in one core's cache.
+func (c *crew) nextLoad() (l *load) {
+	if c.aside {
+		return <-c.spare
+	}
+	if c.alone {
+		for c.reader.someOrMeter() {
+		}
+		return <-c.spare
+	}
+	there := func() bool {
+		if l == nil {
+			select {
+			case l = <-c.spare:
+			default:
+			}
+		}
+		return l != nil
+	}
+	c.reader.until(there, c.reader.someOrMeter, func() {
+		select {
+		case l = <-c.spare:
+		case <-c.bell:
+		}
+	})
+	return l
+}
+
+// finish works until all is written.
+func (c *crew) finish() {
+	c.reader.until(c.done, c.reader.someOrMeter, c.sleep)
+	c.others.Wait()
+}
+
+// done reports whether all is written.
+func (c *crew) done() bool {
+	select {
+	case <-c.written:
+		return true
+	default:
+		return false
+	}
+}
+
+// sleep returns when there may be something to do, or all is written.
+func (c *crew) sleep() {
+	select {
+	case <-c.bell:
+	case <-c.written:
+	}
+}
+
+// ring tells that there may be something to do.
+func (c *crew) ring() {
+	select {
+	case c.bell <- struct{}{}:
+	default: // it has been rung for everybody
+	}
+}
+
+// until works until it is over, and sleeps where there is nothing to do.
+func (w worker) until(over, work func() bool, sleep func()) {
+	worked := false
+	for ; !over(); worked = true {
+		if !work() {
+			sleep()
+		}
+	}
+	if worked { // there may be more, which is now left to others
+		w.ring()
+	}
+}
+
+// some does some of the work behind the meter, if there is any. What only one can do at
+// a time goes first.
+func (w worker) some() bool { return w.tagSome() || w.writeSome() || w.renderSome() }
+
+func (w worker) someOrMeter() bool { return w.some() || w.meterSome() }
+
+// take takes a post where there is something to do. Who does not get it need not come
+// back: it is another's, and he looks again when he leaves.
+func (c *crew) take(p *post) bool {
+	c.posts.Lock()
+	defer c.posts.Unlock()
+	if p.taken || !p.ready() {
+		return false
+	}
+	p.taken = true
+	return true
+}
+
+func (c *crew) leave(p *post) {
+	c.posts.Lock()
+	p.taken = false
+	c.posts.Unlock()
+	c.ring()
+}
+
+// meterSome meters a load, and takes what has ended as far as there are chunks.
+func (c *crew) meterSome() bool {
+	if !c.take(&c.metering) {
+		return false
+	}
+	defer c.leave(&c.metering)
+	m := c.meter
+	m.add()
+	for more := true; more; {
+		if m.chunk == nil {
+			if m.chunk = c.emptyChunk(); m.chunk == nil {
+				return true
+			}
+		}
+		if more = m.table.Take(m.chunk.ends); more {
+			c.passChunk()
+		}
+	}
+	l := m.load
+	if m.whole() {
+		c.passChunk()
+	}
+	c.spare <- l.reset()
+	return true
+}
+
+// passChunk hands the meter's chunk to the tagger.
+func (c *crew) passChunk() {
+	c.untagged <- c.meter.chunk
+	c.meter.chunk = nil
+	c.ring()
+}
+
+// tagSome tags a chunk.
+func (c *crew) tagSome() bool {
+	if !c.take(&c.tagging) {
+		return false
+	}
+	defer c.leave(&c.tagging)
+	chunk := c.toTag
+	c.toTag = nil
+	c.tagger.tag(chunk)
+	c.inOrder <- chunk
+	c.unrendered <- chunk
+	return true
+}
+
+// renderSome renders a chunk.
+func (w worker) renderSome() bool {
+	select {
+	case chunk := <-w.unrendered:
+		chunk.render(w.formats)
+		chunk.rendered.Store(true)
+		w.ring()
+		return true
+	default:
+		return false
+	}
+}
+
+// writeSome writes the next chunk, if it is rendered.
+func (c *crew) writeSome() bool {
+	if !c.take(&c.writing) {
+		return false
+	}
+	defer c.leave(&c.writing)
+	chunk := c.toWrite
+	c.toWrite = nil
+	c.writer.write(chunk)
+	if chunk.last {
+		close(c.written)
+	}
+	c.free <- chunk.reset()
+	return true
+}
