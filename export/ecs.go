@@ -35,19 +35,12 @@ type ECSOptions struct {
 type ECS struct {
 	now func() time.Time
 
-	// The text between what varies, by the values that decide it.
-	lifecycles [2][2][]byte // Final, and whether it is the Flow's first record
-	networks   [2][256][]byte
-	observer   []byte
-	tags       [annotate.AllTags + 1][]byte
-	ports      [annotate.Destination + 1][registry.Dynamic + 1][annotate.Service + 1][]byte
-	answers    [][]byte // by registry.Entry.Index; nil: not rendered yet
-	outcomes   [2][flow.LackOfResources + 1][flow.Reset + 1][2][]byte
-	directions [flow.Symmetric + 1][flow.High + 1][]byte
-	flags      [annotate.Destination + 1][256][]byte
-	rules      [annotate.Rules][annotate.Destination + 1][]byte
-	reasons    [annotate.Rules][256]reason // by the port's lower half
-	registry   []byte                      // to the end of the line
+	pieces
+	networks [2][256][]byte
+	observer []byte
+	answers  [][]byte                    // by registry.Entry.Index; nil: not rendered yet
+	reasons  [annotate.Rules][256]reason // by the port's lower half
+	registry []byte                      // to the end of the line
 
 	// What one record says more than once, rendered.
 	id                  [32]byte
@@ -72,10 +65,7 @@ const typicalSize = 2 << 10
 
 // NewECS returns a format for records that were annotated from reg.
 func NewECS(reg *registry.Registry, o ECSOptions) *ECS {
-	e := &ECS{now: o.Now, answers: make([][]byte, reg.Entries())}
-	e.renderEvent()
-	e.renderFlow()
-	e.renderAnnotations()
+	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: make([][]byte, reg.Entries())}
 	e.observer = appendObserver(nil, &o)
 	e.registry = append(e.registry, `,"registry":{"date":`...)
 	e.registry = appendString(e.registry, reg.Date())

@@ -2,16 +2,36 @@ package export
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/flow"
 	"github.com/portwatch/portwatch/registry"
 )
 
-// The pieces of an ECS record that are rendered once; see [ECS] for what they
-// are by. Each begins and ends where it suits the pieces around it.
+// The pieces of an ECS record that are the same for all: the text between what varies,
+// by the values that decide it. Each begins and ends where it suits the pieces around it.
+type pieces struct {
+	lifecycles [2][2][]byte // Final, and whether it is the Flow's first record
+	tags       [annotate.AllTags + 1][]byte
+	ports      [annotate.Destination + 1][registry.Dynamic + 1][annotate.Service + 1][]byte
+	outcomes   [2][flow.LackOfResources + 1][flow.Reset + 1][2][]byte
+	directions [flow.Symmetric + 1][flow.High + 1][]byte
+	flags      [annotate.Destination + 1][256][]byte
+	rules      [annotate.Rules][annotate.Destination + 1][]byte
+}
 
-func (e *ECS) renderEvent() {
+// renderedPieces renders them when they are first needed. Every format has its own copy of
+// the list: some put something else in.
+var renderedPieces = sync.OnceValue(func() *pieces {
+	e := new(pieces)
+	e.renderEvent()
+	e.renderFlow()
+	e.renderAnnotations()
+	return e
+})
+
+func (e *pieces) renderEvent() {
 	const head = `","ecs":{"version":"` + ECSVersion + `"},"event":{"kind":"event","category":["network"],`
 	const tail = `,"module":"portwatch","dataset":"portwatch.flow","provider":"portwatch","id":"`
 	for final := range 2 {
@@ -33,7 +53,7 @@ var lifecycle = [2][2]string{
 	},
 }
 
-func (e *ECS) renderFlow() {
+func (e *pieces) renderFlow() {
 	for final := range 2 {
 		for reason := range flow.LackOfResources + 1 {
 			for state := range flow.Reset + 1 {
@@ -58,7 +78,7 @@ func (e *ECS) renderFlow() {
 	}
 }
 
-func (e *ECS) renderAnnotations() {
+func (e *pieces) renderAnnotations() {
 	for t := range e.tags {
 		names := appendStrings(nil, annotate.Tags(t).Names())
 		e.tags[t] = fmt.Appendf(nil, `"]},"tags":%s,"portwatch":{`, names)
