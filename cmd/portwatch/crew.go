@@ -23,7 +23,8 @@ type crew struct {
 // A post is a stage at which one works at a time.
 type post struct {
 	taken bool
-	ready func() bool // there is something to do; called with crew.posts
+	ready func() bool // there is something to do, and it is at hand now; called with crew.posts
+	work  func()      // does it
 }
 
 // A worker is one goroutine of the crew.
@@ -35,7 +36,9 @@ type worker struct {
 // newCrew starts so many workers, with the reader; aside, it is one more.
 func newCrew(p *pipeline, workers int, aside bool) *crew {
 	c := &crew{pipeline: p, alone: workers == 1, aside: aside, bell: make(chan struct{}, workers), written: make(chan struct{})}
-	c.metering.ready, c.tagging.ready, c.writing.ready = p.canMeter, p.canTag, p.canWrite
+	c.metering = post{ready: p.canMeter, work: c.meterSome}
+	c.tagging = post{ready: p.canTag, work: c.tagNext}
+	c.writing = post{ready: p.canWrite, work: c.writeNext}
 	c.reader = worker{c, p.writer.parallelFormats()}
 	if !aside {
 		workers--
@@ -43,7 +46,7 @@ func newCrew(p *pipeline, workers int, aside bool) *crew {
 	for range workers {
 		w := worker{c, p.writer.parallelFormats()}
 		c.others.Go(func() {
-			w.until(c.done, func() bool { return w.meterSome() || w.some() }, c.sleep)
+			w.until(c.done, func() bool { return w.at(&c.metering) || w.some() }, c.sleep)
 		})
 	}
 	return c
@@ -126,12 +129,24 @@ func (w worker) until(over, work func() bool, sleep func()) {
 
 // some does some of the work behind the meter, if there is any. What only one can do at
 // a time goes first.
-func (w worker) some() bool { return w.tagSome() || w.writeSome() || w.renderSome() }
+func (w worker) some() bool { return w.at(&w.tagging) || w.at(&w.writing) || w.renderNext() }
 
-func (w worker) someOrMeter() bool { return w.some() || w.meterSome() }
+func (w worker) someOrMeter() bool { return w.some() || w.at(&w.metering) }
 
-// take takes a post where there is something to do. Who does not get it need not come
-// back: it is another's, and he looks again when he leaves.
+// at does what there is to do at a post, if that is free. Who finds it taken need not
+// come back: the other one looks again when he leaves it.
+func (c *crew) at(p *post) bool {
+	if !c.take(p) {
+		return false
+	}
+	p.work()
+	c.posts.Lock()
+	p.taken = false
+	c.posts.Unlock()
+	c.ring()
+	return true
+}
+
 func (c *crew) take(p *post) bool {
 	c.posts.Lock()
 	defer c.posts.Unlock()
@@ -142,25 +157,14 @@ func (c *crew) take(p *post) bool {
 	return true
 }
 
-func (c *crew) leave(p *post) {
-	c.posts.Lock()
-	p.taken = false
-	c.posts.Unlock()
-	c.ring()
-}
-
 // meterSome meters a load, and takes what has ended as far as there are chunks.
-func (c *crew) meterSome() bool {
-	if !c.take(&c.metering) {
-		return false
-	}
-	defer c.leave(&c.metering)
+func (c *crew) meterSome() {
 	m := c.meter
 	m.add()
 	for more := true; more; {
 		if m.chunk == nil {
 			if m.chunk = c.emptyChunk(); m.chunk == nil {
-				return true
+				return
 			}
 		}
 		if more = m.table.Take(m.chunk.ends); more {
@@ -172,7 +176,6 @@ func (c *crew) meterSome() bool {
 		c.passChunk()
 	}
 	c.spare <- l.reset()
-	return true
 }
 
 // passChunk hands the meter's chunk to the tagger.
@@ -182,22 +185,26 @@ func (c *crew) passChunk() {
 	c.ring()
 }
 
-// tagSome tags a chunk.
-func (c *crew) tagSome() bool {
-	if !c.take(&c.tagging) {
-		return false
-	}
-	defer c.leave(&c.tagging)
+func (c *crew) tagNext() {
 	chunk := c.toTag
 	c.toTag = nil
 	c.tagger.tag(chunk)
 	c.inOrder <- chunk
 	c.unrendered <- chunk
-	return true
 }
 
-// renderSome renders a chunk.
-func (w worker) renderSome() bool {
+func (c *crew) writeNext() {
+	chunk := c.toWrite
+	c.toWrite = nil
+	c.writer.write(chunk)
+	if chunk.last {
+		close(c.written)
+	}
+	c.free <- chunk.reset()
+}
+
+// renderNext renders a chunk, if there is one. That can be done by all at a time.
+func (w worker) renderNext() bool {
 	select {
 	case chunk := <-w.unrendered:
 		chunk.render(w.formats)
@@ -207,20 +214,4 @@ func (w worker) renderSome() bool {
 	default:
 		return false
 	}
-}
-
-// writeSome writes the next chunk, if it is rendered.
-func (c *crew) writeSome() bool {
-	if !c.take(&c.writing) {
-		return false
-	}
-	defer c.leave(&c.writing)
-	chunk := c.toWrite
-	c.toWrite = nil
-	c.writer.write(chunk)
-	if chunk.last {
-		close(c.written)
-	}
-	c.free <- chunk.reset()
-	return true
 }
