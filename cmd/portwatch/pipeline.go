@@ -115,7 +115,7 @@ func (p *pipeline) finish() {
 }
 
 // canMeter reports whether there is something to meter: a load, or for what ended in the
-// last one a chunk.
+// last one a chunk. Like canTag and canWrite it puts that at hand.
 func (p *pipeline) canMeter() bool {
 	m := p.meter
 	if m.load != nil {

@@ -123,7 +123,7 @@ func beginning(capture []byte, packets int) []byte {
 }
 
 // TestCrewEnds runs the program so often that workers meet at every turn: none may sleep
-// while there is work, or for ever. More threads than cores are stopped anywhere.
+// while there is work, or for ever. With more threads than cores, each is stopped anywhere.
 func TestCrewEnds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8 * runtime.NumCPU()))
 	runs := 1000
