@@ -28,26 +28,23 @@ const (
 // goroutine; the memory it needs for each frame is taken once, by NewDecoder.
 type Decoder struct {
 	digest
-	parser  *gopacket.DecodingLayerParser
-	decoded []gopacket.LayerType
+	parser *gopacket.DecodingLayerParser
 }
 
 // NewDecoder returns a Decoder that has counted nothing.
 func NewDecoder(o DecoderOptions) *Decoder {
-	d := &Decoder{decoded: make([]gopacket.LayerType, 0, maxHeaders+1)}
+	d := &Decoder{}
 	d.tunnels = o.Tunnels
 	d.links = make(map[LinkType]*uint64)
-	var container gopacket.DecodingLayerContainer = gopacket.DecodingLayerSparse(nil)
+	var all layers
 	for is, decode := range decoders {
 		if decode != nil {
-			container = container.Put(&layer{&d.digest, gopacket.LayerType(is), decode})
+			all.Put(&layer{&d.digest, gopacket.LayerType(is), decode})
 		}
 	}
-	// The container may move whenever a layer is put into it, so the parser
-	// gets to see it last.
 	d.parser = gopacket.NewDecodingLayerParser(layerFrame)
 	d.parser.IgnoreUnsupported = true
-	d.parser.SetDecodingLayerContainer(container)
+	d.parser.SetDecodingLayerContainer(&all)
 	return d
 }
 
@@ -58,7 +55,7 @@ func NewDecoder(o DecoderOptions) *Decoder {
 // returns the one Class that the frame is counted in, whatever its octets are.
 func (d *Decoder) Decode(f *Frame, b *flow.Batch) Class {
 	d.reset(f, b)
-	err := d.parser.DecodeLayers(f.Data, &d.decoded)
+	err := d.parser.DecodeLayers(f.Data, nil)
 	if err != nil {
 		d.countFault(err)
 	}

@@ -57,9 +57,13 @@ func (f *Filter) String() string { return f.expr }
 // A frame without octets is matched as one octet of value 0: gopacket cannot
 // pass an empty one to libpcap.
 func (f *Filter) Matches(frame *Frame) (bool, error) {
-	if f.expr == "" {
+	if f.expr == "" { // nearly always: so this half can be inlined
 		return true, nil
 	}
+	return f.matches(frame)
+}
+
+func (f *Filter) matches(frame *Frame) (bool, error) {
 	if frame.Link != f.link {
 		if err := f.compile(frame.Link); err != nil {
 			return false, err

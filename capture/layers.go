@@ -36,6 +36,43 @@ func (l *layer) DecodeFromBytes(data []byte, _ gopacket.DecodeFeedback) error {
 	return l.decode(l.digest, data)
 }
 
+// layers is the parser's container. Those of gopacket ask an interface for each step of
+// the walk, and note the layers that were met: together as much as it takes to read
+// the headers. This one knows what it holds.
+type layers [layerEnd]*layer
+
+// Put adds one of our own layers.
+func (all *layers) Put(l gopacket.DecodingLayer) gopacket.DecodingLayerContainer {
+	own := l.(*layer)
+	all[own.is] = own
+	return all
+}
+
+// Decoder returns the layer of a number.
+func (all *layers) Decoder(is gopacket.LayerType) (gopacket.DecodingLayer, bool) {
+	l := all[is]
+	return l, l != nil
+}
+
+// LayersDecoder returns the walk. The digest has what was met; the list stays empty.
+func (all *layers) LayersDecoder(first gopacket.LayerType, df gopacket.DecodeFeedback) gopacket.DecodingLayerFunc {
+	return func(data []byte, _ *[]gopacket.LayerType) (gopacket.LayerType, error) {
+		for is := first; ; {
+			l := all[is]
+			if l == nil {
+				return is, nil
+			}
+			if err := l.DecodeFromBytes(data, df); err != nil {
+				return gopacket.LayerTypeZero, err
+			}
+			is, data = l.next, l.payload
+			if len(data) == 0 {
+				return gopacket.LayerTypeZero, nil
+			}
+		}
+	}
+}
+
 // The layers, by their number in the parser's container. Zero ends the walk.
 const (
 	layerFrame gopacket.LayerType = 1 + iota
@@ -351,6 +388,10 @@ func (d *digest) reset(f *Frame, b *flow.Batch) {
 // frame begins every walk: it chooses the link layer.
 func (d *digest) frame(data []byte) error {
 	if d.in.Link == LinkEthernet { // most are: spare the parser one turn
+		if len(data) > 14 && be.Uint16(data[12:]) == 0x0800 { // and go straight on to IPv4
+			d.broadcast, d.class = toAll(data), BadIP
+			return d.ipv4(data[14:])
+		}
 		d.class = NonIP
 		return d.ethernet(data)
 	}

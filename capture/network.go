@@ -67,7 +67,8 @@ func (d *digest) ipv4(data []byte) error {
 	case fragment&more != 0:
 		d.firstFragment(id, data[9])
 	}
-	return d.protocol(data[9], upTo(data, total)[min(len(data), int(header)):])
+	end := min(len(data), int(total)) // behind it is such as Ethernet's padding
+	return d.protocol(data[9], data[min(end, int(header)):end])
 }
 
 // directed reports whether an IPv4 address can be the broadcast address of a

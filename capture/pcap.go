@@ -113,11 +113,11 @@ func (r *pcapReader) next(f *Frame) error {
 	if captured > MaxPacket {
 		return fmt.Errorf("packet claims %d captured octets, more than %d", captured, MaxPacket)
 	}
-	whole := r.header + int(captured)
+	header, whole := r.header, r.header+int(captured)
 	if !in.need(whole) {
 		return in.cut("a packet", int64(whole))
 	}
-	f.Data = in.take(whole)[r.header:]
+	f.Data = in.take(whole)[header:]
 	f.Time = int64(seconds)*1e9 + int64(fraction)*r.unit
 	f.Timeless = false
 	f.Length = length

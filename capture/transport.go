@@ -24,9 +24,13 @@ func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, mar
 func (d *digest) add(time int64) *flow.Packet {
 	b := d.batch
 	n := len(b.Packets)
-	b.Packets = append(b.Packets, flow.Packet{})
+	if n < cap(b.Packets) {
+		b.Packets = b.Packets[:n+1]
+	} else {
+		b.Packets = append(b.Packets, flow.Packet{})
+	}
 	p := &b.Packets[n]
-	p.Time = time
+	*p = flow.Packet{Time: time}
 	if d.appended != d.depth {
 		d.appended, d.level = d.depth, n
 	}

@@ -42,6 +42,9 @@ func (a *announced) announce(k *Key, from int, n *Announcement, clock int64) {
 	}
 }
 
+// any reports whether there was an announcement.
+func (a *announced) any() bool { return a.memory.sets != nil }
+
 // mayHave reports whether a port was ever announced.
 func (a *announced) mayHave(port uint16) bool { return a.ports[port/64]>>(port%64)&1 != 0 }
 

@@ -31,7 +31,7 @@ func (t *Table) start(now int64) {
 	for i := range t.each() {
 		e := t.entries.at(i)
 		e.seen, e.opened, t.margins.at(i).end = now, now, now
-		t.wheel.add(&t.margins, i, t.due(e))
+		t.wheel.add(t.margins.at(i), i, t.due(e))
 	}
 }
 
@@ -55,6 +55,7 @@ const run = 1 << 14
 // limit is at most the clock: what is decided later has no smaller a time.
 func (t *Table) sweep(limit int64) {
 	t.expireAll(limit)
+	t.wheel.tidy(&t.margins)
 	t.release()
 	t.shrink()
 }
@@ -68,14 +69,21 @@ func (t *Table) expireAll(limit int64) {
 			if t.expire(i, limit) {
 				ended = append(ended, t.placeOf(i))
 			} else {
-				t.wheel.add(&t.margins, i, t.due(t.entries.at(i)))
+				t.wheel.add(t.margins.at(i), i, t.due(t.entries.at(i)))
 			}
 		}
 		t.touchSlots(ended)
 		for _, at := range ended {
-			t.parts[at.part].index.remove(at.tag, at.entry)
+			at.part.index.remove(at.tag, at.entry)
 		}
 	})
+}
+
+// overdue reports whether one of the Flow's timeouts may be due before the clock: expire
+// knows. Neither difference overflows, and of a Flow that has no record to come (never)
+// it is out of all bounds.
+func (t *Table) overdue(e *entry) bool {
+	return uint64(t.clock-e.seen) > uint64(t.lives[e.life]) || uint64(t.clock-e.opened) > uint64(t.active)
 }
 
 // due returns when the next of the Flow's timeouts is, if no packet comes.
@@ -139,9 +147,9 @@ func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
 }
 
 // drop takes a Flow that has ended out of index and wheel.
-func (t *Table) drop(at place) {
-	t.parts[at.part].index.remove(at.tag, at.entry)
-	t.wheel.remove(&t.margins, at.entry)
+func (t *Table) drop(at *place) {
+	at.part.index.remove(at.tag, at.entry)
+	t.wheel.remove(t.margins.at(at.entry))
 }
 
 // Flush ends all Flows. The table can be used further.
@@ -178,7 +186,8 @@ func (t *Table) evict(part *partition) {
 				t.conclude(i, t.clock, LackOfResources)
 				t.stats.Limits.MaxFlows++
 			}
-			t.drop(t.placeOf(i))
+			at := t.placeOf(i)
+			t.drop(&at)
 			return
 		}
 		t.scan(part)
@@ -187,14 +196,17 @@ func (t *Table) evict(part *partition) {
 
 // lookAtVictims reads what the evictions are going to read that new Flows in
 // full partitions ask for.
-func (t *Table) lookAtVictims(places []place) {
+func (t *Table) lookAtVictims(places []place, news []uint8) {
 	var numbers [stride]uint32
 	victims := numbers[:0]
-	for i := range places {
-		part := &t.parts[places[i].part]
-		if places[i].entry == 0 && part.index.used >= t.most && part.passed < len(part.queue) {
+	for _, i := range news {
+		part := places[i].part
+		if part.index.used >= t.most && part.passed < len(part.queue) {
 			victims = append(victims, part.queue[part.passed])
 		}
+	}
+	if len(victims) == 0 {
+		return
 	}
 	t.touchAll(victims)
 	var slots [stride]place

@@ -42,7 +42,7 @@ func (t *Table) shrink() {
 func (t *Table) settle(i uint32) {
 	if t.entries.leaves(i) {
 		at, j := t.placeOf(i), t.entries.take()
-		t.parts[at.part].index.rename(at, j)
+		at.part.index.rename(at, j)
 		*t.entries.at(j), *t.margins.at(j) = *t.entries.at(i), *t.margins.at(i)
 		t.wheel.rename(&t.margins, i, j)
 		t.entries.give(i)

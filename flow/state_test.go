@@ -1,6 +1,9 @@
 package flow
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+)
 
 const (
 	to   = "10.0.0.1:40000 > 10.0.0.2:80"
@@ -144,6 +147,51 @@ func TestWords(t *testing.T) {
 	for _, test := range tests {
 		if test.got != test.want {
 			t.Errorf("got %q, want %q", test.got, test.want)
+		}
+	}
+}
+
+// What is called routine changes nothing, and nearly all of a long conversation is.
+func TestRoutine(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	routine := 0
+	for range 20_000 {
+		transport := []Transport{TCP, TCP, UDP, UDPLite, SCTP, DCCP}[random.IntN(6)]
+		p := packet(transport, to)
+		g, sent := progress{}, [2]uint64{}
+		for i := range 12 {
+			p.Flags, p.Marks = 0, Marks(random.IntN(256))&^Unreachable
+			if random.IntN(2) == 0 { // what is usual more often
+				p.Marks &= Reverse | Data
+			}
+			if transport == TCP {
+				p.Flags = []TCPFlags{SYN, SYN | ACK, ACK, PSH | ACK, ACK, TCPFlags(random.IntN(256))}[random.IntN(6)]
+			}
+			from := int(p.Marks & Reverse)
+			sent[from]++
+			was, is := g, g.routine(&p)
+			if i == 0 {
+				g.begin(&p)
+			}
+			g.step(&p, from, sent)
+			if is {
+				routine++
+			}
+			if is && was != g {
+				t.Fatalf("%v with marks %#x is routine, and makes of %+v %+v", p.Flags, p.Marks, was, g)
+			}
+		}
+	}
+	if routine < 1000 {
+		t.Errorf("%d packets were routine", routine)
+	}
+	table := NewTable(Options{})
+	table.Add(&Batch{Packets: []Packet{tcp(to, SYN), tcp(from, SYN|ACK), tcp(to, ACK), tcp(to, PSH|ACK, data), tcp(from, PSH|ACK, data)}})
+	for i := range table.each() {
+		for _, p := range []Packet{tcp(to, ACK), tcp(to, ACK, data), tcp(from, PSH|ACK, data)} {
+			if !table.entries.at(i).routine(&p) {
+				t.Errorf("%v with marks %#x is not routine in a conversation", p.Flags, p.Marks)
+			}
 		}
 	}
 }

@@ -164,9 +164,10 @@ const stride = 64
 
 // A place is where a packet's Flow is, if it is there.
 type place struct {
+	part  *partition
+	flow  *entry // probably; one that is not live where there is none
+	entry uint32 // the number of flow; or 0
 	tag   uint32
-	entry uint32 // probably; or 0
-	part  uint8
 }
 
 // Add meters the packets of a batch, in their order. Batches may be cut
@@ -191,31 +192,32 @@ func (t *Table) addAll(packets []Packet, tunnels []Tunnel) {
 }
 
 func (t *Table) add(packets []Packet, tunnels []Tunnel) {
-	var places [stride]place
-	for i := range packets {
+	var all [stride]place
+	places := all[:len(packets)]
+	for i := range places {
 		k := &packets[i].Key
 		if t.ignoreVLAN {
 			k.SetVLANs(0, 0, 0)
 		}
 		places[i] = t.placeFor(k)
 	}
-	t.look(packets, places[:len(packets)])
+	t.look(packets, places)
 	for i := range packets {
 		p := &packets[i]
 		t.ordinal++
-		if p.Marks&Timeless == 0 {
+		if p.Marks&Timeless == 0 && (p.Time > t.clock || !t.timed) {
 			t.turn(p.Time)
 		}
 		if t.ordinal%run == 0 {
 			t.sweep(t.clock)
 		}
-		t.meter(p, tunnels, places[i])
+		t.meter(p, tunnels, &places[i])
 	}
 }
 
 // placeFor says where a Key's Flow would be.
 func (t *Table) placeFor(k *Key) place {
-	return place{tag: tagOf(t.seed.hash(k)), part: partitionOf(k)}
+	return place{tag: tagOf(t.seed.hash(k)), part: &t.parts[partitionOf(k)]}
 }
 
 // placeOf says where an entry is.
@@ -229,22 +231,35 @@ func (t *Table) placeOf(i uint32) place {
 // one another nor for a branch that hangs on one.
 func (t *Table) look(packets []Packet, places []place) {
 	t.touchSlots(places)
-	begins := 0
+	var news [stride]uint8 // the places of packets that begin a Flow, probably
+	n := 0
 	for i := range places {
 		at := &places[i]
-		if at.entry = t.parts[at.part].index.guess(at.tag); at.entry == 0 {
-			begins++
-			t.promised.touch(&packets[i].Key)
+		at.entry = at.part.index.guess(at.tag)
+		at.flow = t.entries.at(at.entry)
+		if at.entry == 0 {
+			news[n%stride] = uint8(i)
+			n++
 		}
 	}
 	sum := uint64(0)
 	for i := range places {
-		sum += t.entries.at(places[i].entry).touch()
+		sum += places[i].flow.touch()
 	}
 	t.touched += sum
-	if begins > 0 {
-		t.touchAll(t.entries.upcoming(begins))
-		t.lookAtVictims(places)
+	if n > 0 {
+		t.lookAtNew(packets, places, news[:n])
+	}
+}
+
+// lookAtNew reads what is needed to begin Flows.
+func (t *Table) lookAtNew(packets []Packet, places []place, news []uint8) {
+	t.touchAll(t.entries.upcoming(len(news)))
+	t.lookAtVictims(places, news)
+	if t.promised.any() {
+		for _, i := range news {
+			t.promised.touch(&packets[i].Key)
+		}
 	}
 }
 
@@ -253,7 +268,7 @@ func (t *Table) touchSlots(places []place) {
 	sum := uint64(0)
 	for i := range places {
 		at := &places[i]
-		sum += t.parts[at.part].index.touch(at.tag)
+		sum += at.part.index.touch(at.tag)
 	}
 	t.touched += sum
 }
@@ -280,46 +295,59 @@ func (t *Table) touchEndings(ends []ending) {
 	t.touched += sum
 }
 
-// find returns the number of the live Flow with a Key, or 0.
-func (t *Table) find(k *Key, at place) uint32 {
-	if at.entry != 0 && at.entry <= t.entries.top { // which shrink may have lowered since
-		if e := t.entries.at(at.entry); e.facts&live != 0 && e.key.equals(k) {
-			return at.entry
-		}
+// find returns the live Flow with a Key, and tells its number in at; or nil, and 0.
+func (t *Table) find(k *Key, at *place) *entry {
+	// The guess may have ended since, and its entry be another Flow's. Where shrink moved
+	// it, the old one is left empty.
+	if e := at.flow; e.facts&live != 0 && e.key.equals(k) {
+		return e
 	}
-	return t.parts[at.part].index.find(at.tag, k, &t.entries)
+	if at.entry = at.part.index.find(at.tag, k, &t.entries); at.entry == 0 {
+		return nil
+	}
+	return t.entries.at(at.entry)
 }
 
 // meter takes in one packet.
-func (t *Table) meter(p *Packet, tunnels []Tunnel, at place) {
-	i := t.find(&p.Key, at)
-	at.entry = i
-	if i != 0 && t.expire(i, t.clock) {
+func (t *Table) meter(p *Packet, tunnels []Tunnel, at *place) {
+	e := t.find(&p.Key, at)
+	if e != nil && t.overdue(e) && t.expire(at.entry, t.clock) {
 		t.drop(at)
-		i = 0
+		e = nil
+	}
+	if e != nil && p.Time == t.clock && e.routine(p) {
+		t.tally(e, p)
+		return
 	}
 	if p.Marks&Unreachable != 0 {
-		if i != 0 {
-			t.refuse(i, p)
+		if e != nil {
+			t.refuse(at.entry, p)
 		}
 		return
 	}
-	if i != 0 && t.entries.at(i).reopens(p) {
-		t.conclude(i, t.clock, EndOfFlow)
+	if e != nil && e.reopens(p) {
+		t.conclude(at.entry, t.clock, EndOfFlow)
 		t.drop(at)
-		i = 0
+		e = nil
 	}
-	if i == 0 {
-		i = t.begin(p, tunnels, at)
+	if e == nil {
+		e = t.begin(p, tunnels, at)
 	}
-	t.count(i, p)
+	t.count(e, at.entry, p)
+}
+
+// tally adds a packet to the counts of its Flow.
+func (t *Table) tally(e *entry, p *Packet) {
+	sent := &e.sent[p.Marks&Reverse]
+	sent.Packets++
+	sent.Octets += uint64(p.Octets)
+	e.last, e.seen = t.ordinal, t.clock
 }
 
 // begin makes an entry for a packet's Flow.
-func (t *Table) begin(p *Packet, tunnels []Tunnel, at place) uint32 {
-	part := &t.parts[at.part]
-	if part.index.used >= t.most {
-		t.evict(part)
+func (t *Table) begin(p *Packet, tunnels []Tunnel, at *place) *entry {
+	if at.part.index.used >= t.most {
+		t.evict(at.part)
 	}
 	i := t.newEntry()
 	e, m := t.entries.at(i), t.margins.at(i)
@@ -331,17 +359,20 @@ func (t *Table) begin(p *Packet, tunnels []Tunnel, at place) uint32 {
 	if after(t.began, t.lives[exchanging]) < t.clock {
 		e.facts |= settled
 	}
-	if service := t.promised.expected(&e.key, t.clock); service != nobody {
-		e.facts |= announcedFirst << service
+	if t.promised.any() {
+		if service := t.promised.expected(&e.key, t.clock); service != nobody {
+			e.facts |= announcedFirst << service
+		}
 	}
 	if p.Tunnel != 0 {
 		m.rare = t.rares.take()
 		t.rares.at(m.rare).tunnel = tunnels[p.Tunnel-1]
 	}
-	part.index.insert(at.tag, i)
-	t.wheel.add(&t.margins, i, t.due(e))
+	at.part.index.insert(at.tag, i)
+	t.wheel.add(m, i, t.due(e))
 	t.stats.Created++
-	return i
+	at.entry = i
+	return e
 }
 
 // newEntry returns the number of a new entry and margin.
@@ -353,15 +384,12 @@ func (t *Table) newEntry() uint32 {
 }
 
 // count adds a packet to its Flow.
-func (t *Table) count(i uint32, p *Packet) {
-	e := t.entries.at(i)
+func (t *Table) count(e *entry, i uint32, p *Packet) {
 	if p.Marks&Timeless != 0 || p.Time != t.clock || e.facts&(late|fresh) != 0 {
 		t.margins.at(i).time(e, p, t.clock)
 	}
+	t.tally(e, p)
 	from := int(p.Marks & Reverse)
-	e.sent[from].Packets++
-	e.sent[from].Octets += uint64(p.Octets)
-	e.last, e.seen = t.ordinal, t.clock
 	resumes := e.opened == never
 	if resumes {
 		e.opened = t.clock
@@ -378,7 +406,7 @@ func (t *Table) count(i uint32, p *Packet) {
 		t.serves(e.key.service(from)) // what it accepts went another way
 	}
 	if t.lives[e.life] < lived || resumes {
-		t.wheel.hasten(&t.margins, i, t.due(e))
+		t.wheel.hasten(t.margins.at(i), i, t.due(e))
 	}
 }
 
@@ -402,7 +430,7 @@ func (t *Table) rare(i uint32) *rare {
 func (t *Table) refuse(i uint32, p *Packet) {
 	e := t.entries.at(i)
 	e.unreachable(p.Key.Transport(), int(p.Marks&Reverse), [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
-	t.wheel.hasten(&t.margins, i, t.due(e))
+	t.wheel.hasten(t.margins.at(i), i, t.due(e))
 }
 
 // learn notes what a Flow that has just changed its state, by a packet of side

@@ -45,15 +45,12 @@ const nowhere = 0
 func tickOf(t int64) int64 { return t >> tickBits }
 
 // add puts an entry into the bucket of the tick in which it is due.
-func (w *wheel) add(margins *slab[margin], i uint32, due int64) {
+func (w *wheel) add(m *margin, i uint32, due int64) {
 	tick := min(max(tickOf(due), w.tick), w.tick+wheelMask)
 	b := uint16(tick & wheelMask)
-	margins.at(i).bucket = b + 1
+	m.bucket = b + 1
 	w.entries++
 	w.put(b, i)
-	if w.numbers > 2*w.entries+leafLength*wheelTicks {
-		w.tidy(margins)
-	}
 }
 
 // put writes a number into a bucket.
@@ -70,17 +67,17 @@ func (w *wheel) put(at uint16, i uint32) {
 }
 
 // remove takes an entry out of its bucket.
-func (w *wheel) remove(margins *slab[margin], i uint32) {
-	margins.at(i).bucket = nowhere
+func (w *wheel) remove(m *margin) {
+	m.bucket = nowhere
 	w.entries--
 }
 
 // hasten moves an entry that is due earlier than its bucket's turn.
-func (w *wheel) hasten(margins *slab[margin], i uint32, due int64) {
-	turn := w.tick + (int64(margins.at(i).bucket)-1-w.tick)&wheelMask
+func (w *wheel) hasten(m *margin, i uint32, due int64) {
+	turn := w.tick + (int64(m.bucket)-1-w.tick)&wheelMask
 	if tickOf(due) < turn {
-		w.remove(margins, i)
-		w.add(margins, i, due)
+		w.remove(m)
+		w.add(m, i, due)
 	}
 }
 
@@ -101,8 +98,11 @@ func (w *wheel) advance(margins *slab[margin], limit int64, visit func(due []uin
 		for numbers := range w.empty(b) {
 			n := 0
 			for _, i := range numbers {
-				if margins.has(i) && margins.at(i).bucket == b+1 {
-					w.remove(margins, i)
+				if !margins.has(i) {
+					continue
+				}
+				if m := margins.at(i); m.bucket == b+1 {
+					w.remove(m)
 					w.due[n] = i
 					n++
 				}
@@ -129,9 +129,12 @@ func (w *wheel) empty(at uint16) func(yield func(numbers []uint32) bool) {
 	}
 }
 
-// tidy drops the numbers that are nobody's. It is due when these are the most, so
-// that each costs its share of one tidying only.
+// tidy drops the numbers that are nobody's, when these are the most: each costs its share
+// of one tidying only.
 func (w *wheel) tidy(margins *slab[margin]) {
+	if w.numbers <= 2*w.entries+leafLength*wheelTicks {
+		return
+	}
 	for b := range uint16(wheelTicks) {
 		for numbers := range w.empty(b) {
 			for _, i := range numbers {

@@ -273,10 +273,11 @@ func (r *run) read() error {
 			r.pipeline.send()
 			err = nil
 		}
-		if err == io.EOF || r.stopped.Load() && errors.Is(err, capture.ErrClosed) {
+		switch {
+		case err == nil:
+		case err == io.EOF, r.stopped.Load() && errors.Is(err, capture.ErrClosed):
 			return nil
-		}
-		if err != nil {
+		default:
 			return err
 		}
 	}
