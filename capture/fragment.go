@@ -11,7 +11,7 @@ type datagram struct {
 	src, dst [2]uint64
 	tunnel   uint64
 	id       uint32
-	vlans    [2]uint16
+	vlans    uint32
 	version  uint8
 	protocol uint8 // of IPv4 alone: in IPv6 only the first fragment's counts (RFC 8200 section 4.5)
 }

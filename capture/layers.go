@@ -334,9 +334,9 @@ type progress struct {
 	headers int // turns of the parser
 
 	// The link layer around the outermost IP header.
-	tags      uint8 // VLAN tags
-	broadcast bool  // the receiver is the link's broadcast address
-	vlans     [2]uint16
+	tags      uint8  // VLAN tags
+	broadcast bool   // the receiver is the link's broadcast address
+	vlans     uint32 // the outer above the inner
 
 	depth    int  // how many IP headers were read
 	appended int  // depth of the level that the batch's last packet is of
@@ -429,16 +429,14 @@ func (d *digest) link(next gopacket.LayerType, payload []byte) error {
 func (d *digest) protocol(number uint8, payload []byte) error {
 	d.ip.protocol = number
 	next := ipProtocols[number]
+	switch {
+	case next == layerTCP && len(payload) >= 4:
+		return d.tcp(payload)
+	case next == layerUDP && len(payload) >= 4:
+		return d.udp(payload)
+	}
 	if d.depth == 1 {
 		d.class = classOf(next)
-	}
-	if len(payload) > 0 {
-		switch next {
-		case layerTCP:
-			return d.tcp(payload)
-		case layerUDP:
-			return d.udp(payload)
-		}
 	}
 	d.next, d.payload = next, payload
 	return nil

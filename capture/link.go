@@ -205,8 +205,11 @@ func (d *digest) tag(id uint16) {
 	if d.depth > 0 || id == 0 {
 		return
 	}
-	if d.tags < 2 {
-		d.vlans[d.tags] = id
+	switch d.tags {
+	case 0:
+		d.vlans = uint32(id) << 16
+	case 1:
+		d.vlans |= uint32(id)
 	}
 	if d.tags < 255 {
 		d.tags++

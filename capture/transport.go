@@ -8,32 +8,27 @@ func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, mar
 	if d.ip.group {
 		marks |= flow.Group
 	}
-	p := d.add(d.in.Time)
-	marks |= d.timeless | d.key(&p.Key, &d.ip, t, ports)
-	p.Octets, p.Flags, p.Marks = d.ip.octets, flags, marks
 	if d.depth == 1 {
 		d.class = WithPorts
 	}
+	p := d.add(d.in.Time)
+	p.Octets, p.Flags, p.Marks = d.ip.octets, flags, marks|d.timeless
+	if p.Key.Set(d.ip.version, t, &d.ip.src, &d.ip.dst, ports, d.tags, d.vlans, d.identity) {
+		p.Marks |= flow.Reverse
+	}
 	if d.begins {
-		d.remember(p.Key, marks)
+		d.remember(p.Key, p.Marks)
 	}
 }
 
 // add appends a packet of the current level, of which the caller sets the rest where
 // it lies: a packet that is built elsewhere and copied costs more than its decoding.
 func (d *digest) add(time int64) *flow.Packet {
-	b := d.batch
-	n := len(b.Packets)
-	if n < cap(b.Packets) {
-		b.Packets = b.Packets[:n+1]
-	} else {
-		b.Packets = append(b.Packets, flow.Packet{})
-	}
-	p := &b.Packets[n]
-	*p = flow.Packet{Time: time}
 	if d.appended != d.depth {
-		d.appended, d.level = d.depth, n
+		d.appended, d.level = d.depth, len(d.batch.Packets)
 	}
+	p := d.batch.Extend()
+	*p = flow.Packet{Time: time}
 	if d.depth > 1 {
 		p.Tunnel = d.inside()
 	}

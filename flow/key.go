@@ -33,7 +33,7 @@ func KeyOf(t Transport, src, dst Endpoint) (k Key, reverse bool) {
 		version = 4
 	}
 	from, to := addressWords(src.Addr()), addressWords(dst.Addr())
-	reverse = k.Set(version, t, &from, &to, uint32(src.Port())<<16|uint32(dst.Port()), 0, [2]uint16{}, 0)
+	reverse = k.Set(version, t, &from, &to, uint32(src.Port())<<16|uint32(dst.Port()), 0, 0, 0)
 	return k, reverse
 }
 
@@ -48,16 +48,16 @@ func addressWords(a netip.Addr) [2]uint64 {
 
 // Set makes k the Key of a packet, and reports whether the sender is its second
 // endpoint. Addresses are big-endian words, ports the source's above the destination's;
-// of VLANs there are so many tags, and the ids of the outer two; tunnel is the identity of the one
-// around, or 0.
-func (k *Key) Set(version uint8, t Transport, src, dst *[2]uint64, ports uint32, tags uint8, vlans [2]uint16, tunnel uint64) (reverse bool) {
+// of VLANs there are so many tags, and the ids of the outer two, the outer above the inner;
+// tunnel is the identity of the one around, or 0.
+func (k *Key) Set(version uint8, t Transport, src, dst *[2]uint64, ports uint32, tags uint8, vlans uint32, tunnel uint64) (reverse bool) {
 	reverse = src[0] > dst[0] || src[0] == dst[0] &&
 		(src[1] > dst[1] || src[1] == dst[1] && ports>>16 > ports&0xffff)
 	if reverse {
 		src, dst, ports = dst, src, ports<<16|ports>>16
 	}
-	k.addr = [4]uint64{src[0], src[1], dst[0], dst[1]}
-	k.ports = uint64(ports)<<32 | uint64(vlans[0])<<16 | uint64(vlans[1])
+	k.addr[0], k.addr[1], k.addr[2], k.addr[3] = src[0], src[1], dst[0], dst[1]
+	k.ports = uint64(ports)<<32 | uint64(vlans)
 	k.network = uint64(tags)<<16 | uint64(version)<<8 | uint64(t)
 	k.tunnel = tunnel
 	return reverse

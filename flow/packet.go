@@ -123,6 +123,16 @@ type Batch struct {
 	Announcements []Announcement
 }
 
+// Extend adds a packet to the batch, of which all fields are to be set.
+func (b *Batch) Extend() *Packet {
+	n := len(b.Packets)
+	if n == cap(b.Packets) {
+		b.Packets = append(b.Packets, Packet{})
+	}
+	b.Packets = b.Packets[:n+1]
+	return &b.Packets[n]
+}
+
 // Reset empties the batch and keeps its memory.
 func (b *Batch) Reset() {
 	b.Packets = b.Packets[:0]

@@ -26,10 +26,10 @@ func visitor(id uint32, reply bool) (p Packet) {
 	server := [2]uint64{0, uint64(0xc0000200 + id&255)}
 	port := 32768 + id*7%28000
 	if reply {
-		p.Key.Set(4, TCP, &server, &client, 443<<16|port, 0, [2]uint16{}, 0)
+		p.Key.Set(4, TCP, &server, &client, 443<<16|port, 0, 0, 0)
 		p.Marks = Reverse
 	} else {
-		p.Key.Set(4, TCP, &client, &server, port<<16|443, 0, [2]uint16{}, 0)
+		p.Key.Set(4, TCP, &client, &server, port<<16|443, 0, 0, 0)
 	}
 	p.Octets, p.Flags = 60, ACK
 	return p
