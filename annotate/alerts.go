@@ -35,6 +35,7 @@ const (
 type Alerts struct {
 	window  time.Duration
 	clock   int64
+	until   int64 // before this time no window is over
 	used    subjects
 	tried   subjects
 	pending []Alert // of the last Add
@@ -54,7 +55,7 @@ type AlertStats struct {
 // NewAlerts returns Alerts whose windows are as long as window, which is above 0.
 func NewAlerts(window time.Duration) *Alerts {
 	return &Alerts{
-		window: window, clock: math.MinInt64,
+		window: window, clock: math.MinInt64, until: math.MaxInt64,
 		used: newSubjects(maxUsed), tried: newSubjects(maxTried),
 	}
 }
@@ -77,6 +78,9 @@ func (a *Alerts) Flush() { a.clock = math.MaxInt64 }
 // Stats returns the counters.
 func (a *Alerts) Stats() AlertStats { return a.stats }
 
+// Due reports whether Next may have an alert: of most records it has none.
+func (a *Alerts) Due() bool { return len(a.pending) > 0 || a.clock >= a.until }
+
 // Next fills dst with the next alert, and reports whether there was one.
 func (a *Alerts) Next(dst *Alert) bool {
 	if a.given < len(a.pending) {
@@ -85,7 +89,11 @@ func (a *Alerts) Next(dst *Alert) bool {
 		return true
 	}
 	a.pending, a.given = a.pending[:0], 0
-	return a.expire(&a.used, dst) || a.expire(&a.tried, dst)
+	if a.expire(&a.used, dst) || a.expire(&a.tried, dst) {
+		return true
+	}
+	a.until = min(a.used.until(), a.tried.until())
+	return false
 }
 
 // expire gives the next update of subjects whose window is over.
@@ -202,6 +210,7 @@ func (a *Alerts) open(all *subjects, k subjectKey) *subject {
 	s := all.add(k)
 	s.alert.WindowStart = a.clock
 	s.alert.WindowEnd = a.clock + int64(a.window)
+	a.until = min(a.until, s.alert.WindowEnd)
 	return s
 }
 
@@ -364,6 +373,14 @@ func (all *subjects) oldest() *subject {
 		return nil
 	}
 	return all.ring[all.first]
+}
+
+// until is when the oldest one's window is over.
+func (all *subjects) until() int64 {
+	if s := all.oldest(); s != nil {
+		return s.alert.WindowEnd
+	}
+	return math.MaxInt64
 }
 
 // remove takes the oldest out. The next add uses its memory.

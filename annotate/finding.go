@@ -75,6 +75,9 @@ func (r *Record) judge() {
 	if r.Flow.Direction.Method == flow.Announced {
 		return // a control Flow named the endpoint: the port is explained
 	}
+	if r.Destination.inOrder() && r.Source.inOrder() {
+		return
+	}
 	for rule := range Rule(Rules) {
 		for _, side := range [...]Side{Destination, Source} {
 			if p := r.Port(side); p.Role == Service && r.meets(rule, p) {
@@ -82,6 +85,12 @@ func (r *Record) judge() {
 			}
 		}
 	}
+}
+
+// inOrder reports whether the port meets no rule: so do most.
+func (p *Port) inOrder() bool {
+	_, reported := p.Entry.UnauthorizedUse()
+	return p.Role == Client || p.Entry.Status == registry.Assigned && !reported && p.Class != registry.Dynamic
 }
 
 // Port returns the port of one side.

@@ -13,17 +13,41 @@ import (
 // cheaper than to append as much as there is.
 
 // triples has the numbers below 1000 in three digits, the first one in the lowest
-// octet, and in the highest octet how many of them are leading zeros.
+// octet.
 var triples = func() (t [1000]uint32) {
 	for i := range t {
 		n := uint32(i)
 		t[i] = '0' + n/100 | ('0'+n/10%10)<<8 | ('0'+n%10)<<16
-		switch {
-		case n < 10:
-			t[i] |= 2 << 24
-		case n < 100:
-			t[i] |= 1 << 24
+	}
+	return t
+}()
+
+// smalls has the same numbers without leading zeros, and in the highest octet how many
+// digits these are.
+var smalls = func() (t [1000]uint32) {
+	for i := range t {
+		switch n := triples[i]; {
+		case i < 10:
+			t[i] = n>>16 | 1<<24
+		case i < 100:
+			t[i] = n>>8 | 2<<24
+		default:
+			t[i] = n | 3<<24
 		}
+	}
+	return t
+}()
+
+// quarters has the octets as they stand in an IPv4 address, a dot behind each, and how
+// much of the text that is.
+var quarters = func() (t [256]struct {
+	text uint32
+	size uint8
+}) {
+	for i := range t {
+		n := smalls[i]
+		size := n >> 24
+		t[i].text, t[i].size = n&0xff_ffff|'.'<<(8*size), uint8(size+1)
 	}
 	return t
 }()
@@ -31,18 +55,20 @@ var triples = func() (t [1000]uint32) {
 // appendUint appends n in decimal.
 func appendUint(dst []byte, n uint64) []byte {
 	if n >= 1000 {
-		return appendTriple(appendUint(dst, n/1000), n%1000)
+		return appendLarge(dst, n)
 	}
-	t := triples[n]
-	zeros := t >> 24
-	t >>= 8 * zeros & 31
-	return append(dst, byte(t), byte(t>>8), byte(t>>16))[:len(dst)+3-int(zeros)]
+	t := smalls[n]
+	return binary.LittleEndian.AppendUint32(dst, t)[:len(dst)+int(t>>24)]
+}
+
+// appendLarge appends a number of four digits or more.
+func appendLarge(dst []byte, n uint64) []byte {
+	return appendTriple(appendUint(dst, n/1000), n%1000)
 }
 
 // appendTriple appends n, which is below 1000, as three digits.
 func appendTriple(dst []byte, n uint64) []byte {
-	t := triples[n]
-	return append(dst, byte(t), byte(t>>8), byte(t>>16))
+	return binary.LittleEndian.AppendUint32(dst, triples[n])[:len(dst)+3]
 }
 
 // appendPair appends n, which is below 100, as two digits.
@@ -72,7 +98,8 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 	switch {
 	case a.Is4():
 		for _, octet := range a.As4() {
-			dst = append(appendUint(dst, uint64(octet)), '.')
+			q := &quarters[octet]
+			dst = binary.LittleEndian.AppendUint32(dst, q.text)[:len(dst)+int(q.size)]
 		}
 		return dst[:len(dst)-1]
 	case a.Is4In6():

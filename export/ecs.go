@@ -104,7 +104,11 @@ func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 func (e *ECS) render(r *annotate.Record) {
 	f := r.Flow
 	e.start.set(f.Start)
-	e.end.set(f.End)
+	if f.End == f.Start { // of one packet
+		e.end = e.start
+	} else {
+		e.end.set(f.End)
+	}
 	e.source = appendAddr(e.source[:0], f.Source.Addr())
 	e.destination = appendAddr(e.destination[:0], f.Destination.Addr())
 	id := f.ID()

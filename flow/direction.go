@@ -201,4 +201,13 @@ func rangeOf(port uint16) int {
 // did not call.
 func private(a netip.Addr) bool { return a.IsPrivate() || shared.Contains(a) }
 
+// private is that of one of the Key's addresses.
+func (k *Key) private(side int) bool {
+	if k.Version() != 4 {
+		return private(k.address(side))
+	}
+	a := uint32(k.addr[2*side+1])
+	return a>>24 == 10 || a>>20 == 172<<4|1 || a>>16 == 192<<8|168 || a>>22 == 100<<2|1
+}
+
 var shared = netip.MustParsePrefix("100.64.0.0/10")

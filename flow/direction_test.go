@@ -430,3 +430,26 @@ func TestDirectionOf(t *testing.T) {
 		}
 	}
 }
+
+// A Key tells of its words what netip tells of addresses.
+func TestPrivate(t *testing.T) {
+	for _, text := range []string{"9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0", "172.15.255.255", "172.16.0.0",
+		"172.31.255.255", "172.32.0.0", "192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0", "100.63.255.255",
+		"100.64.0.0", "100.127.255.255", "100.128.0.0", "8.8.8.8", "fbff::1", "fc00::", "fdff:ffff::1", "fe00::", "2001:db8::1",
+		"::ffff:10.0.0.1", "::a00:1"} {
+		a := netip.MustParseAddr(text)
+		for side, other := range []netip.Addr{netip.IPv6Unspecified(), a.Next()} {
+			if a.Is4() && side == 0 {
+				other = netip.IPv4Unspecified()
+			}
+			k, reverse := KeyOf(TCP, netip.AddrPortFrom(a, 1), netip.AddrPortFrom(other, 1))
+			mine := 0
+			if reverse {
+				mine = 1
+			}
+			if got, want := k.private(mine), private(a); got != want || private(other) != k.private(1-mine) {
+				t.Errorf("%v: private %v, want %v", a, got, want)
+			}
+		}
+	}
+}

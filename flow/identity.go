@@ -3,7 +3,6 @@ package flow
 import (
 	"crypto/sha1"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 )
 
@@ -97,6 +96,15 @@ func hasCommunityPorts(t Transport) bool { return t == TCP || t == UDP || t == S
 // AppendCommunityID appends a Community ID in its published form: "1:" and the
 // base64 of the SHA-1.
 func AppendCommunityID(dst []byte, id [20]byte) []byte {
-	dst = append(dst, "1:"...)
-	return base64.StdEncoding.AppendEncode(dst, id[:])
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" // RFC 4648 section 4
+	var text [len("1:") + (20+2)/3*4]byte
+	text[0], text[1] = '1', ':'
+	to := text[2:2]
+	for i := 0; i < 18; i += 3 {
+		v := uint32(id[i])<<16 | uint32(id[i+1])<<8 | uint32(id[i+2])
+		to = append(to, alphabet[v>>18&63], alphabet[v>>12&63], alphabet[v>>6&63], alphabet[v&63])
+	}
+	v := uint32(id[18])<<16 | uint32(id[19])<<8
+	to = append(to, alphabet[v>>18&63], alphabet[v>>12&63], alphabet[v>>6&63], '=')
+	return append(dst, text[:]...)
 }

@@ -182,7 +182,7 @@ func (j *Judge) evidence(e *entry, sides *[2]spot) evidence {
 				v.known[side] = *k
 			}
 		}
-		v.private[side] = private(e.key.address(side))
+		v.private[side] = e.key.private(side)
 		v.assigned[side] = j.assigned != nil && j.assigned(v.transport, v.port[side])
 	}
 	return v

@@ -233,12 +233,13 @@ func (g *progress) lifeOf(t Transport) life {
 	return exchanging
 }
 
-// The letters of a history, as Zeek's conn.log has them: SYN, SYN-ACK, ACK
+// The letters of a history, as Zeek's conn.log has them, S H A D F R: SYN, SYN-ACK, ACK
 // alone, data, FIN, RST. One packet's letters come in this order.
-const (
-	zeekLetters = "SHADFR"
-	letters     = len(zeekLetters) // of a side
-)
+const letters = 6 // of a side
+
+// spelling has the letters by their codes: the first endpoint's, then the second's, where
+// the source is the first, and where it is the second.
+var spelling = [2]string{"\x00SHADFRshadfr\x00\x00\x00", "\x00shadfrSHADFR\x00\x00\x00"}
 
 const (
 	letterS = 1 << iota
@@ -251,7 +252,7 @@ const (
 
 // note adds the letters that p brings for the first time.
 func (g *progress) note(p *Packet, from int) {
-	seen := lettersOf(p.Flags)
+	seen := uint16(lettersOf[p.Flags])
 	if p.Marks&Data != 0 {
 		seen = seen&^letterA | letterD
 	}
@@ -263,32 +264,34 @@ func (g *progress) note(p *Packet, from int) {
 	}
 }
 
-func lettersOf(f TCPFlags) (seen uint16) {
-	switch {
-	case f&(SYN|ACK) == SYN|ACK:
-		seen = letterH
-	case f&SYN != 0:
-		seen = letterS
-	case f&(FIN|RST|ACK) == ACK:
-		seen = letterA
+// lettersOf has the letters that each set of flags stands for.
+var lettersOf = func() (all [256]uint8) {
+	for i := range all {
+		f, seen := TCPFlags(i), uint8(0)
+		switch {
+		case f&(SYN|ACK) == SYN|ACK:
+			seen = letterH
+		case f&SYN != 0:
+			seen = letterS
+		case f&(FIN|RST|ACK) == ACK:
+			seen = letterA
+		}
+		if f&FIN != 0 {
+			seen |= letterF
+		}
+		if f&RST != 0 {
+			seen |= letterR
+		}
+		all[i] = seen
 	}
-	if f&FIN != 0 {
-		seen |= letterF
-	}
-	if f&RST != 0 {
-		seen |= letterR
-	}
-	return seen
-}
+	return all
+}()
 
 // spell writes the history, source's letters in upper case.
 func (g *progress) spell(text *[16]byte, source int) (n uint8) {
+	alphabet := spelling[source&1]
 	for h := g.history; h != 0; h >>= 4 {
-		code := int(h&15) - 1
-		text[n] = zeekLetters[code%letters]
-		if code/letters != source {
-			text[n] |= 'a' - 'A'
-		}
+		text[n&15] = alphabet[h&15]
 		n++
 	}
 	return n

@@ -311,6 +311,9 @@ func (t *tagger) tag(c *chunk) {
 
 // takeAlerts puts the alerts that are due behind so many of the chunk's records.
 func (t *tagger) takeAlerts(c *chunk, behind int) {
+	if !t.alerts.Due() {
+		return
+	}
 	var a annotate.Alert
 	for t.alerts.Next(&a) {
 		t.alert++
