@@ -48,12 +48,14 @@ func allocated(data []byte) (all, octets uint64, windows bool) {
 	if err == nil {
 		windows = f.compression == "zstd" && len(data) >= zstdEvidence
 		decoder := NewDecoder(DecoderOptions{})
-		var frame Frame
+		frames := make([]Frame, 8)
 		var batch flow.Batch
-		for f.Next(&frame) == nil {
+		for n, err := f.Read(frames); err == nil; n, err = f.Read(frames) {
 			batch.Reset()
-			decoder.Decode(&frame, &batch)
-			octets += uint64(len(frame.Data))
+			decoder.Decode(frames[:n], &batch)
+			for i := range n {
+				octets += uint64(len(frames[i].Data))
+			}
 		}
 		f.Close()
 	}

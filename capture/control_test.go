@@ -161,7 +161,7 @@ func TestControl(t *testing.T) {
 	for _, test := range controlTests() {
 		t.Run(test.name, func(t *testing.T) {
 			var b flow.Batch
-			NewDecoder(DecoderOptions{}).Decode(&Frame{Data: test.frame(), Link: LinkIPv4}, &b)
+			NewDecoder(DecoderOptions{}).one(&Frame{Data: test.frame(), Link: LinkIPv4}, &b)
 			if got := announcements(b.Announcements); got != test.want {
 				t.Errorf("announced %q, want %q", got, test.want)
 			}
@@ -178,9 +178,7 @@ func TestControlAllocatesNothing(t *testing.T) {
 	var b flow.Batch
 	n := testing.AllocsPerRun(10, func() {
 		b.Reset()
-		for i := range frames {
-			d.Decode(&frames[i], &b)
-		}
+		d.Decode(frames, &b)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations for %d frames", n, len(frames))
@@ -195,8 +193,8 @@ func TestControlInTunnels(t *testing.T) {
 	for tunnels, want := range map[Tunnels]string{Both: "0/1 2/3", Outer: "0/1", Inner: "0/1 1/2"} {
 		var b flow.Batch
 		d := NewDecoder(DecoderOptions{Tunnels: tunnels})
-		d.Decode(&Frame{Data: inner, Link: LinkIPv4}, &b)
-		d.Decode(&Frame{Data: vxlan, Link: LinkIPv4}, &b)
+		d.one(&Frame{Data: inner, Link: LinkIPv4}, &b)
+		d.one(&Frame{Data: vxlan, Link: LinkIPv4}, &b)
 		var got []string
 		for _, a := range b.Announcements {
 			got = append(got, fmt.Sprintf("%d/%d", a.Packet, a.Packet+1))
@@ -223,7 +221,7 @@ func TestControlAroundTunnel(t *testing.T) {
 		Inner: "udp 40000 asker",
 	} {
 		var b flow.Batch
-		NewDecoder(DecoderOptions{Tunnels: tunnels}).Decode(&frame, &b)
+		NewDecoder(DecoderOptions{Tunnels: tunnels}).one(&frame, &b)
 		if got := announcements(b.Announcements); got != want {
 			t.Errorf("tunnels %v: announced %q, want %q", tunnels, got, want)
 		}
@@ -247,8 +245,8 @@ func FuzzControl(f *testing.F) {
 		}
 		frame := Frame{Data: slices.Clip(test.frame()), Link: LinkIPv4}
 		var b, again flow.Batch
-		d.Decode(&frame, &b)
-		NewDecoder(DecoderOptions{Tunnels: Outer}).Decode(&frame, &again)
+		d.one(&frame, &b)
+		NewDecoder(DecoderOptions{Tunnels: Outer}).one(&frame, &again)
 		if !slices.Equal(b.Announcements, again.Announcements) {
 			t.Fatalf("first %v, then %v", b.Announcements, again.Announcements)
 		}

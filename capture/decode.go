@@ -44,28 +44,52 @@ func NewDecoder(o DecoderOptions) *Decoder {
 	}
 	d.parser = gopacket.NewDecodingLayerParser(layerFrame)
 	d.parser.IgnoreUnsupported = true
+	d.parser.IgnorePanic = true // decodeSome does not
 	d.parser.SetDecodingLayerContainer(&all)
 	return d
 }
 
-// Decode appends to b what the meter needs to know of the frame: one packet for
+// Decode appends to b what the meter needs to know of each frame: one packet for
 // each nesting level whose ports could be read, the outermost first, and none
 // where there is no such level. Behind a first fragment stand the later ones
-// that came before it; an ICMP error appends a signal (flow.Unreachable). Decode
-// returns the one Class that the frame is counted in, whatever its octets are.
-func (d *Decoder) Decode(f *Frame, b *flow.Batch) Class {
-	d.reset(f, b)
-	err := d.parser.DecodeLayers(f.Data, nil)
-	if err != nil {
-		d.countFault(err)
+// that came before it; an ICMP error appends a signal (flow.Unreachable). Each frame is
+// counted in one Class, whatever its octets are.
+func (d *Decoder) Decode(frames []Frame, b *flow.Batch) {
+	d.batch = b
+	for len(frames) > 0 {
+		frames = frames[d.decodeSome(frames):]
 	}
+}
+
+// decodeSome decodes frames up to one that makes a layer panic: it is counted, and what was
+// known of it until then stands. The parser can recover by itself, but frame by frame.
+func (d *Decoder) decodeSome(frames []Frame) (n int) {
+	defer func() {
+		if recover() != nil {
+			d.panics++
+			d.settle(&frames[n])
+			n++
+		}
+	}()
+	for ; n < len(frames); n++ {
+		f := &frames[n]
+		d.reset(f)
+		if err := d.parser.DecodeLayers(f.Data, nil); err != nil {
+			d.countFault(err.(fault))
+		}
+		d.settle(f)
+	}
+	return n
+}
+
+// settle counts a frame whose walk has ended.
+func (d *Decoder) settle(f *Frame) {
 	if d.tunnels == Inner {
 		d.keepInnermost()
 	}
 	d.octets += uint64(len(f.Data))
 	d.packets[d.class]++
 	*d.linkCounter(f.Link)++
-	return d.class
 }
 
 // linkCounter returns the counter of a link type. It is that of the frame before in
@@ -83,14 +107,10 @@ func (d *Decoder) linkCounter(l LinkType) *uint64 {
 	return counter
 }
 
-// countFault counts why decoding stopped: a fault that a layer found, or a
-// panic that the parser recovered from. That something is no tunnel is no fault.
-func (d *Decoder) countFault(err error) {
-	switch fault, ok := err.(fault); {
-	case !ok:
-		d.panics++
-	case fault.limit() || !d.tried:
-		d.faults[fault]++
+// countFault counts what a layer found wrong. That something is no tunnel is no fault.
+func (d *Decoder) countFault(f fault) {
+	if f.limit() || !d.tried {
+		d.faults[f]++
 	}
 }
 

@@ -163,7 +163,7 @@ var markNames = []struct {
 func decodeOne(d *Decoder, link LinkType, data []byte) string {
 	var b flow.Batch
 	data = slices.Clip(data)
-	class := d.Decode(&Frame{Data: data, Length: uint32(len(data)), Link: link}, &b)
+	class := d.one(&Frame{Data: data, Length: uint32(len(data)), Link: link}, &b)
 	return describe(class, &b)
 }
 
@@ -657,7 +657,7 @@ func unreachableTests() []frameTest {
 
 func TestTimeless(t *testing.T) {
 	var b flow.Batch
-	class := NewDecoder(DecoderOptions{}).Decode(&Frame{Data: plain4, Length: 28, Link: LinkIPv4, Timeless: true}, &b)
+	class := NewDecoder(DecoderOptions{}).one(&Frame{Data: plain4, Length: 28, Link: LinkIPv4, Timeless: true}, &b)
 	if got := describe(class, &b); got != is4+" timeless" {
 		t.Errorf("got %s", got)
 	}
@@ -670,7 +670,7 @@ func TestOffloaded(t *testing.T) {
 		ethernet(0x86dd, slices.Concat(octets("60 00 00 00 00 00"), plain6[6:])),
 	} {
 		var b flow.Batch
-		NewDecoder(DecoderOptions{}).Decode(&Frame{Data: frame, Length: 70014, Link: LinkEthernet}, &b)
+		NewDecoder(DecoderOptions{}).one(&Frame{Data: frame, Length: 70014, Link: LinkEthernet}, &b)
 		if got := b.Packets[0].Octets; got != 70000 {
 			t.Errorf("frame %x: %d octets, want 70000", frame, got)
 		}
@@ -681,14 +681,17 @@ func TestOffloaded(t *testing.T) {
 func TestNoAllocs(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})
 	var b flow.Batch
-	var f Frame
-	frames := allFrames()
+	var frames []Frame
+	for _, f := range allFrames() {
+		frames = append(frames, Frame{Data: f.frame, Length: uint32(len(f.frame)), Link: f.link})
+	}
 	decodeAll := func() {
 		for i := range frames {
 			b.Reset()
-			f = Frame{Data: frames[i].frame, Length: uint32(len(frames[i].frame)), Link: frames[i].link}
-			d.Decode(&f, &b)
+			d.Decode(frames[i:i+1], &b)
 		}
+		b.Reset()
+		d.Decode(frames, &b)
 	}
 	if n := testing.AllocsPerRun(10, decodeAll); n != 0 {
 		t.Errorf("%v allocations for %d frames, want none", n, len(frames))
@@ -761,7 +764,8 @@ func BenchmarkDecode(b *testing.B) {
 				if i%64 == 0 {
 					batch.Reset()
 				}
-				d.Decode(&frames[i%len(frames)], &batch)
+				at := i % len(frames)
+				d.Decode(frames[at:at+1], &batch)
 			}
 		})
 	}

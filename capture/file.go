@@ -35,6 +35,9 @@ type File struct {
 type packetReader interface {
 	// next reads a packet: io.EOF at a proper end, else what is wrong.
 	next(*Frame) error
+	// more reads packets that are whole in the stream's buffer already, as many as there
+	// are, up to something else.
+	more([]Frame) (n int, err error)
 }
 
 // FormatError says what is wrong with a savefile, and where.
@@ -193,6 +196,32 @@ func (f *File) Next(frame *Frame) error {
 	f.stats.Packets++
 	f.stats.Bytes += uint64(len(frame.Data))
 	return nil
+}
+
+// Read reads the next packets, one at least, and of those behind it what is in memory
+// already: to read packet by packet costs as much again as to find them there. Their
+// Data is valid until the next call. The errors are those of Next.
+func (f *File) Read(frames []Frame) (n int, err error) {
+	if err := f.Next(&frames[0]); err != nil {
+		return 0, err
+	}
+	n, err = f.from.more(frames[1:])
+	for i := range frames[1 : 1+n] {
+		f.stats.Bytes += uint64(len(frames[1+i].Data))
+	}
+	f.stats.Packets += uint64(n)
+	if err != nil {
+		f.fail(err) // which Next says from now on
+	}
+	return 1 + n, nil
+}
+
+// one is how a source reads that has one packet at a time.
+func one(err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	return 1, nil
 }
 
 // fail ends the reading with an error.

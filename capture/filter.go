@@ -50,6 +50,9 @@ func NewFilter(expr string) (*Filter, error) {
 // String returns the expression.
 func (f *Filter) String() string { return f.expr }
 
+// MatchesAll reports whether there is no expression.
+func (f *Filter) MatchesAll() bool { return f.expr == "" }
+
 // Matches reports whether the expression matches a frame. A link type that
 // libpcap cannot filter matches nothing; the first frame of such a type gets
 // a [*FilterError] to warn with, which is no reason to stop.
@@ -57,13 +60,9 @@ func (f *Filter) String() string { return f.expr }
 // A frame without octets is matched as one octet of value 0: gopacket cannot
 // pass an empty one to libpcap.
 func (f *Filter) Matches(frame *Frame) (bool, error) {
-	if f.expr == "" { // nearly always: so this half can be inlined
+	if f.MatchesAll() {
 		return true, nil
 	}
-	return f.matches(frame)
-}
-
-func (f *Filter) matches(frame *Frame) (bool, error) {
 	if frame.Link != f.link {
 		if err := f.compile(frame.Link); err != nil {
 			return false, err

@@ -16,7 +16,7 @@ func decodeAll(d *Decoder, frames ...[]byte) string {
 	for i, data := range frames {
 		var b flow.Batch
 		f := Frame{Data: slices.Clip(data), Length: uint32(len(data)), Link: LinkRaw, Time: int64(i) * int64(time.Second)}
-		lines = append(lines, describe(d.Decode(&f, &b), &b))
+		lines = append(lines, describe(d.one(&f, &b), &b))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -99,9 +99,9 @@ func TestOrphanTime(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})
 	var b flow.Batch
 	long := ip4fragment(7, 1, 17, "10.0.0.2", "10.0.0.1", blank(80))
-	d.Decode(&Frame{Data: long, Length: 100, Link: LinkRaw, Time: 5}, &b)
+	d.one(&Frame{Data: long, Length: 100, Link: LinkRaw, Time: 5}, &b)
 	start := ip4fragment(7, 0x2000, 17, "10.0.0.2", "10.0.0.1", udp(1000, 53))
-	d.Decode(&Frame{Data: start, Length: 28, Link: LinkRaw, Time: 9}, &b)
+	d.one(&Frame{Data: start, Length: 28, Link: LinkRaw, Time: 9}, &b)
 	if len(b.Packets) != 2 || b.Packets[1].Time != 5 || b.Packets[1].Octets != 100 || b.Packets[1].Marks&flow.Reverse == 0 {
 		t.Errorf("got %+v", b.Packets)
 	}
@@ -117,8 +117,8 @@ func TestFragmentLife(t *testing.T) {
 		for _, order := range [][2][]byte{{first4(7), later4(7, 1)}, {later4(7, 1), first4(7)}} {
 			d := NewDecoder(DecoderOptions{})
 			var b flow.Batch
-			d.Decode(&Frame{Data: order[0], Length: 28, Link: LinkRaw}, &b)
-			d.Decode(&Frame{Data: order[1], Length: 28, Link: LinkRaw, Time: int64(test.after)}, &b)
+			d.one(&Frame{Data: order[0], Length: 28, Link: LinkRaw}, &b)
+			d.one(&Frame{Data: order[1], Length: 28, Link: LinkRaw, Time: int64(test.after)}, &b)
 			if got := d.Counters().LaterFragmentsJoined; got != test.joined {
 				t.Errorf("%s: %d joined, want %d", test.name, got, test.joined)
 			}
@@ -205,17 +205,17 @@ func TestFragmentTable(t *testing.T) {
 // TestFragmentNoAllocs: a full table takes no more memory.
 func TestFragmentNoAllocs(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})
-	var frames [][]byte
+	var frames []Frame
 	for sender := range 4 * maxFragments {
-		frames = append(frames, from(sender, sender, 0x2000, udp(9, 9)), from(sender, sender, 1, blank(8)), from(sender, sender+1, 1, blank(8)))
+		for _, data := range [][]byte{from(sender, sender, 0x2000, udp(9, 9)), from(sender, sender, 1, blank(8)), from(sender, sender+1, 1, blank(8))} {
+			frames = append(frames, Frame{Data: data, Length: uint32(len(data)), Link: LinkRaw})
+		}
 	}
 	var b flow.Batch
-	var f Frame
 	decodeAll := func() {
-		for _, data := range frames {
+		for i := range frames {
 			b.Reset()
-			f = Frame{Data: data, Length: uint32(len(data)), Link: LinkRaw}
-			d.Decode(&f, &b)
+			d.Decode(frames[i:i+1], &b)
 		}
 	}
 	decodeAll()

@@ -19,7 +19,7 @@ func FuzzDecode(f *testing.F) {
 		frame := Frame{Data: slices.Clip(data), Length: length, Link: LinkType(link)}
 		var batch, again flow.Batch
 		d := NewDecoder(DecoderOptions{})
-		class := d.Decode(&frame, &batch)
+		class := d.one(&frame, &batch)
 
 		c := d.Counters()
 		if class >= classes || c.Packets[class] != 1 || c.Read() != 1 {
@@ -34,15 +34,15 @@ func FuzzDecode(f *testing.F) {
 		if outermost(batch.Packets) != (class == WithPorts) {
 			t.Fatalf("class %v with levels %v", class, batch.Packets)
 		}
-		if NewDecoder(DecoderOptions{}).Decode(&frame, &again) != class || !reflect.DeepEqual(batch, again) {
+		if NewDecoder(DecoderOptions{}).one(&frame, &again) != class || !reflect.DeepEqual(batch, again) {
 			t.Fatalf("first %v\nthen  %v", batch, again)
 		}
 		only := flow.Batch{}
-		if NewDecoder(DecoderOptions{Tunnels: Outer}).Decode(&frame, &only) != class || len(only.Tunnels) != 0 {
+		if NewDecoder(DecoderOptions{Tunnels: Outer}).one(&frame, &only) != class || len(only.Tunnels) != 0 {
 			t.Fatalf("without tunnels not %v, or %v", class, only.Tunnels)
 		}
 		only.Reset()
-		if NewDecoder(DecoderOptions{Tunnels: Inner}).Decode(&frame, &only) != class || len(only.Packets) > 1 {
+		if NewDecoder(DecoderOptions{Tunnels: Inner}).one(&frame, &only) != class || len(only.Packets) > 1 {
 			t.Fatalf("innermost level: not %v, or %v", class, only.Packets)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"github.com/portwatch/portwatch/flow"
 )
 
 // byteOrder is what the builders need of one of the two.
@@ -195,4 +197,10 @@ func sameFrames(a, b []Frame) bool {
 func equalHeads(x, y Frame) bool {
 	return x.Time == y.Time && x.Timeless == y.Timeless && x.Length == y.Length &&
 		x.Link == y.Link && x.Interface == y.Interface && x.FCS == y.FCS
+}
+
+// one decodes one frame, and returns its Class.
+func (d *Decoder) one(f *Frame, b *flow.Batch) Class {
+	d.Decode([]Frame{*f}, b)
+	return d.class
 }

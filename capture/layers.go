@@ -373,8 +373,8 @@ type network struct {
 }
 
 // reset forgets the frame before.
-func (d *digest) reset(f *Frame, b *flow.Batch) {
-	d.in, d.batch, d.first = f, b, len(b.Packets)
+func (d *digest) reset(f *Frame) {
+	d.in, d.first = f, len(d.batch.Packets)
 	d.progress = progress{}
 	d.class = UnknownLink
 	d.timeless = 0

@@ -112,6 +112,9 @@ func (l *Live) Next(f *Frame) error {
 	return err
 }
 
+// Read reads the next packet into the first of frames.
+func (l *Live) Read(frames []Frame) (int, error) { return one(l.Next(&frames[0])) }
+
 // nextOfSeveral returns the next frame of the current batch, or of the next.
 func (l *Live) nextOfSeveral(f *Frame) error {
 	for l.batch == nil || l.next == len(l.batch.frames) {

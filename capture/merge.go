@@ -73,6 +73,9 @@ func (m *Merged) Next(frame *Frame) error {
 	return nil
 }
 
+// Read reads the next packet into the first of frames.
+func (m *Merged) Read(frames []Frame) (int, error) { return one(m.Next(&frames[0])) }
+
 // advance reads the next packet of a part.
 func (m *Merged) advance(i int) {
 	p := &m.parts[i]

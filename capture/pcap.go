@@ -98,10 +98,45 @@ func (r *pcapReader) next(f *Frame) error {
 	if !in.need(r.header) {
 		return in.cut("a packet header", int64(r.header))
 	}
-	h := in.data[:pcapPacketHeader]
+	var frame Frame // f does not change where there is an error
+	captured := r.describe(&frame, in.data)
+	if captured > MaxPacket {
+		return fmt.Errorf("packet claims %d captured octets, more than %d", captured, MaxPacket)
+	}
+	whole := r.header + int(captured)
+	if !in.need(whole) {
+		return in.cut("a packet", int64(whole))
+	}
+	frame.Data = in.take(whole)[r.header:]
+	*f = frame
+	return nil
+}
+
+// more reads packets up to one that is not whole yet, or never will be.
+func (r *pcapReader) more(frames []Frame) (n int, _ error) {
+	header, data := r.header, r.in.data
+	for n < len(frames) && len(data) >= header {
+		f := &frames[n]
+		captured := r.describe(f, data)
+		if captured > MaxPacket || len(data)-header < int(captured) {
+			break
+		}
+		whole := header + int(captured)
+		f.Data = data[header:whole:whole]
+		data = data[whole:]
+		n++
+	}
+	r.in.take(len(r.in.data) - len(data))
+	return n, nil
+}
+
+// describe fills a frame from a packet header, all but its data, and returns how many
+// octets the header claims that to have.
+func (r *pcapReader) describe(f *Frame, header []byte) (captured uint32) {
+	h := header[:pcapPacketHeader]
 	seconds := binary.LittleEndian.Uint32(h)
 	fraction := binary.LittleEndian.Uint32(h[4:])
-	captured := binary.LittleEndian.Uint32(h[8:])
+	captured = binary.LittleEndian.Uint32(h[8:])
 	length := binary.LittleEndian.Uint32(h[12:])
 	if r.swapped {
 		seconds, fraction = bits.ReverseBytes32(seconds), bits.ReverseBytes32(fraction)
@@ -110,19 +145,11 @@ func (r *pcapReader) next(f *Frame) error {
 	if r.lengths != capturedFirst && (r.lengths == wireFirst || captured > length) {
 		captured, length = length, captured
 	}
-	if captured > MaxPacket {
-		return fmt.Errorf("packet claims %d captured octets, more than %d", captured, MaxPacket)
-	}
-	header, whole := r.header, r.header+int(captured)
-	if !in.need(whole) {
-		return in.cut("a packet", int64(whole))
-	}
-	f.Data = in.take(whole)[header:]
 	f.Time = int64(seconds)*1e9 + int64(fraction)*r.unit
 	f.Timeless = false
 	f.Length = length
 	f.Link = r.link
 	f.Interface = 0
 	f.FCS = r.fcs
-	return nil
+	return captured
 }

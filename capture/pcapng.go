@@ -117,6 +117,31 @@ func (r *pcapngReader) next(f *Frame) error {
 	}
 }
 
+// more reads packet blocks up to one that is not whole yet, or a block of another kind.
+func (r *pcapngReader) more(frames []Frame) (n int, err error) {
+	for err == nil && n < len(frames) && r.packetAtHand() {
+		if err = r.next(&frames[n]); err == nil {
+			n++
+		}
+	}
+	return n, err
+}
+
+// packetAtHand reports whether the next block is one that holds a packet, and is whole
+// in the buffer.
+func (r *pcapngReader) packetAtHand() bool {
+	data := r.in.data
+	if len(data) < blockMin {
+		return false
+	}
+	switch r.uint32(data) {
+	case blockEnhanced, blockSimple, blockPacket:
+		length := (int64(r.uint32(data[4:])) + 3) &^ 3
+		return blockMin <= length && length <= int64(len(data))
+	}
+	return false
+}
+
 // block reads the next block and checks its frame. It returns the octets from
 // its type up to, not including, the length at its end; none of a block that
 // is skipped, which may be of any length.

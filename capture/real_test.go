@@ -44,23 +44,22 @@ func count(name string) (c tally) {
 		return tally{err: err}
 	}
 	defer f.Close()
-	var frame Frame
-	for {
-		if err := f.Next(&frame); err != nil {
-			c.err = err
-			break
-		}
-		c.packets++
-		c.octets += int(frame.Length)
-		c.captured += len(frame.Data)
-		if frame.Timeless {
-			c.timeless++
-		}
-		if !slices.Contains(c.links, int(frame.Link)) {
-			c.links = append(c.links, int(frame.Link))
-		}
-		if !slices.Contains(c.interfaces, int(frame.Interface)) {
-			c.interfaces = append(c.interfaces, int(frame.Interface))
+	for frames := make([]Frame, 16); c.err == nil; {
+		var n int
+		n, c.err = f.Read(frames)
+		for _, frame := range frames[:n] {
+			c.packets++
+			c.octets += int(frame.Length)
+			c.captured += len(frame.Data)
+			if frame.Timeless {
+				c.timeless++
+			}
+			if !slices.Contains(c.links, int(frame.Link)) {
+				c.links = append(c.links, int(frame.Link))
+			}
+			if !slices.Contains(c.interfaces, int(frame.Interface)) {
+				c.interfaces = append(c.interfaces, int(frame.Interface))
+			}
 		}
 	}
 	slices.Sort(c.links)

@@ -91,6 +91,27 @@ func checkFrames(t *testing.T, data []byte) {
 	if !sameFrames(frames, again) || err.Error() != err2.Error() {
 		t.Fatalf("%d frames, then %v; octet by octet %d frames, then %v", len(frames), err, len(again), err2)
 	}
+	if several, err3 := readSeveral(data); !sameFrames(frames, several) || err.Error() != err3.Error() {
+		t.Fatalf("%d frames, then %v; several at once %d frames, then %v", len(frames), err, len(several), err3)
+	}
+}
+
+// readSeveral is readAll by File.Read.
+func readSeveral(data []byte) (all []Frame, err error) {
+	f, err := newFile(bytes.NewReader(data), "x", nil, -1)
+	if err != nil {
+		return nil, err
+	}
+	for frames := make([]Frame, 7); ; {
+		n, err := f.Read(frames)
+		for _, frame := range frames[:n] { // all are valid now
+			frame.Data = bytes.Clone(frame.Data)
+			all = append(all, frame)
+		}
+		if err != nil {
+			return all, err
+		}
+	}
 }
 
 // readChecked is readFrom that checks what Next promises.

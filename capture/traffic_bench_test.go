@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -132,11 +133,9 @@ func BenchmarkDecoder(b *testing.B) {
 			var batch flow.Batch
 			b.ReportAllocs()
 			for b.Loop() {
-				for i := range frames {
-					if i%batchSize == 0 {
-						batch.Reset()
-					}
-					d.Decode(&frames[i], &batch)
+				for run := range slices.Chunk(frames, batchSize) {
+					batch.Reset()
+					d.Decode(run, &batch)
 				}
 			}
 			traffic.Report(b, len(frames))

@@ -82,7 +82,7 @@ func TestMalformed(t *testing.T) {
 		for frame := range framesOf(name) {
 			read++
 			batch.Reset()
-			d.Decode(frame, &batch)
+			d.one(frame, &batch)
 		}
 		if c := d.Counters(); c.Read() != read || c.Panics != 0 {
 			t.Errorf("%s: %d packets in classes, %d read; %d panics", name, c.Read(), read, c.Panics)
@@ -111,7 +111,7 @@ func TestMutated(t *testing.T) {
 			for frame := range framesOf(name) {
 				var batch flow.Batch
 				mutate(random, frame)
-				d.Decode(frame, &batch)
+				d.one(frame, &batch)
 				decoded++
 				if len(batch.Tunnels) > maxNesting {
 					t.Fatalf("%s: %d tunnels in a frame: %x", name, len(batch.Tunnels), frame.Data)
@@ -262,7 +262,7 @@ func decodeFile(name string, d *Decoder, each func([]flow.Packet)) {
 	var batch flow.Batch
 	for frame := range framesOf(name) {
 		batch.Reset()
-		d.Decode(frame, &batch)
+		d.one(frame, &batch)
 		each(batch.Packets)
 	}
 }

@@ -188,7 +188,7 @@ func TestTunnelAround(t *testing.T) {
 	decode := func(data []byte) (inner flow.Packet, around flow.Tunnel) {
 		t.Helper()
 		var b flow.Batch
-		NewDecoder(DecoderOptions{}).Decode(&Frame{Data: slices.Clip(data), Length: uint32(len(data)), Link: LinkIPv4}, &b)
+		NewDecoder(DecoderOptions{}).one(&Frame{Data: slices.Clip(data), Length: uint32(len(data)), Link: LinkIPv4}, &b)
 		if len(b.Packets) == 0 || len(b.Tunnels) == 0 {
 			t.Fatalf("%x: no tunnel", data)
 		}
@@ -234,7 +234,7 @@ func TestTunnelAround(t *testing.T) {
 		}
 	}
 	var b flow.Batch
-	NewDecoder(DecoderOptions{}).Decode(&Frame{Data: plain4, Length: 28, Link: LinkIPv4}, &b)
+	NewDecoder(DecoderOptions{}).one(&Frame{Data: plain4, Length: 28, Link: LinkIPv4}, &b)
 	if b.Packets[0].Key == there.Key {
 		t.Error("a packet inside of a tunnel has the Key of one outside")
 	}

@@ -156,7 +156,7 @@ func askers(t *testing.T, name string) map[string]*conversation {
 			t.Fatal(err)
 		}
 		batch.Reset()
-		if decoder.Decode(&frame, &batch); len(batch.Packets) == 0 || batch.Packets[0].Key.Transport() != flow.UDP {
+		if decoder.Decode([]capture.Frame{frame}, &batch); len(batch.Packets) == 0 || batch.Packets[0].Key.Transport() != flow.UDP {
 			continue
 		}
 		p := &batch.Packets[0]

@@ -219,7 +219,7 @@ func verdicts(t *testing.T, name string, truth map[string]*conversation, cut fun
 			t.Fatal(err)
 		}
 		batch.Reset()
-		decoder.Decode(&frame, &batch)
+		decoder.Decode([]capture.Frame{frame}, &batch)
 		if !lost(&batch, left) {
 			table.Add(&batch)
 		}

@@ -102,9 +102,9 @@ func newStages(b *testing.B, path string, reg *registry.Registry, last int) *sta
 // run takes the whole file through the stages and counts the records.
 func (s *stages) run(b *testing.B) (records int) {
 	defer s.file.Close()
-	var frame capture.Frame
+	frames := make([]capture.Frame, atOnce)
 	for {
-		err := s.file.Next(&frame)
+		n, err := s.file.Read(frames)
 		if err == io.EOF {
 			break
 		}
@@ -114,7 +114,7 @@ func (s *stages) run(b *testing.B) (records int) {
 		if s.last < stageDecode {
 			continue
 		}
-		s.decoder.Decode(&frame, &s.batch)
+		s.decoder.Decode(frames[:n], &s.batch)
 		if len(s.batch.Packets) >= loadSize {
 			records += s.meter()
 		}

@@ -94,7 +94,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 
 // A source gives packets: a device, a savefile, or several of them as one.
 type source interface {
-	Next(*capture.Frame) error
+	Read([]capture.Frame) (int, error)
 	Stats() capture.Stats
 	Close() error
 }
@@ -260,14 +260,21 @@ func (r *run) stop() {
 	}
 }
 
+// atOnce is how many packets are read at once, where there are so many: few enough for
+// their headers to be near when they are decoded.
+const atOnce = 64
+
 // read passes packets on until the source has no more of them.
 func (r *run) read() error {
-	var frame capture.Frame
+	frames := make([]capture.Frame, atOnce)
+	if r.options.count > 0 { // none of those behind is read
+		frames = frames[:1]
+	}
 	for !r.stopped.Load() && (r.options.count == 0 || r.passed < r.options.count) {
-		err := r.source.Next(&frame)
+		n, err := r.source.Read(frames)
 		switch {
 		case err == nil:
-			err = r.packet(&frame)
+			err = r.packets(frames[:n])
 		case errors.Is(err, capture.ErrTick):
 			r.pipeline.load.now = time.Now().UnixNano()
 			r.pipeline.send()
@@ -284,34 +291,53 @@ func (r *run) read() error {
 	return nil
 }
 
-// packet passes one packet on to the table.
-func (r *run) packet(frame *capture.Frame) error {
-	if !r.live { // there, the kernel filters
-		match, err := r.filter.Matches(frame)
-		if err != nil { // of this link type, and told once for each
-			r.warn(err)
-		}
-		if !match {
-			r.filtered++
-			return nil
-		}
+// packets passes packets on to the table.
+func (r *run) packets(frames []capture.Frame) error {
+	if !r.live && !r.filter.MatchesAll() { // live, the kernel filters
+		frames = r.matching(frames)
 	}
-	r.passed++
+	r.passed += uint64(len(frames))
 	if r.saver != nil {
-		if err := r.saver.Write(frame); err != nil {
-			return err
+		for i := range frames {
+			if err := r.saver.Write(&frames[i]); err != nil {
+				return err
+			}
 		}
 	}
-	if !frame.Timeless {
-		r.span.include(frame.Time)
+	for i := range frames {
+		if f := &frames[i]; !f.Timeless {
+			r.span.include(f.Time)
+		}
 	}
 	batch := &r.pipeline.load.Batch
-	r.decoder.Decode(frame, batch)
-	if n := len(batch.Packets); n >= loadSize || r.live && n > 0 && frame.Time-batch.Packets[0].Time > batchTime {
+	r.decoder.Decode(frames, batch)
+	if len(batch.Packets) >= loadSize || r.live && waited(frames, batch) {
 		r.pipeline.send()
 		r.showProgress()
 	}
 	return nil
+}
+
+// matching moves the frames that the filter lets through to the front, and returns them.
+func (r *run) matching(frames []capture.Frame) []capture.Frame {
+	kept := frames[:0]
+	for i := range frames {
+		match, err := r.filter.Matches(&frames[i])
+		if err != nil { // of this link type, and told once for each
+			r.warn(err)
+		}
+		if match {
+			kept = append(kept, frames[i])
+		}
+	}
+	r.filtered += uint64(len(frames) - len(kept))
+	return kept
+}
+
+// waited reports whether the first packet of a batch has waited for long enough.
+func waited(frames []capture.Frame, batch *flow.Batch) bool {
+	return len(frames) > 0 && len(batch.Packets) > 0 &&
+		frames[len(frames)-1].Time-batch.Packets[0].Time > batchTime
 }
 
 // warn tells of something that does not end the run.

@@ -98,7 +98,7 @@ func lastDue(t *testing.T, path string, idle time.Duration) (loads, records int)
 		table   = flow.NewTable(flow.Options{IdleTimeout: idle})
 	)
 	for n := 0; f.Next(&frame) == nil; {
-		decoder.Decode(&frame, &batch)
+		decoder.Decode([]capture.Frame{frame}, &batch)
 		if len(batch.Packets) < loadSize {
 			continue
 		}
