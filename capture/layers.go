@@ -56,20 +56,18 @@ func (all *layers) Decoder(is gopacket.LayerType) (gopacket.DecodingLayer, bool)
 
 // LayersDecoder returns the walk. The digest has what was met; the list stays empty.
 func (all *layers) LayersDecoder(first gopacket.LayerType, df gopacket.DecodeFeedback) gopacket.DecodingLayerFunc {
+	l := all[first]
+	d := l.digest
 	return func(data []byte, _ *[]gopacket.LayerType) (gopacket.LayerType, error) {
-		for is := first; ; {
-			l := all[is]
-			if l == nil {
-				return is, nil
+		err := l.DecodeFromBytes(data, df) // in which most walks end
+		for err == nil && len(d.payload) > 0 {
+			next := all[d.next]
+			if next == nil {
+				return d.next, nil
 			}
-			if err := l.DecodeFromBytes(data, df); err != nil {
-				return gopacket.LayerTypeZero, err
-			}
-			is, data = l.next, l.payload
-			if len(data) == 0 {
-				return gopacket.LayerTypeZero, nil
-			}
+			err = next.DecodeFromBytes(d.payload, df)
 		}
+		return gopacket.LayerTypeZero, err
 	}
 }
 

@@ -96,15 +96,20 @@ func hasCommunityPorts(t Transport) bool { return t == TCP || t == UDP || t == S
 // AppendCommunityID appends a Community ID in its published form: "1:" and the
 // base64 of the SHA-1.
 func AppendCommunityID(dst []byte, id [20]byte) []byte {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" // RFC 4648 section 4
-	var text [len("1:") + (20+2)/3*4]byte
-	text[0], text[1] = '1', ':'
-	to := text[2:2]
-	for i := 0; i < 18; i += 3 {
-		v := uint32(id[i])<<16 | uint32(id[i+1])<<8 | uint32(id[i+2])
-		to = append(to, alphabet[v>>18&63], alphabet[v>>12&63], alphabet[v>>6&63], alphabet[v&63])
-	}
-	v := uint32(id[18])<<16 | uint32(id[19])<<8
-	to = append(to, alphabet[v>>18&63], alphabet[v>>12&63], alphabet[v>>6&63], '=')
+	text := [2 + 28]byte{0: '1', 1: ':', 29: '='}
+	base64Of6((*[8]byte)(text[2:]), binary.BigEndian.Uint64(id[0:]))
+	base64Of6((*[8]byte)(text[10:]), binary.BigEndian.Uint64(id[6:]))
+	base64Of6((*[8]byte)(text[18:]), binary.BigEndian.Uint64(id[12:]))
+	last := uint32(id[18])<<16 | uint32(id[19])<<8
+	text[26], text[27], text[28] = base64Digits[last>>18], base64Digits[last>>12&63], base64Digits[last>>6&63]
 	return append(dst, text[:]...)
 }
+
+// base64Of6 writes the upper six octets of a word.
+func base64Of6(to *[8]byte, word uint64) {
+	to[0], to[1], to[2], to[3] = base64Digits[word>>58], base64Digits[word>>52&63], base64Digits[word>>46&63], base64Digits[word>>40&63]
+	to[4], to[5], to[6], to[7] = base64Digits[word>>34&63], base64Digits[word>>28&63], base64Digits[word>>22&63], base64Digits[word>>16&63]
+}
+
+// base64Digits are those of RFC 4648 section 4.
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
