@@ -115,7 +115,8 @@ func (d *digest) remember(key flow.Key, marks flow.Marks) {
 // join appends a later fragment to the batch.
 func (d *digest) join(first *firstFragment, later orphan) {
 	p := d.add(later.time)
-	p.Key, p.Octets, p.Marks = first.key, later.octets, flow.LaterFragment|first.marks|later.marks
+	p.Key, p.Octets = first.key, later.octets
+	p.Flags, p.Marks = 0, flow.LaterFragment|first.marks|later.marks
 	if d.depth == 1 {
 		d.joined++
 	}

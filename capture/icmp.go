@@ -73,5 +73,6 @@ func (d *digest) unreachable(ip network, data []byte) {
 		return
 	}
 	p := d.add(d.in.Time)
+	p.Octets, p.Flags = 0, 0
 	p.Marks = flow.Unreachable | d.timeless | d.key(&p.Key, &ip, t, be.Uint32(data))
 }

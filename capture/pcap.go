@@ -98,45 +98,10 @@ func (r *pcapReader) next(f *Frame) error {
 	if !in.need(r.header) {
 		return in.cut("a packet header", int64(r.header))
 	}
-	var frame Frame // f does not change where there is an error
-	captured := r.describe(&frame, in.data)
-	if captured > MaxPacket {
-		return fmt.Errorf("packet claims %d captured octets, more than %d", captured, MaxPacket)
-	}
-	whole := r.header + int(captured)
-	if !in.need(whole) {
-		return in.cut("a packet", int64(whole))
-	}
-	frame.Data = in.take(whole)[r.header:]
-	*f = frame
-	return nil
-}
-
-// more reads packets up to one that is not whole yet, or never will be.
-func (r *pcapReader) more(frames []Frame) (n int, _ error) {
-	header, data := r.header, r.in.data
-	for n < len(frames) && len(data) >= header {
-		f := &frames[n]
-		captured := r.describe(f, data)
-		if captured > MaxPacket || len(data)-header < int(captured) {
-			break
-		}
-		whole := header + int(captured)
-		f.Data = data[header:whole:whole]
-		data = data[whole:]
-		n++
-	}
-	r.in.take(len(r.in.data) - len(data))
-	return n, nil
-}
-
-// describe fills a frame from a packet header, all but its data, and returns how many
-// octets the header claims that to have.
-func (r *pcapReader) describe(f *Frame, header []byte) (captured uint32) {
-	h := header[:pcapPacketHeader]
+	h := in.data[:pcapPacketHeader]
 	seconds := binary.LittleEndian.Uint32(h)
 	fraction := binary.LittleEndian.Uint32(h[4:])
-	captured = binary.LittleEndian.Uint32(h[8:])
+	captured := binary.LittleEndian.Uint32(h[8:])
 	length := binary.LittleEndian.Uint32(h[12:])
 	if r.swapped {
 		seconds, fraction = bits.ReverseBytes32(seconds), bits.ReverseBytes32(fraction)
@@ -145,11 +110,50 @@ func (r *pcapReader) describe(f *Frame, header []byte) (captured uint32) {
 	if r.lengths != capturedFirst && (r.lengths == wireFirst || captured > length) {
 		captured, length = length, captured
 	}
-	f.Time = int64(seconds)*1e9 + int64(fraction)*r.unit
-	f.Timeless = false
-	f.Length = length
-	f.Link = r.link
-	f.Interface = 0
-	f.FCS = r.fcs
-	return captured
+	if captured > MaxPacket {
+		return fmt.Errorf("packet claims %d captured octets, more than %d", captured, MaxPacket)
+	}
+	whole := r.header + int(captured)
+	if !in.need(whole) {
+		return in.cut("a packet", int64(whole))
+	}
+	*f = Frame{
+		Data:   in.take(whole)[r.header:],
+		Time:   int64(seconds)*1e9 + int64(fraction)*r.unit,
+		Length: length,
+		Link:   r.link,
+		FCS:    r.fcs,
+	}
+	return nil
+}
+
+// more reads packets up to one that is not whole yet, or never will be: of a file in
+// today's form and the common byte order. Those of others come one by one.
+func (r *pcapReader) more(frames []Frame) (n int, _ error) {
+	if r.swapped || r.lengths != capturedFirst {
+		return 0, nil
+	}
+	header, data, unit, link, fcs := r.header, r.in.data, r.unit, r.link, r.fcs
+	for i := range frames {
+		if len(data) < pcapModifiedHeader { // the longest there is
+			break
+		}
+		h := data[:pcapPacketHeader]
+		captured := binary.LittleEndian.Uint32(h[8:])
+		whole := header + int(captured)
+		if captured > MaxPacket || whole > len(data) {
+			break
+		}
+		frames[i] = Frame{
+			Data:   data[header:whole:whole],
+			Time:   int64(binary.LittleEndian.Uint32(h))*1e9 + int64(binary.LittleEndian.Uint32(h[4:]))*unit,
+			Length: binary.LittleEndian.Uint32(h[12:]),
+			Link:   link,
+			FCS:    fcs,
+		}
+		data = data[whole:]
+		n++
+	}
+	r.in.take(len(r.in.data) - len(data))
+	return n, nil
 }

@@ -21,17 +21,18 @@ func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, mar
 	}
 }
 
-// add appends a packet of the current level, of which the caller sets the rest where
-// it lies: a packet that is built elsewhere and copied costs more than its decoding.
+// add appends a packet of the current level, of which the caller sets all but time and tunnel
+// where it lies: a packet that is built elsewhere and copied costs more than its decoding.
 func (d *digest) add(time int64) *flow.Packet {
 	if d.appended != d.depth {
 		d.appended, d.level = d.depth, len(d.batch.Packets)
 	}
-	p := d.batch.Extend()
-	*p = flow.Packet{Time: time}
+	tunnel := uint32(0)
 	if d.depth > 1 {
-		p.Tunnel = d.inside()
+		tunnel = d.inside()
 	}
+	p := d.batch.Extend()
+	p.Time, p.Tunnel = time, tunnel
 	return p
 }
 

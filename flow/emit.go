@@ -37,13 +37,14 @@ func (x *Ends) Reset() { x.Flows, x.lessons = x.Flows[:0], x.lessons[:0] }
 type Ended struct {
 	entry    entry
 	margin   margin
-	rare     rare // where the margin says that there is one
 	reason   EndReason
 	observer string
 
 	// Of the Judge:
 	direction Direction
 	source    int // side of the Key
+
+	rare rare // where the margin says that there is one
 }
 
 // Take moves to x what is ready, in the order that doc.go describes. It returns true

@@ -20,6 +20,9 @@ func sortEndings(ends []ending) {
 		slices.SortFunc(ends, compareEndings)
 		return
 	}
+	if slices.IsSortedFunc(ends, compareEndings) { // as those of Flush often are
+		return
+	}
 	c := cut(ends)
 	var next, last [cells]int
 	for i := range ends {
