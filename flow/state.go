@@ -94,8 +94,8 @@ func (p *Packet) accepts() bool {
 	return p.Flags&(SYN|ACK|RST) == SYN|ACK || p.Marks&Response != 0
 }
 
-// routine reports whether p is one more packet of those that most conversations consist
-// of, which step would find nothing new in: about nine of ten.
+// routine reports whether p is one more packet of those that long conversations consist
+// of, which step would find nothing new in.
 func (g *progress) routine(p *Packet) bool {
 	const unusual = ^(Reverse | Data)
 	from := p.Marks & Reverse
