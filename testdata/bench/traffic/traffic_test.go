@@ -171,9 +171,7 @@ func TestConnections(t *testing.T) {
 	}
 	table, decoder := flow.NewTable(flow.Options{}), capture.NewDecoder(capture.DecoderOptions{})
 	var batch flow.Batch
-	for _, f := range frames(t, file.Bytes()) {
-		decoder.Decode(&f, &batch)
-	}
+	decoder.Decode(frames(t, file.Bytes()), &batch)
 	table.Add(&batch)
 	table.Flush()
 	var r flow.Record
@@ -217,9 +215,7 @@ func TestMix(t *testing.T) {
 func created(t *testing.T, file []byte) uint64 {
 	table, decoder := flow.NewTable(flow.Options{}), capture.NewDecoder(capture.DecoderOptions{})
 	var batch flow.Batch
-	for _, f := range frames(t, file) {
-		decoder.Decode(&f, &batch)
-	}
+	decoder.Decode(frames(t, file), &batch)
 	table.Add(&batch)
 	return table.Stats().Created
 }
