@@ -722,8 +722,8 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// TestPanic breaks a layer on purpose: the frame stays in exactly one class, and
-// what was read before stays.
+// TestPanic breaks a layer on purpose: the frame stays in exactly one class, what was
+// read before stays, and what comes behind is decoded.
 func TestPanic(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})
 	d.parser.AddDecodingLayer(&layer{&d.digest, layerSCTP, func(*digest, []byte) error { panic("as planned") }})
@@ -732,6 +732,16 @@ func TestPanic(t *testing.T) {
 	}
 	if c := d.Counters(); c.Panics != 1 || c.Read() != 1 || len(c.Faults) != 0 {
 		t.Errorf("panics %d, read %d, faults %v", c.Panics, c.Read(), c.Faults)
+	}
+	broken := ip4(132, "192.0.2.1", "192.0.2.2", make([]byte, 12))
+	var frames []Frame
+	for _, data := range [][]byte{broken, plain4, broken, broken, plain4, broken} {
+		frames = append(frames, Frame{Data: data, Length: uint32(len(data)), Link: LinkIPv4})
+	}
+	var b flow.Batch
+	d.Decode(frames, &b)
+	if c := d.Counters(); len(b.Packets) != 2 || c.Panics != 5 || c.Read() != 7 || c.Packets[WithPorts] != 2 {
+		t.Errorf("%d packets; panics %d, read %d, classes %v", len(b.Packets), c.Panics, c.Read(), c.Packets)
 	}
 }
 
