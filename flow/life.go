@@ -12,14 +12,20 @@ func (t *Table) turn(now int64) {
 	if !t.timed {
 		t.start(now)
 	}
-	if now <= t.clock {
-		return
+	if !t.tickGoesOn(now) && now > t.clock {
+		t.clock = now
+		t.sweep(tickOf(now) << tickBits)
 	}
-	old := t.clock
-	t.clock = now
-	if tick := tickOf(now); tick != tickOf(old) {
-		t.sweep(tick << tickBits)
+}
+
+// tickGoesOn reports whether a time is in the clock's tick, which it sets the clock to then:
+// what turn does for nearly all packets.
+func (t *Table) tickGoesOn(now int64) bool {
+	if !t.timed || tickOf(now) != tickOf(t.clock) {
+		return false
 	}
+	t.clock = max(t.clock, min(now, never-1))
+	return true
 }
 
 // start sets the clock for the first time. Packets without time that came

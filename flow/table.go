@@ -199,13 +199,14 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 		if t.ignoreVLAN {
 			k.SetVLANs(0, 0, 0)
 		}
-		places[i] = t.placeFor(k)
+		at := &places[i]
+		at.tag, at.part = tagOf(t.seed.hash(k)), &t.parts[partitionOf(k)]
 	}
 	t.look(packets, places)
 	for i := range packets {
 		p := &packets[i]
 		t.ordinal++
-		if p.Marks&Timeless == 0 && (p.Time > t.clock || !t.timed) {
+		if p.Marks&Timeless == 0 && !t.tickGoesOn(p.Time) {
 			t.turn(p.Time)
 		}
 		if t.ordinal%run == 0 {
