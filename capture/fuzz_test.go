@@ -37,6 +37,7 @@ func FuzzDecode(f *testing.F) {
 		if NewDecoder(DecoderOptions{}).one(&frame, &again) != class || !reflect.DeepEqual(batch, again) {
 			t.Fatalf("first %v\nthen  %v", batch, again)
 		}
+		checkOrdinary(t, DecoderOptions{}, frame)
 		only := flow.Batch{}
 		if NewDecoder(DecoderOptions{Tunnels: Outer}).one(&frame, &only) != class || len(only.Tunnels) != 0 {
 			t.Fatalf("without tunnels not %v, or %v", class, only.Tunnels)

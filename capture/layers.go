@@ -54,12 +54,16 @@ func (all *layers) Decoder(is gopacket.LayerType) (gopacket.DecodingLayer, bool)
 	return l, l != nil
 }
 
-// LayersDecoder returns the walk. The digest has what was met; the list stays empty.
+// LayersDecoder returns the walk: at one go where the frame is ordinary, else layer by
+// layer. The digest has what was met; the list stays empty.
 func (all *layers) LayersDecoder(first gopacket.LayerType, df gopacket.DecodeFeedback) gopacket.DecodingLayerFunc {
 	l := all[first]
 	d := l.digest
 	return func(data []byte, _ *[]gopacket.LayerType) (gopacket.LayerType, error) {
-		err := l.DecodeFromBytes(data, df) // in which most walks end
+		if !d.stepwise && d.ordinary(data) {
+			return gopacket.LayerTypeZero, nil
+		}
+		err := l.DecodeFromBytes(data, df)
 		for err == nil && len(d.payload) > 0 {
 			next := all[d.next]
 			if next == nil {
@@ -297,7 +301,8 @@ var decoders = [layerEnd]func(*digest, []byte) error{
 // A digest is what is known of a frame while its layers are walked.
 type digest struct {
 	counters
-	tunnels Tunnels
+	tunnels  Tunnels
+	stepwise bool // for tests: no frame is ordinary
 
 	// What the walk began with.
 	in       *Frame
@@ -386,10 +391,6 @@ func (d *digest) reset(f *Frame) {
 // frame begins every walk: it chooses the link layer.
 func (d *digest) frame(data []byte) error {
 	if d.in.Link == LinkEthernet { // most are: spare the parser one turn
-		if len(data) > 14 && be.Uint16(data[12:]) == 0x0800 { // and go straight on to IPv4
-			d.broadcast, d.class = toAll(data), BadIP
-			return d.ipv4(data[14:])
-		}
 		d.class = NonIP
 		return d.ethernet(data)
 	}
@@ -460,8 +461,11 @@ func (d *digest) rest(data []byte) uint32 {
 
 // keepInnermost removes this frame's packets of all levels but the innermost.
 func (d *digest) keepInnermost() {
+	if d.depth == 0 {
+		return
+	}
 	from := len(d.batch.Packets)
-	if d.appended == d.depth && d.depth > 0 {
+	if d.appended == d.depth {
 		from = d.level
 	}
 	d.batch.Packets = append(d.batch.Packets[:d.first], d.batch.Packets[from:]...)

@@ -10,35 +10,42 @@ import (
 // the methods here look for all that such a tunnel must have, and end the
 // walk without a fault where something is missing: it stays a Flow like any other.
 
-// udpTunnel returns the tunnel that a UDP port is assigned to or commonly used for.
-func udpTunnel(port uint16) gopacket.LayerType {
-	switch port {
-	case 4789, 8472: // Linux used the second before the first was assigned
-		return layerVXLAN
-	case 4790:
-		return layerVXLANGPE
-	case 6081:
-		return layerGeneve
-	case 2152, 3386: // version 1, version 0
-		return layerGTPU
-	case 3544:
-		return layerTeredo
-	case 5072:
-		return layerAYIYA
-	case 5247:
-		return layerCAPWAP
-	case 1701:
-		return layerL2TP
-	case 4341:
-		return layerLISP
-	case 37008:
-		return layerTZSP
-	case 6635:
-		return layerMPLSOverUDP
-	case 4754:
-		return layerGREOverUDP
+// udpTunnels has the tunnel that a UDP port is assigned to or commonly used for.
+var udpTunnels = map[uint16]gopacket.LayerType{
+	4789:  layerVXLAN,
+	8472:  layerVXLAN, // Linux used it before the first was assigned
+	4790:  layerVXLANGPE,
+	6081:  layerGeneve,
+	2152:  layerGTPU, // version 1
+	3386:  layerGTPU, // version 0
+	3544:  layerTeredo,
+	5072:  layerAYIYA,
+	5247:  layerCAPWAP,
+	1701:  layerL2TP,
+	4341:  layerLISP,
+	37008: layerTZSP,
+	6635:  layerMPLSOverUDP,
+	4754:  layerGREOverUDP,
+}
+
+// readOn has a bit for each UDP port behind which more is read than the header: a tunnel,
+// or a control Flow's announcements. Both ports of each datagram are looked up.
+var readOn = func() (all [1 << 16 / 64]uint64) {
+	copy(all[:], controlPorts[:])
+	for port := range udpTunnels {
+		all[port/64] |= 1 << (port % 64)
 	}
-	return gopacket.LayerTypeZero
+	return all
+}()
+
+func readsOn(port uint16) bool { return readOn[port/64]>>(port%64)&1 != 0 }
+
+// udpTunnel returns the tunnel of a port, or zero.
+func udpTunnel(port uint16) gopacket.LayerType {
+	if !readsOn(port) {
+		return gopacket.LayerTypeZero
+	}
+	return udpTunnels[port]
 }
 
 // try goes on to the tunnel that one of the ports of a UDP datagram may belong to.

@@ -63,6 +63,20 @@ func (k *Key) Set(version uint8, t Transport, src, dst *[2]uint64, ports uint32,
 	return reverse
 }
 
+// SetIPv4 is Set for IPv4, without VLANs and tunnels.
+func (k *Key) SetIPv4(t Transport, src, dst, ports uint32) (reverse bool) {
+	from, to := uint64(src)<<16|uint64(ports>>16), uint64(dst)<<16|uint64(ports&0xffff)
+	reverse = from > to
+	if reverse {
+		src, dst, ports = dst, src, ports<<16|ports>>16
+	}
+	k.addr[0], k.addr[1], k.addr[2], k.addr[3] = 0, uint64(src), 0, uint64(dst)
+	k.ports = uint64(ports) << 32
+	k.network = 4<<8 | uint64(t)
+	k.tunnel = 0
+	return reverse
+}
+
 // SetVLANs sets how many tags the frame had and the ids of the outer two.
 func (k *Key) SetVLANs(n uint8, outer, inner uint16) {
 	k.network = k.network&0xffff | uint64(n)<<16

@@ -1,0 +1,52 @@
+package capture
+
+import "github.com/portwatch/portwatch/flow"
+
+// ordinary reads in one go what most frames are: Ethernet, IPv4 without options and not in
+// fragments, and TCP or UDP on ports of which nothing further is read, all of these headers
+// being there. Of any other frame it returns false, and has changed nothing: the layers read
+// that one, and this one in the same way, step by step (TestOrdinary).
+func (d *digest) ordinary(data []byte) bool {
+	const ipv4 = 0x0800_45_00 // EtherType, version, length of the header
+	const link, network, least = 14, 20, 8
+	if len(data) < link+network+least || d.in.Link != LinkEthernet {
+		return false
+	}
+	h := (*[link + network + least]byte)(data)
+	const more, offset, firstGroup = 0x2000, 0x1fff, 224 << 24
+	total, dst, ports := uint32(be.Uint16(h[16:])), be.Uint32(h[30:]), be.Uint32(h[34:])
+	if be.Uint32(h[12:])&^0xff != ipv4 || be.Uint16(h[20:])&(more|offset) != 0 || h[0]&1 != 0 || dst >= firstGroup {
+		return false
+	}
+	var marks flow.Marks
+	var flags flow.TCPFlags
+	t := flow.Transport(h[23])
+	switch t {
+	case flow.TCP:
+		const header = 20
+		if len(data) < link+network+header || total < network+header || control(uint16(ports>>16)) || control(uint16(ports)) {
+			return false
+		}
+		flags = flow.TCPFlags(data[link+network+13])
+		if total > network+max(header, uint32(data[link+network+12]>>4*4)) {
+			marks = flow.Data
+		}
+	case flow.UDP:
+		length := be.Uint16(h[link+network+4:])
+		if total < network+least || length == 0 || readsOn(uint16(ports>>16)) || readsOn(uint16(ports)) {
+			return false
+		}
+		if length > least {
+			marks = flow.Data
+		}
+	default:
+		return false
+	}
+	d.class = WithPorts
+	p := d.batch.Extend()
+	if p.Key.SetIPv4(t, be.Uint32(h[26:]), dst, ports) {
+		marks |= flow.Reverse
+	}
+	p.Time, p.Octets, p.Tunnel, p.Flags, p.Marks = d.in.Time, total, 0, flags, marks|d.timeless
+	return true
+}
