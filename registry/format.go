@@ -234,7 +234,7 @@ func open(data string) (*Registry, error) {
 	r.sha256 = hex.EncodeToString([]byte(d.string(shaSize)))
 	d.texts = d.string(d.number())
 	r.entries = d.entries()
-	d.pairs(&r.index, len(r.entries))
+	d.index(&r.index, len(r.entries))
 	r.rowCount = d.count(2)
 	r.rows = *d
 	if d.bad {
@@ -354,19 +354,37 @@ func (d *decoder) entries() []Entry {
 	return entries
 }
 
-// pairs reads the runs into the index that Lookup reads.
-func (d *decoder) pairs(index *pairs[uint16], entries int) {
-	for t := range index {
-		for rest := index[t][:]; len(rest) > 0; {
-			run, entry := d.number(), d.number()
-			if run == 0 || run > len(rest) || entry >= entries {
-				d.fail()
-				return
+// index reads the runs into what Lookup reads.
+func (d *decoder) index(x *index, entries int) {
+	alike := make(map[int]uint16) // leaves whose pairs all have this entry
+	for t := range x.pages {
+		run, entry := 0, 0
+		for page := range x.pages[t] {
+			whole := run >= leafSize
+			at, known := alike[entry]
+			if whole && known {
+				run -= leafSize
+			} else {
+				at = x.grow()
+				for i := range x.leaves[at] {
+					if run == 0 {
+						run, entry = d.number(), d.number()
+						if run == 0 || entry >= entries {
+							d.fail()
+							return
+						}
+					}
+					x.leaves[at][i] = uint16(entry)
+					run--
+				}
+				if whole {
+					alike[entry] = at
+				}
 			}
-			for i := range rest[:run] {
-				rest[i] = uint16(entry)
-			}
-			rest = rest[run:]
+			x.pages[t][page] = at
+		}
+		if run > 0 {
+			d.fail()
 		}
 	}
 }

@@ -12,7 +12,7 @@ type Registry struct {
 	date    string
 	sha256  string
 	entries []Entry
-	index   pairs[uint16] // into entries
+	index   index
 
 	rows     decoder // at the first row
 	rowCount int
@@ -31,10 +31,30 @@ type Entry struct {
 	note     string
 }
 
-// Lookup returns the answer for a pair; t is one of Transports. It is an array
-// read, and never nil.
+// Lookup returns the answer for a pair; t is one of Transports. It reads three arrays,
+// and is never nil.
 func (r *Registry) Lookup(t Transport, port uint16) *Entry {
-	return &r.entries[r.index[t][port]]
+	return &r.entries[r.index.entry(t, port)]
+}
+
+// An index has the number of each pair's entry. Ports of which nothing is assigned fill
+// long ranges: so it is cut into leaves, and one serves all that lie within such a range. One
+// array of all pairs would be half a megabyte, and each client's port somewhere else in it.
+type index struct {
+	pages  [len(Transports)][1 << 16 / leafSize]uint16 // into leaves
+	leaves [][leafSize]uint16                          // into entries
+}
+
+const leafSize = 32 // ports: a cache line
+
+func (x *index) entry(t Transport, port uint16) uint16 {
+	return x.leaves[x.pages[t][port/leafSize]][port%leafSize]
+}
+
+// grow adds a leaf and returns its number.
+func (x *index) grow() uint16 {
+	x.leaves = append(x.leaves, [leafSize]uint16{})
+	return uint16(len(x.leaves) - 1)
 }
 
 // Service returns the primary service name; "" where the pair is not assigned,
