@@ -54,16 +54,17 @@ var quarters = func() (t [256]struct {
 
 // appendUint appends n in decimal.
 func appendUint(dst []byte, n uint64) []byte {
-	if n >= 1000 {
-		return appendLarge(dst, n)
+	switch {
+	case n < 1e3:
+		t := smalls[n]
+		return binary.LittleEndian.AppendUint32(dst, t)[:len(dst)+int(t>>24)]
+	case n < 1e6:
+		t := smalls[n/1e3]
+		size := t >> 24
+		text := uint64(t&0xff_ffff) | uint64(triples[n%1e3])<<(8*size)
+		return binary.LittleEndian.AppendUint64(dst, text)[:len(dst)+int(size)+3]
 	}
-	t := smalls[n]
-	return binary.LittleEndian.AppendUint32(dst, t)[:len(dst)+int(t>>24)]
-}
-
-// appendLarge appends a number of four digits or more.
-func appendLarge(dst []byte, n uint64) []byte {
-	return appendTriple(appendUint(dst, n/1000), n%1000)
+	return appendTriple(appendUint(dst, n/1e3), n%1e3)
 }
 
 // appendTriple appends n, which is below 1000, as three digits.
@@ -164,8 +165,9 @@ var longestRuns = func() (t [256]run) {
 // column of them sorts as text, and no reader has to guess. It is set to one time
 // after the other, of which nearly all are on the day of the one before.
 type stamp struct {
-	day  int64 // since the Unix epoch
-	text [len("2006-01-02T15:04:05.000000000Z")]byte
+	day    int64  // since the Unix epoch
+	second uint32 // of the day
+	text   [len("2006-01-02T15:04:05.000000000Z")]byte
 }
 
 // set sets s to a time in nanoseconds since the Unix epoch.
@@ -175,15 +177,18 @@ func (s *stamp) set(ns int64) {
 	if within < 0 {
 		day, within = day-1, within+length
 	}
+	second, fraction := uint32(within/1e9), uint32(within%1e9)
 	if day != s.day || s.text[0] == 0 {
-		s.day = day
+		s.day, s.second = day, second
 		time.Unix(0, ns).UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.000000000Z")
 		return
 	}
-	second, fraction := uint32(within/1e9), uint32(within%1e9)
-	putPair(s.text[11:13], second/3600)
-	putPair(s.text[14:16], second/60%60)
-	putPair(s.text[17:19], second%60)
+	if second != s.second {
+		s.second = second
+		putPair(s.text[11:13], second/3600)
+		putPair(s.text[14:16], second/60%60)
+		putPair(s.text[17:19], second%60)
+	}
 	putTriple(s.text[20:23], fraction/1e6)
 	putTriple(s.text[23:26], fraction/1e3%1e3)
 	putTriple(s.text[26:29], fraction%1e3)

@@ -260,6 +260,27 @@ func TestECSAppends(t *testing.T) {
 	}
 }
 
+// Eight octets at once are plain only where each of them is; and letters, of which nearly all
+// texts consist, are told at once.
+func TestAllPlain(t *testing.T) {
+	for at := range 8 {
+		for c := range 256 {
+			for _, others := range []string{"aaaaaaaa", "~~~~~~~~", "        ", "!!!!!!!!", "########", "[[[[[[[[", "]]]]]]]]"} {
+				w := []byte(others)
+				w[at] = byte(c)
+				if allPlain(eight(w)) && !plain(byte(c)) {
+					t.Errorf("%q is taken for plain", w)
+				}
+			}
+		}
+	}
+	for _, w := range []string{"https://", "AZaz09.-", "assigned"} {
+		if !allPlain(eight(w)) {
+			t.Errorf("%q is not taken for plain", w)
+		}
+	}
+}
+
 func FuzzString(f *testing.F) {
 	for _, s := range []string{
 		"", "https", `quote " and \ backslash`, "line\nfeed\r\t\b\f\x00\x1f", "\x7f\u0080\u009f\u00a0", "\u2028\u2029",

@@ -15,6 +15,9 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	done := 0 // s[:done] is appended
 	for i := 0; ; {
+		for i+8 <= len(s) && allPlain(eight(s[i:i+8])) {
+			i += 8
+		}
 		for i < len(s) && plain(s[i]) {
 			i++
 		}
@@ -33,6 +36,24 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 	}
 	dst = append(dst, s[done:]...)
 	return append(dst, '"')
+}
+
+// eight returns eight octets as a word.
+func eight[S string | []byte](s S) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// allPlain tells eight octets of which all are plain, most others too: in each of these
+// expressions the top bit of an octet says that it is not, and a borrow from the octet
+// below only adds doubt.
+func allPlain(w uint64) bool {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	low := w - ' '*each
+	quote, backslash := w^'"'*each-each, w^'\\'*each-each
+	high := w + each // DEL, and what is above
+	return (w|low|quote|backslash|high)&top == 0
 }
 
 func decodeRune[S string | []byte](s S) (rune, int) {
