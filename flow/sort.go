@@ -17,7 +17,7 @@ import (
 // are, there are sixteen at most.
 func sortEndings(ends []ending) {
 	if len(ends) <= fewEndings {
-		slices.SortFunc(ends, compareEndings)
+		insertEndings(ends)
 		return
 	}
 	if slices.IsSortedFunc(ends, compareEndings) { // as those of Flush often are
@@ -44,13 +44,26 @@ func sortEndings(ends []ending) {
 	}
 	begin := 0
 	for _, end := range last {
-		sortEndings(ends[begin:end])
+		if end-begin > 1 {
+			sortEndings(ends[begin:end])
+		}
 		begin = end
 	}
 }
 
 // fewEndings are sorted in pairs.
-const fewEndings = 64
+const fewEndings = 24
+
+// insertEndings sorts a few endings.
+func insertEndings(ends []ending) {
+	for i := 1; i < len(ends); i++ {
+		e, at := ends[i], i
+		for ; at > 0 && compareEndings(e, ends[at-1]) < 0; at-- {
+			ends[at] = ends[at-1]
+		}
+		ends[at] = e
+	}
+}
 
 func compareEndings(a, b ending) int {
 	if a.decided != b.decided {
