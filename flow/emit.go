@@ -62,6 +62,9 @@ func (t *Table) Take(x *Ends) (more bool) {
 		}
 		if t.taken == len(t.ready) {
 			t.ready, t.taken = t.ready[:0], 0
+			if t.closeSome() {
+				continue
+			}
 			t.lessons, t.taught = t.lessons[:0], 0
 			return false
 		}

@@ -1,6 +1,11 @@
 package flow
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+)
 
 // Advance tells the time of a live capture when no packet does: nanoseconds
 // since the Unix epoch. A time before the clock's changes nothing.
@@ -158,19 +163,104 @@ func (t *Table) drop(at *place) {
 	t.wheel.remove(t.margins.at(at.entry))
 }
 
-// Flush ends all Flows. The table can be used further.
+// Flush ends all Flows. The table can be used further, when Take has moved them.
 func (t *Table) Flush() {
 	t.expireAll(t.clock)
-	t.pending = slices.Grow(t.pending, t.live())
-	for i := range t.each() {
-		t.conclude(i, t.clock, ForcedEnd)
-	}
+	t.closing = t.close()
+	t.release()
 	for i := range t.parts {
 		t.parts[i].index = index{}
 		t.parts[i].index.grow()
 	}
 	t.wheel.clear()
+}
+
+// A closing has the Flows that Flush ends. They are all decided on at one time, and so leave
+// in the order of their first packets: cell by cell, each of which is sorted when its turn
+// has come. To sort all at once would let everybody wait who takes them.
+type closing struct {
+	decided int64
+	entries []uint32 // cell by cell
+	ends    []uint32 // of the cells in entries
+	begin   uint32   // of the next cell, which is the first of ends
+
+	low   uint64   // the next cell has the Flows whose first packet is this one,
+	shift int      // or less than 1<<shift behind it
+	among []ending // what was decided on before, but at the same time
+}
+
+// flowsInCell is about how many Flows a cell has, if they began evenly.
+const flowsInCell = 512
+
+// close puts all Flows into cells. Of a Flow it looks at the margin alone.
+func (t *Table) close() closing {
+	n := t.live()
+	if n == 0 {
+		return closing{}
+	}
+	type beginning struct {
+		first uint64
+		entry uint32
+	}
+	all := make([]beginning, 0, n)
+	low, high := uint64(math.MaxUint64), uint64(0)
+	for i := uint32(1); i <= t.entries.top; i++ {
+		if m := t.margins.at(i); m.bucket != nowhere {
+			all = append(all, beginning{m.first, i})
+			low, high = min(low, m.first), max(high, m.first)
+		}
+	}
+	shift := max(0, bits.Len64(high-low)-bits.Len(uint(n/flowsInCell)))
+	c := closing{
+		decided: t.clock, entries: make([]uint32, n), ends: make([]uint32, (high-low)>>shift+1),
+		low: low, shift: shift,
+	}
+	for _, b := range all {
+		c.ends[(b.first-low)>>shift]++
+	}
+	sum := uint32(0)
+	for cell, n := range c.ends {
+		c.ends[cell] = sum
+		sum += n
+	}
+	for _, b := range all {
+		end := &c.ends[(b.first-low)>>shift]
+		c.entries[*end] = b.entry
+		*end++
+	}
+	sortEndings(t.pending)
+	before, _ := slices.BinarySearchFunc(t.pending, t.clock, func(e ending, clock int64) int { return cmp.Compare(e.decided, clock) })
+	c.among = slices.Clone(t.pending[before:])
+	t.pending = t.pending[:before]
+	return c
+}
+
+// closeSome decides on the Flows of the next cell, and makes them ready. It returns false when
+// there is none.
+func (t *Table) closeSome() bool {
+	c := &t.closing
+	if len(c.ends) == 0 {
+		*c = closing{}
+		return false
+	}
+	cell := c.entries[c.begin:c.ends[0]]
+	c.begin, c.ends = c.ends[0], c.ends[1:]
+	c.low += 1 << c.shift
+	for len(c.among) > 0 && (c.among[0].first < c.low || len(c.ends) == 0) {
+		t.pending = append(t.pending, c.among[0])
+		c.among = c.among[1:]
+	}
+	for len(cell) > 0 {
+		some := cell[:min(stride, len(cell))]
+		cell = cell[len(some):]
+		t.touchAll(some)
+		for _, i := range some {
+			t.margins.at(i).bucket = nowhere
+			t.conclude(i, c.decided, ForcedEnd)
+		}
+	}
 	t.release()
+	return true
 }
 
 // evict ends the Flow of a partition whose last packet is the furthest back.

@@ -70,6 +70,7 @@ type Table struct {
 	released uint64   // how many were ever ready
 	lessons  []lesson // what Flows showed of endpoints, for Take
 	taught   int      // how many of lessons Take has moved
+	closing  closing  // what Flush ends, if Take has not moved it
 
 	stats Stats
 	alone *alone // what is between Take and Next
