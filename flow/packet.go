@@ -86,6 +86,9 @@ type Packet struct {
 	Tunnel uint32
 	Flags  TCPFlags
 	Marks  Marks
+
+	part uint8  // of the table; it and tag are set by Table.Prepare
+	tag  uint32 // of the Key in the index
 }
 
 // A Tunnel is what is around the inner level of a tunnelled packet.
@@ -121,6 +124,8 @@ type Batch struct {
 	Tunnels []Tunnel
 	// Announcements are in the order of their packets.
 	Announcements []Announcement
+
+	prepared int // packets, by Table.Prepare
 }
 
 // Extend adds a packet to the batch, of which all fields are to be set.
@@ -138,6 +143,7 @@ func (b *Batch) Reset() {
 	b.Packets = b.Packets[:0]
 	b.Tunnels = b.Tunnels[:0]
 	b.Announcements = b.Announcements[:0]
+	b.prepared = 0
 }
 
 // An Endpoint is one side of a Flow: an address without zone, and a port.

@@ -171,9 +171,24 @@ type place struct {
 	tag   uint32
 }
 
+// Prepare does as much of Add as needs no Flow: that can be another core's work, while Add
+// is at other batches. Add does it where nobody did. What was prepared stays in b, at its
+// place; with IgnoreVLAN, its Keys change.
+func (t *Table) Prepare(b *Batch) {
+	for i := b.prepared; i < len(b.Packets); i++ {
+		p := &b.Packets[i]
+		if t.ignoreVLAN {
+			p.Key.SetVLANs(0, 0, 0)
+		}
+		p.tag, p.part = tagOf(t.seed.hash(&p.Key)), partitionOf(&p.Key)
+	}
+	b.prepared = len(b.Packets)
+}
+
 // Add meters the packets of a batch, in their order. Batches may be cut
-// anywhere. It keeps nothing of b, and with IgnoreVLAN changes its Keys.
+// anywhere. It keeps nothing of b.
 func (t *Table) Add(b *Batch) {
+	t.Prepare(b)
 	from := 0
 	for _, a := range b.Announcements {
 		t.addAll(b.Packets[from:a.Packet+1], b.Tunnels)
@@ -196,12 +211,8 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	var all [stride]place
 	places := all[:len(packets)]
 	for i := range places {
-		k := &packets[i].Key
-		if t.ignoreVLAN {
-			k.SetVLANs(0, 0, 0)
-		}
 		at := &places[i]
-		at.tag, at.part = tagOf(t.seed.hash(k)), &t.parts[partitionOf(k)]
+		at.tag, at.part = packets[i].tag, &t.parts[packets[i].part%partitions]
 	}
 	t.look(packets, places)
 	for i := range packets {
@@ -217,16 +228,10 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
-// placeFor says where a Key's Flow would be.
-func (t *Table) placeFor(k *Key) place {
-	return place{tag: tagOf(t.seed.hash(k)), part: &t.parts[partitionOf(k)]}
-}
-
 // placeOf says where an entry is.
 func (t *Table) placeOf(i uint32) place {
-	at := t.placeFor(&t.entries.at(i).key)
-	at.entry = i
-	return at
+	k := &t.entries.at(i).key
+	return place{tag: tagOf(t.seed.hash(k)), part: &t.parts[partitionOf(k)], entry: i}
 }
 
 // look reads what meter is going to read, in loops whose loads wait neither for

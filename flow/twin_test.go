@@ -606,9 +606,12 @@ func chunks(all *Batch, size int) func(yield func(*Batch) bool) {
 	}
 }
 
-// meterIn meters a copy of the packets in batches of size.
+// meterIn meters a copy of the packets in batches of size, of which some are prepared.
 func meterIn(t *Table, all *Batch, size int) (records []Record) {
 	for b := range chunks(all, size) {
+		if len(records)%2 == 1 {
+			t.Prepare(b)
+		}
 		t.Add(b)
 		records = append(records, drain(t)...)
 	}

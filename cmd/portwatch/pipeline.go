@@ -101,6 +101,7 @@ func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeli
 
 // send hands the load over and puts an empty one in its place.
 func (p *pipeline) send() {
+	p.meter.table.Prepare(&p.load.Batch)
 	p.loads <- p.load
 	p.crew.ring()
 	p.load = p.crew.nextLoad()
