@@ -112,6 +112,7 @@ func TestOrdinaryTraffic(t *testing.T) {
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: no captures, %v", pattern, err)
 		}
+		read := 0
 		for _, name := range names {
 			file, err := OpenFile(name)
 			if err != nil {
@@ -120,6 +121,10 @@ func TestOrdinaryTraffic(t *testing.T) {
 			frames, _ := drain(file)
 			file.Close()
 			checkOrdinary(t, DecoderOptions{}, frames...)
+			read += len(frames)
+		}
+		if read == 0 {
+			t.Errorf("%s: no frame", pattern)
 		}
 	}
 	check("../testdata/*.pcap*")

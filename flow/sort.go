@@ -9,8 +9,8 @@ import (
 // sortEndings puts endings into the order of records: by the time that decided
 // them, then by their Flows' first packets.
 //
-// A flood ends thousands of Flows in a tick, and Flush all of them: to compare
-// them in pairs would cost as much as metering. But both numbers lie in a short
+// A flood ends thousands of Flows in a tick: to compare them in pairs would cost as
+// much as metering. But both numbers lie in a short
 // range, and about evenly: so the range is cut into even cells, every ending is
 // swapped into its cell, and the cells are sorted likewise, without further
 // memory. Each level takes eight bits off a range, so that whatever the numbers
@@ -20,7 +20,7 @@ func sortEndings(ends []ending) {
 		insertEndings(ends)
 		return
 	}
-	if slices.IsSortedFunc(ends, compareEndings) { // as those of Flush often are
+	if slices.IsSortedFunc(ends, compareEndings) { // as the cells of Flush often are
 		return
 	}
 	c := cut(ends)

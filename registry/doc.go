@@ -3,7 +3,7 @@
 //
 // A [Registry] is one dated state of it: [Embedded] is the one that portwatch
 // was built with, [Parse] reads IANA's CSV or XML. [Registry.Lookup] answers
-// for a pair with an [Entry], in one array read; [Registry.Rows] and
+// for a pair with an [Entry], in a few array reads; [Registry.Rows] and
 // [Registry.RowsOf] give the rows that the answers were made of. [Compare] says
 // what changed between two states.
 //
