@@ -84,6 +84,17 @@ func ip6(next int, src, dst string, carried ...[]byte) []byte {
 	return slices.Concat(octets("60 00 00 00"), u16(len(payload)), []byte{byte(next), 64}, s[:], d[:], payload)
 }
 
+// sized is an IP packet with another length field.
+func sized(b []byte, length int) []byte {
+	b = slices.Clone(b)
+	at := 2
+	if b[0]>>4 == 6 {
+		at = 4
+	}
+	copy(b[at:], u16(length))
+	return b
+}
+
 // tcp is a segment with the flags.
 func tcp(src, dst int, flags flow.TCPFlags, carried ...[]byte) []byte {
 	return slices.Concat(u16(src), u16(dst), blank(8), []byte{0x50, byte(flags)}, blank(6), slices.Concat(carried...))
@@ -514,15 +525,6 @@ func networkTests() []frameTest {
 	const l4, l6 = LinkIPv4, LinkIPv6
 	options := slices.Concat(octets("46 00 00 20"), plain4[4:20], octets("01 01 01 01"), udp(1000, 53))
 	long := slices.Concat(octets("45 00 ff ff"), plain4[4:])
-	sized := func(b []byte, length int) []byte { // with another length field
-		b = slices.Clone(b)
-		at := 2
-		if b[0]>>4 == 6 {
-			at = 4
-		}
-		copy(b[at:], u16(length))
-		return b
-	}
 	x6 := func(next int, carried ...[]byte) []byte { return ip6(next, "fd00::1", "fd00::2", carried...) }
 	const x6udp = "with_ports | udp [fd00::1]:1000 > [fd00::2]:53 "
 	return []frameTest{
@@ -613,6 +615,13 @@ func transportTests() []frameTest {
 			"with_ports | sctp" + from + to + "60 data"},
 		{"sctp interleaved data", LinkIPv4, x4(132, sctp(9, 7, octets("40 03 0014"), blank(16))), "with_ports | sctp" + from + to + "52 data"},
 		{"sctp chunk of no length", LinkIPv4, x4(132, sctp(9, 7, slices.Repeat(octets("03 00 0000"), 40))), "with_ports | sctp" + from + to + "192"},
+		{"sctp abort", LinkIPv4, x4(132, sctp(9, 7, octets("06 00 0004"))), "with_ports | sctp" + from + to + "36 flags 0x04"},
+		{"sctp error and abort", LinkIPv4, x4(132, sctp(9, 7, octets("09 00 0004 06 00 0004"))), "with_ports | sctp" + from + to + "40 flags 0x04"},
+		{"dccp reset", LinkIPv4, x4(33, dccp(9, 7, 7, blank(4), octets("03000000"))), "with_ports | dccp" + from + to + "40 flags 0x04"},
+		{"dccp reset with long numbers", LinkIPv4, x4(33, octets("0009 0007 07000000 0f 000000 00000000"), blank(8), octets("03000000")), "with_ports | dccp" + from + to + "48 flags 0x04"},
+		{"dccp reset of one that was closed", LinkIPv4, x4(33, dccp(9, 7, 7, blank(4), octets("01000000"))), "with_ports | dccp" + from + to + "40"},
+		{"dccp reset with long numbers of one that was closed", LinkIPv4, x4(33, octets("0009 0007 07000000 0f 000000 00000000"), blank(8), octets("01000000")), "with_ports | dccp" + from + to + "48"},
+		{"dccp reset cut before its code", LinkIPv4, x4(33, dccp(9, 7, 7, blank(4))), "with_ports | dccp" + from + to + "36 flags 0x04"},
 		{"dccp request", LinkIPv4, x4(33, dccp(9, 7, 0)), "with_ports | dccp" + from + to + "32 request"},
 		{"dccp response", LinkIPv4, x4(33, dccp(9, 7, 1)), "with_ports | dccp" + from + to + "32 response"},
 		{"dccp data", LinkIPv4, x4(33, dccp(9, 7, 2, blank(1))), "with_ports | dccp" + from + to + "33 data"},
@@ -798,4 +807,21 @@ func savedFrames(tb testing.TB, name string) (frames []Frame) {
 		tb.Fatalf("%s: no frames", name)
 	}
 	return frames
+}
+
+// TestJumboForgotten: that a length is to be told by an option holds for the IPv6 packet
+// without a length alone, and not for the next packet with such an option.
+func TestJumboForgotten(t *testing.T) {
+	option := octets("11 00 c2 04 00 01 00 00")
+	jumbo := sized(ip6(0, "fd00::1", "fd00::2", option, udp(1000, 53)), 0)
+	for _, next := range [][]byte{
+		ip4(0, "10.0.0.1", "10.0.0.2", option, udp(1000, 53)),
+		ip6(0, "fd00::1", "fd00::2", option, udp(1000, 53)),
+	} {
+		d := NewDecoder(DecoderOptions{})
+		alone, behind := decodeAll(NewDecoder(DecoderOptions{}), next), decodeAll(d, jumbo, next)
+		if !strings.HasSuffix(behind, "\n"+alone) || strings.Contains(alone, "655") {
+			t.Errorf("alone\n%s\nbehind a jumbogram\n%s", alone, behind)
+		}
+	}
 }

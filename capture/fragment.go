@@ -64,7 +64,7 @@ func (d *digest) datagram(id uint32, protocol uint8) datagram {
 // firstFragment says that the current level begins a datagram. Its ports, which are still
 // to be read, are those of the later fragments.
 func (d *digest) firstFragment(id uint32, protocol uint8) {
-	d.begins, d.begun = true, d.datagram(id, protocol)
+	d.begins, d.parted, d.begun = true, true, d.datagram(id, protocol)
 }
 
 // laterFragment ends the walk: what a later fragment has are no headers. It goes to the

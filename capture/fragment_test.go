@@ -94,6 +94,57 @@ func TestFragmentsInnermost(t *testing.T) {
 	}
 }
 
+// TestFragmentedTunnels: what a tunnel carries is longer than the frame where that is the
+// first part of what the tunnel's end sent. The later parts are of the outer Flow, if there
+// is one.
+func TestFragmentedTunnels(t *testing.T) {
+	long4 := ip4(6, "10.0.0.1", "10.0.0.2", tcp(1000, 53, flow.ACK, blank(1000)))
+	long6 := ip6(6, "fd00::1", "fd00::2", tcp(1000, 53, flow.ACK, blank(1000)))
+	// The first hundred octets of a datagram from one end to the other, and a later part.
+	parts := func(port int, carried ...[]byte) [][]byte {
+		datagram := udp(5000, port, carried...)
+		return [][]byte{
+			ip4fragment(7, 0x2000, 17, "192.0.2.1", "192.0.2.2", datagram[:104]),
+			ip4fragment(7, 13, 17, "192.0.2.1", "192.0.2.2", blank(48)),
+		}
+	}
+	outer := func(port string) []string {
+		path := "udp 192.0.2.1:5000 > 192.0.2.2:" + port
+		return []string{"with_ports | " + path + " 124 data", "later_fragments | " + path + " 68 later-fragment"}
+	}
+	capwap := octets("00 10 02 80 0001 0000") // a header of 8 octets, 802.3 behind it, the first part
+	const in4 = "tcp 10.0.0.1:1000 > 10.0.0.2:53 1040 flags 0x10 data in "
+	const in6 = "tcp [fd00::1]:1000 > [fd00::2]:53 1060 flags 0x10 data in "
+	tests := []struct {
+		name  string
+		port  string
+		parts [][]byte
+		inner string
+	}{
+		{"vxlan", "4789", parts(4789, octets("08000000 00000900"), ethernet(0x0800, long4)), in4 + "vxlan 9"},
+		{"vxlan of IPv6", "4789", parts(4789, octets("08000000 00000900"), ethernet(0x86dd, long6)), in6 + "vxlan 9"},
+		{"gtp-u", "2152", parts(2152, octets("30 ff 0410 00000007"), long4), in4 + "gtp-u 7"},
+		{"geneve", "6081", parts(6081, octets("0000 6558 00000900"), ethernet(0x0800, long4)), in4 + "geneve 9"},
+		{"capwap in parts of its own", "5247", [][]byte{outer4(17, udp(5000, 5247, capwap, ethernet(0x0800, long4)[:80]))}, in4 + "capwap 0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			want := outer(test.port)[:len(test.parts)]
+			if len(test.parts) == 1 {
+				want[0] = "with_ports | udp 192.0.2.1:5000 > 192.0.2.2:" + test.port + " 116 data"
+			}
+			want[0] += " | " + test.inner
+			if got, want := decodeAll(NewDecoder(DecoderOptions{}), test.parts...), strings.Join(want, "\n"); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			want = []string{"with_ports | " + test.inner, "later_fragments"}[:len(test.parts)]
+			if got, want := decodeAll(NewDecoder(DecoderOptions{Tunnels: Inner}), test.parts...), strings.Join(want, "\n"); got != want {
+				t.Errorf("inner: got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
 // TestOrphanTime: a later fragment keeps its own time and octets while it waits.
 func TestOrphanTime(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})

@@ -344,6 +344,7 @@ type progress struct {
 	depth    int  // how many IP headers were read
 	appended int  // depth of the level that the batch's last packet is of
 	begins   bool // the current level is the first fragment of a datagram
+	parted   bool // some level is: what it carries may be longer than the frame
 
 	// The tunnel between the current level and the next, and the one around
 	// the current level.

@@ -32,7 +32,7 @@ var ipProtocols = [256]gopacket.LayerType{
 func (d *digest) enter(version uint8, octets uint32, group bool) {
 	d.depth++
 	d.ip.version, d.ip.octets, d.ip.group = version, octets, group
-	d.broadcast, d.begins = false, false
+	d.broadcast, d.begins, d.jumbo = false, false, false
 }
 
 // ipv4 reads an IPv4 header (RFC 791 section 3.1). One whose options are cut is
@@ -46,7 +46,7 @@ func (d *digest) ipv4(data []byte) error {
 	if total == 0 {
 		total = d.rest(data) // the sender's network card was to cut it to size
 	}
-	if header < 20 || total < header || d.tried && total > d.rest(data) {
+	if header < 20 || total < header || d.tried && !d.parted && total > d.rest(data) {
 		return errIPv4
 	}
 	dst := be.Uint32(data[16:])
@@ -87,11 +87,11 @@ func (d *digest) ipv6(data []byte) error {
 		return errIPv6
 	}
 	length := uint32(be.Uint16(data[4:]))
-	d.jumbo = length == 0
-	if d.jumbo {
+	jumbo := length == 0
+	if jumbo {
 		length = d.rest(data) - header
 	}
-	if d.tried && header+length > d.rest(data) {
+	if d.tried && !d.parted && header+length > d.rest(data) {
 		return errIPv6
 	}
 	if d.depth > 0 {
@@ -100,6 +100,7 @@ func (d *digest) ipv6(data []byte) error {
 		}
 	}
 	d.enter(6, header+length, data[24] == 0xff)
+	d.jumbo = jumbo
 	d.ip.src[0], d.ip.src[1] = be.Uint64(data[8:]), be.Uint64(data[16:])
 	d.ip.dst[0], d.ip.dst[1] = be.Uint64(data[24:]), be.Uint64(data[32:])
 	d.segment = length

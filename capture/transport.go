@@ -114,28 +114,31 @@ func (d *digest) sctp(data []byte) error {
 	if len(data) < header {
 		return errPorts
 	}
-	d.append(flow.SCTP, be.Uint32(data), 0, sctpMarks(data[header:]))
+	marks, flags := sctpMarks(data[header:])
+	d.append(flow.SCTP, be.Uint32(data), flags, marks)
 	return nil
 }
 
 // sctpMarks says what the chunks do: an INIT or an INIT ACK stands alone, DATA
 // comes after any control chunks.
-func sctpMarks(chunks []byte) (marks flow.Marks) {
-	const data, initiate, initiateAck, interleaved = 0, 1, 2, 64
+func sctpMarks(chunks []byte) (marks flow.Marks, flags flow.TCPFlags) {
+	const data, initiate, initiateAck, abort, interleaved = 0, 1, 2, 6, 64
 	const most = 16 // control chunks that are looked behind
 	for i := 0; i < most && len(chunks) >= 4; i++ {
 		switch chunks[0] {
 		case data, interleaved:
-			return marks | flow.Data
+			return marks | flow.Data, flags
 		case initiate:
 			marks |= flow.Request
 		case initiateAck:
 			marks |= flow.Response
+		case abort: // what RST is to TCP
+			flags |= flow.RST
 		}
 		length := max(4, int(be.Uint16(chunks[2:])))
 		chunks = chunks[min(len(chunks), (length+3)&^3):]
 	}
-	return marks
+	return marks, flags
 }
 
 // dccp reads a generic header (RFC 4340 section 5.1).
@@ -143,12 +146,28 @@ func (d *digest) dccp(data []byte) error {
 	if len(data) < 4 {
 		return errPorts
 	}
+	const reset = 7
 	var marks flow.Marks
+	var flags flow.TCPFlags
 	if len(data) >= 9 {
-		marks = d.dccpMarks(data[8]>>1&15, uint32(data[4])*4)
+		kind := data[8] >> 1 & 15
+		marks = d.dccpMarks(kind, uint32(data[4])*4)
+		if kind == reset && !dccpClosed(data) {
+			flags = flow.RST
+		}
 	}
-	d.append(flow.DCCP, be.Uint32(data), 0, marks)
+	d.append(flow.DCCP, be.Uint32(data), flags, marks)
 	return nil
+}
+
+// dccpClosed reports whether a Reset is the last packet of an orderly end (RFC 4340 sections 5.6, 8.3):
+// its code is 1, behind the acknowledgment number.
+func dccpClosed(data []byte) bool {
+	code := 24 // with long sequence numbers
+	if data[8]&1 == 0 {
+		code = 16
+	}
+	return len(data) > code && data[code] == 1
 }
 
 // dccpMarks says what a packet of the type does; a Request and a Response may

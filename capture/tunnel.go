@@ -30,6 +30,9 @@ func (d *digest) nest(version uint8) error {
 	case d.depth == maxNesting:
 		return errNesting
 	}
+	if d.tunnels == Inner && d.begins && d.appended == d.depth {
+		d.fragments.firsts.dropOldest(d.begun) // the level makes no Flow, and so do its later fragments
+	}
 	if d.via.kind == 0 {
 		d.via.kind = ipInIP(d.ip.version, version)
 	}

@@ -178,7 +178,7 @@ func (d *digest) ayiya(data []byte) error {
 // capwap reads the header of a data packet in the clear (RFC 5415 section 4.3), which carries an
 // 802.11 frame or one of Ethernet.
 func (d *digest) capwap(data []byte) error {
-	const native, radio80211, keepAlive = 0x01, 0x02, 0x08
+	const native, radio80211, keepAlive, fragment = 0x01, 0x02, 0x08, 0x80
 	if len(data) < 8 || data[0] != 0 {
 		return nil
 	}
@@ -186,6 +186,7 @@ func (d *digest) capwap(data []byte) error {
 	if length < 8 || length > len(data) || data[3]&keepAlive != 0 || be.Uint16(data[6:])>>3 != 0 {
 		return nil // the last: a later fragment
 	}
+	d.parted = d.parted || data[3]&fragment != 0
 	next := layerEthernet
 	if data[2]&native != 0 {
 		if data[2]&0x3e != radio80211 {

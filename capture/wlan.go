@@ -13,6 +13,7 @@ const (
 	wlanQoS       = 0x80
 	wlanToDS      = 0x01 // in the second octet
 	wlanFromDS    = 0x02
+	wlanMore      = 0x04 // fragments
 	wlanProtected = 0x40
 	wlanOrder     = 0x80
 	wlanAMSDU     = 0x80 // in the first octet of QoS control
@@ -69,6 +70,7 @@ func (d *digest) wlan(kind, flags uint8, data []byte, align int) error {
 	if len(data) < header {
 		return errLink
 	}
+	d.parted = d.parted || flags&wlanMore != 0
 	d.broadcast = flags&wlanToDS == 0 && toAll(data[4:]) || flags&wlanToDS != 0 && toAll(data[16:])
 	data = data[header:]
 	if flags&wlanFromDS != 0 && qos&wlanMesh != 0 && isMesh(data, fourAddresses) {

@@ -160,6 +160,9 @@ func either(first, second bool) int {
 // an ACK refuses what asked for a connection; one without answers what still comes for a
 // connection that its sender has left (RFC 9293 section 3.5.2): it is clients who leave.
 func (e *evidence) parting() int {
+	if e.transport != TCP {
+		return nobody
+	}
 	if s := either(e.flags[0] == RST|ACK, e.flags[1] == RST|ACK); s != nobody {
 		return s
 	}

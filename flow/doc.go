@@ -39,6 +39,8 @@
 //	closed       from established: FIN from both sides      5 s
 //	reset        from established: RST                      5 s
 //
+// An ABORT of SCTP is its RST, and so is a Reset of DCCP that is no answer to a Close.
+//
 // closed, reset and rejected by RST are final: the seconds after them are for
 // packets still under way. An RST from the only side that ever sent anything
 // leaves attempt and one-way as they are, with 5 s to live. A payload in a SYN
@@ -54,6 +56,9 @@
 //	                  behind the end
 //	forced-end        at the clock, by Flush
 //	lack-of-resources at the clock, by a new Flow in a full partition
+//
+// What opens is told by where it stands, not by its sequence number: a SYN that comes a
+// second time, behind the ACK of its own handshake, begins another Flow.
 //
 // After active-timeout (30 min from the first packet of a record) the Flow goes
 // on, and its next record begins with its next packet: Count is what came since,
@@ -122,7 +127,8 @@
 //
 //	live Flows           Options.MaxFlows, in 64 partitions by endpoints and     MaxFlows
 //	                     transport; a full one gives up the Flow whose last
-//	                     packet is the furthest back
+//	                     packet is the furthest back. One whose time has come
+//	                     has its place until the tick is over, up to 134 ms
 //	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     Forgotten
 //	                     the endpoint not used for longest
 //	announced endpoints  16,384, in the same way                                 AnnouncedEndpoints

@@ -57,6 +57,7 @@ var (
 	request     = marked(Request)
 	response    = marked(Response)
 	unreachable = func(p *Packet) { p.Marks |= Unreachable; p.Octets = 0 }
+	aborts      = func(p *Packet) { p.Flags |= RST } // SCTP ABORT, DCCP Reset
 )
 
 func seconds(s float64) int64 { return int64(s * 1e9) }

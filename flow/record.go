@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -62,7 +63,12 @@ type Count struct {
 }
 
 // Duration is the time from this record's first packet to its last.
-func (r *Record) Duration() time.Duration { return time.Duration(r.End - r.Start) }
+func (r *Record) Duration() time.Duration {
+	if d := r.End - r.Start; d >= 0 {
+		return time.Duration(d)
+	}
+	return math.MaxInt64 // End is never before Start: they lie further apart than a Duration reaches
+}
 
 // EndReason says why a record was written: IPFIX flowEndReason (information element 136).
 type EndReason uint8

@@ -177,6 +177,14 @@ func (g *progress) reset(from int, sent [2]uint64) {
 // datagram follows the transports that have no flags.
 func (g *progress) datagram(t Transport, p *Packet, from int, sent [2]uint64) {
 	goesOn := p.Marks&Data != 0
+	if p.Flags&RST != 0 { // SCTP ABORT, DCCP Reset
+		g.facts |= begun
+		g.reset(from, sent)
+		return
+	}
+	if g.facts&over != 0 {
+		return
+	}
 	switch {
 	case t == UDP || t == UDPLite:
 		g.facts |= begun // there is nothing that opens

@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 const (
@@ -66,6 +68,11 @@ func TestStates(t *testing.T) {
 		{"association, one-sided", []Packet{sctp(to, request), sctp(to, data)}, OneWay, false, "D"},
 		{"association, cut", []Packet{sctp(to, data), sctp(from)}, Established, true, "D"},
 		{"INIT ACK before its INIT", []Packet{sctp(from, response), sctp(to, request)}, Established, false, ""},
+		{"association refused", []Packet{sctp(to, request), sctp(from, aborts)}, Rejected, false, "r"},
+		{"association given up", []Packet{sctp(to, request), sctp(to, aborts)}, Attempt, false, "R"},
+		{"association aborted", []Packet{sctp(to, request), sctp(from, response), sctp(to, data), sctp(from, aborts)}, Reset, false, "Dr"},
+		{"answer behind an abort", []Packet{sctp(to, request), sctp(from, aborts), sctp(from, response)}, Rejected, false, "r"},
+		{"DCCP refused", []Packet{packet(DCCP, to, request), packet(DCCP, from, aborts)}, Rejected, false, "r"},
 		{"DCCP request with payload", []Packet{packet(DCCP, to, request, data)}, Attempt, false, "D"},
 	}
 	for _, test := range tests {
@@ -108,6 +115,7 @@ func TestReopens(t *testing.T) {
 		{"cut, then opened", []Packet{tcp(to, ACK, data), tcp(to, SYN)}, []State{OneWay, Attempt}},
 		{"a late segment", []Packet{tcp(to, SYN), tcp(from, SYN|ACK), tcp(to, RST), tcp(from, ACK)}, []State{Reset}},
 		{"another association", []Packet{sctp(to, request), sctp(from, response), sctp(to, data), sctp(to, request)}, []State{Established, Attempt}},
+		{"an association refused, and tried again", []Packet{sctp(to, request), sctp(from, aborts), sctp(to, request), sctp(from, aborts)}, []State{Rejected, Rejected}},
 		{"an INIT repeated", []Packet{sctp(to, request), sctp(to, request), sctp(from, response)}, []State{Established}},
 		{"UDP never", []Packet{udp(to), udp(from), udp(to)}, []State{Established}},
 	}
@@ -126,6 +134,25 @@ func TestReopens(t *testing.T) {
 				t.Errorf("%d records, want %d", len(all), len(test.states))
 			}
 		})
+	}
+}
+
+// TestDuration: times that lie further apart than a Duration reaches, which a savefile can
+// claim, make the longest one.
+func TestDuration(t *testing.T) {
+	for _, test := range []struct {
+		start, end int64
+		want       time.Duration
+	}{
+		{3, 3, 0},
+		{-1e9, 2e9, 3 * time.Second},
+		{math.MinInt64, math.MaxInt64 - 1, math.MaxInt64},
+		{math.MinInt64, 0, math.MaxInt64},
+	} {
+		r := Record{Start: test.start, End: test.end}
+		if got := r.Duration(); got != test.want {
+			t.Errorf("from %d to %d: %d, want %d", test.start, test.end, got, test.want)
+		}
 	}
 }
 
