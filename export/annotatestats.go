@@ -74,7 +74,8 @@ func (c *AnnotateCounts) Append(dst []byte) []byte {
 	for i, n := range c.Findings {
 		findings = append(findings, Named{annotate.Rule(i).String(), n})
 	}
-	return appendNamedLine(dst, "! findings: ", findings, false)
+	dst = appendNamedLine(dst, "! findings: ", findings, false)
+	return c.Delivery.appendLines(dst)
 }
 
 // AppendJSON appends the counters as one line.

@@ -128,7 +128,7 @@ type bulkAnswer struct {
 
 type bulkError struct {
 	Type, Reason string
-	CausedBy     struct{ Type, Reason string } `json:"caused_by"`
+	CausedBy     struct{ Reason string } `json:"caused_by"`
 }
 
 // configErrors are errors of status 400 that no other record would be spared.

@@ -326,9 +326,12 @@ func (d *Delivery) reject(records []Record, reason string) {
 func (d *Delivery) pause(bound, least time.Duration) bool {
 	t := time.NewTimer(least + rand.N(bound))
 	defer t.Stop()
-	d.mu.Lock()
-	back := d.back
-	d.mu.Unlock()
+	var back chan struct{} // nil: what the receiver asked for holds, whoever came through
+	if least == 0 {
+		d.mu.Lock()
+		back = d.back
+		d.mu.Unlock()
+	}
 	select {
 	case <-t.C:
 	case <-back: // another worker came through
@@ -433,13 +436,15 @@ func (d *Delivery) Close() (Balance, error) {
 		failed = errors.Join(failed, fmt.Errorf("%d records that %s rejected are lost: %w", d.dropped, d.o.Name, d.failed))
 	}
 	if counts.Missed > 0 {
-		failed = errors.Join(failed, fmt.Errorf("%d records for %s found no room at the end, and are lost", counts.Missed, d.o.Name))
+		failed = errors.Join(failed, fmt.Errorf("%d records for %s came when it was given up, and are lost", counts.Missed, d.o.Name))
 	}
 	if counts.Waiting > 0 {
 		cause := errors.New("there was no time left")
+		d.mu.Lock() // an alarming receiver may still tell
 		if d.outage != nil {
 			cause = d.outage.cause
 		}
+		d.mu.Unlock()
 		err := fmt.Errorf("%d records were not delivered to %s: %w", counts.Waiting, d.o.Name, cause)
 		if !counts.Kept {
 			return b, errors.Join(failed, err)

@@ -401,6 +401,31 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
+// TestRetryAfterAlone: it is so also where another batch comes through in the meantime.
+func TestRetryAfterAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const after = 7 * time.Second
+		var calls []time.Time // with the first record
+		r := newScript(sink.Limits{Records: 1, Octets: 1 << 10, Record: 1 << 10, Parallel: 2},
+			func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+				if string(records[0].ID) != "id-1" {
+					time.Sleep(time.Second)
+					return all(ctx, records, verdicts)
+				}
+				if calls = append(calls, time.Now()); len(calls) == 1 {
+					return busy{after}
+				}
+				return all(ctx, records, verdicts)
+			})
+		if b, err := deliver(t, r, options(t, new(told)), record(1, 0), record(2, 0)); err != nil || b.Delivered != 2 {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		if wait := calls[1].Sub(calls[0]); wait < after {
+			t.Errorf("the next try came after %v, want %v", wait, after)
+		}
+	})
+}
+
 func TestRetryFor(t *testing.T) {
 	o := options(t, new(told))
 	o.RetryFor = 50 * time.Millisecond

@@ -350,10 +350,14 @@ func (f *File) Receiver() Receiver { return &fileReceiver{File: f} }
 
 func (r *fileReceiver) Deliver(_ context.Context, records []Record, verdicts []Verdict) error {
 	const enough = 64 << 10 // octets at once: a file is not much larger than rotate=
+	end := "\n"
+	if bytes.HasSuffix(r.o.Header, []byte("\r\n")) { // CSV, by RFC 4180
+		end = "\r\n"
+	}
 	r.lines = r.lines[:0]
 	done := 0
 	for i := range records {
-		r.lines = append(append(r.lines, records[i].Body...), '\n')
+		r.lines = append(append(r.lines, records[i].Body...), end...)
 		if len(r.lines) < enough && i+1 < len(records) {
 			continue
 		}

@@ -35,8 +35,8 @@ type hec struct {
 	acks    *url.URL
 	timeout time.Duration
 
-	before [Stats + 1][]byte // of an event, up to its time, and between time and event
-	text   bool              // events are strings
+	before [kinds][]byte // of an event, up to its time, and between time and event
+	text   bool          // events are strings
 }
 
 // newHEC makes the receiver of splunk-hec+http[s]://HOST[,HOST...][/PATH]. The port is
@@ -47,8 +47,8 @@ type hec struct {
 //	index=        else the token's
 //	host=         else the sensor's name, else the receiver decides
 //	source=       else portwatch
-//	sourcetype=   else portwatch:flow, portwatch:alert and portwatch:stats; of a format
-//	              other than ecs, portwatch: and its name
+//	sourcetype=   else portwatch:flow and portwatch:alert; of a format other than ecs,
+//	              portwatch: and its name
 //
 // timeout= bounds also the wait for an acknowledgement.
 func newHEC(t *Target) (*hec, error) {
@@ -120,7 +120,6 @@ func (h *hec) Deliver(ctx context.Context, records []Record, verdicts []Verdict)
 
 // hecAnswer is what the collector says of a request.
 type hecAnswer struct {
-	Text    string
 	Code    int
 	Invalid *int   `json:"invalid-event-number"` // from 0
 	AckID   *int64 `json:"ackId"`

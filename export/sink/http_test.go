@@ -203,7 +203,7 @@ func TestLokiRequest(t *testing.T) {
 				t.Errorf("%s: %s, want %s", r.Body, got[string(r.Body)], want)
 			}
 		}
-		if len(got) != len(records) || len(push.Streams) != min(3, len(records)) {
+		if len(got) != len(records) || len(push.Streams) != min(2, len(records)) {
 			t.Errorf("%d lines in %d streams for %d records", len(got), len(push.Streams), len(records))
 		}
 	}

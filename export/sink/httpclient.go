@@ -175,13 +175,28 @@ func (c *httpClient) postTo(ctx context.Context, x *exchange, target *url.URL) e
 	defer response.Body.Close()
 	x.status, x.header = response.StatusCode, response.Header
 	x.answer.Reset()
-	if _, err := x.answer.ReadFrom(io.LimitReader(response.Body, maxAnswer+1)); err != nil {
+	_, err = x.answer.ReadFrom(io.LimitReader(response.Body, maxAnswer+1))
+	if x.status == http.StatusBadRequest && u.Scheme == "http" && wantsTLS(x.answer.Bytes()) {
+		return fail(errors.New("that port speaks HTTPS: the URL wants +https:// in place of +http://"))
+	}
+	if err != nil {
 		return fail(fmt.Errorf("answer: %w", err))
 	}
 	if x.answer.Len() > maxAnswer {
 		return fail(fmt.Errorf("answer: more than %d octets", maxAnswer))
 	}
 	return nil
+}
+
+// wantsTLS tells a server's answer to a request that should have come through TLS, in the
+// words of Go, nginx and Apache. It says nothing of the records.
+func wantsTLS(answer []byte) bool {
+	for _, words := range []string{"HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled server port"} {
+		if bytes.Contains(answer, []byte(words)) {
+			return true
+		}
+	}
+	return false
 }
 
 // A requestBody is read by the transport, which may go on with it when the answer

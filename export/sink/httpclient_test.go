@@ -60,7 +60,7 @@ func testRecords(n int) []Record {
 	records := make([]Record, n)
 	for i := range records {
 		records[i] = Record{
-			Kind: Kind(i % 3), Severity: uint8(i % 2 * 50), Time: 1700000000123456789 + int64(i),
+			Kind: Kind(i % 2), Severity: uint8(i % 2 * 50), Time: 1700000000123456789 + int64(i),
 			ID:   fmt.Appendf(nil, "id-%d", i),
 			Body: fmt.Appendf(nil, `{"event":{"id":"id-%d"},"note":"a \"quoted\" one \\ é"}`, i),
 		}
@@ -463,6 +463,24 @@ func TestHTTPTLS(t *testing.T) {
 	}
 }
 
+// TestHTTPInPlaceOfHTTPS: the answer of a port that speaks HTTPS is none to the records, which
+// wait until the URL is right.
+func TestHTTPInPlaceOfHTTPS(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // Go's own server does not wait for it, and resets the connection then
+		http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
+	}))
+	defer server.Close()
+	for _, scheme := range []string{"http", "opensearch", "splunk-hec"} {
+		r := openHTTP(t, server, scheme, "PATH/x")
+		verdicts, err := send(t, r, testRecords(3))
+		if err == nil || !strings.Contains(err.Error(), "+https://") {
+			t.Errorf("%s: %v", scheme, err)
+		}
+		allAre(t, verdicts, Pending)
+	}
+}
+
 // TestHTTPSecrets has servers that send back all they were told, in every place that
 // an error is made of.
 func TestHTTPSecrets(t *testing.T) {
@@ -527,6 +545,8 @@ func TestHTTPSettingErrors(t *testing.T) {
 		"opensearch+https://h/x?ca=/nowhere":          "/nowhere",
 		"splunk-hec+https://h":                        hecTokenVariable,
 		"splunk-hec+https://h?token=abc":              "token-file=PATH",
+		"splunk-hec+https://h?token-file=/nowhere":    "/nowhere",
+		"opensearch+http://me@h/x?password-file=/no":  "/no",
 		"http+http://":                                "no host",
 		"http+http://h?preset=nonsense":               "preset=nonsense",
 		"http+http://h?preset=clickhouse&table=a;b":   "cannot read what follows",

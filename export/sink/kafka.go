@@ -346,7 +346,7 @@ func (k *kafka) fill(records []Record) {
 }
 
 // kindOctets are the names of kinds, the last one that of an unknown kind.
-var kindOctets = [][]byte{[]byte(Flow.String()), []byte(Alert.String()), []byte(Stats.String()), []byte(Kind(255).String())}
+var kindOctets = [][]byte{[]byte(Flow.String()), []byte(Alert.String()), []byte(Kind(255).String())}
 
 // done is told what became of a record.
 func (k *kafka) done(r *kgo.Record, err error) {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Schemes are those that newReceiver knows.
-var Schemes = []string{
+// schemes are those that newReceiver knows.
+var schemes = []string{
 	"syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix",
 	"opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http",
 	"splunk-hec+https", "splunk-hec+http",
@@ -29,7 +29,7 @@ func newReceiver(t *Target) (Receiver, error) {
 	case "syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix":
 		return newSyslog(t)
 	}
-	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(Schemes, ", "))
+	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(schemes, ", "))
 }
 
 // Open reads a sink's URL and makes its receiver, without connecting. No error has
@@ -41,7 +41,10 @@ func Open(to, observer, version string) (*Target, Receiver, error) {
 	}
 	t.Observer, t.Version = observer, version
 	r, err := newReceiver(t)
-	if err == nil {
+	switch {
+	case t.err != nil:
+		err = t.err // a secret that could not be read is not one that is missing
+	case err == nil:
 		err = t.Err()
 	}
 	if err != nil {

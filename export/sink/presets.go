@@ -122,7 +122,7 @@ func (clickHouse) judge(p *post, x *exchange, _ []Verdict) (bool, error) {
 // is a stream of its own; everything else is in the line. Loki drops a line that a
 // stream has already with the same time: sending again does no harm.
 type loki struct {
-	streams [Stats + 1][]byte // the beginning of a stream, up to its values
+	streams [kinds][]byte // the beginning of a stream, up to its values
 }
 
 // lokiLabel is a label's name.
@@ -203,8 +203,8 @@ func (l *loki) judge(*post, *exchange, []Verdict) (bool, error) { return false, 
 // An otlp sends log records in OTLP's JSON form (opentelemetry.io, "OTLP
 // Specification", OTLP/HTTP), with the record as body and event.id as log.record.uid.
 type otlp struct {
-	before []byte            // up to the log records
-	names  [Stats + 1][]byte // event names
+	before []byte        // up to the log records
+	names  [kinds][]byte // event names
 }
 
 // forOTLP has no settings. The path is /v1/logs unless the URL says so.

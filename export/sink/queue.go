@@ -28,7 +28,7 @@ type QueueCounts struct {
 	Found    uint64 // left by earlier runs
 	Accepted uint64
 	Dropped  uint64 // since there was no room, or what had it was damaged
-	Missed   uint64 // of Dropped: those that came after Release and found no room
+	Missed   uint64 // of Dropped: those that came after Release and were not kept
 	Waiting  uint64 // those that were returned are among them
 	Kept     bool   // what waits is there for the next run
 }

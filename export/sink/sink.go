@@ -8,7 +8,7 @@ type Kind uint8
 const (
 	Flow Kind = iota
 	Alert
-	Stats
+	kinds = iota
 )
 
 // String returns the word that syslog has as MSGID, and Kafka as header.
@@ -18,8 +18,6 @@ func (k Kind) String() string {
 		return "flow"
 	case Alert:
 		return "alert"
-	case Stats:
-		return "stats"
 	}
 	return "unknown"
 }

@@ -28,6 +28,8 @@ const (
 	syslogDatagram = 2048
 	syslogStream   = 8192
 	syslogReplay   = 1 << 20
+	syslogPart     = 16 << 10        // that are sent at once, at first
+	syslogLong     = 5 * time.Second // for a batch
 )
 
 // A syslog is a Receiver of RFC 5424 messages: over UDP (RFC 5426) one a datagram, over
@@ -50,10 +52,13 @@ type syslog struct {
 	facility      int
 	data          string // begin of the structured data, empty for none
 
-	link   *syslogLink // nil: the next Deliver connects
-	frames []byte      // of the Deliver under way
-	window []byte      // whole frames, counted as delivered: the last ones
-	broken bool        // the last connection ended other than by Close
+	link     *syslogLink   // nil: the next Deliver connects
+	frames   []byte        // of the Deliver under way
+	part     int           // octets that are sent at once
+	long     time.Duration // what takes longer is left to the next Deliver
+	repeated int           // octets of the window that went over this connection
+	window   []byte        // whole frames, counted as delivered: the last ones
+	broken   bool          // the last connection ended other than by Close
 }
 
 // newSyslog reads syslog+udp://HOST[:514], syslog+tcp://HOST[:601], syslog+tls://HOST[:6514]
@@ -65,7 +70,7 @@ type syslog struct {
 //	pen=NUMBER          structured data [portwatch@NUMBER ...] with event_id, community_id
 //	                    and severity, under that Private Enterprise Number; none without
 func newSyslog(t *Target) (Receiver, error) {
-	s := &syslog{process: strconv.Itoa(os.Getpid())}
+	s := &syslog{process: strconv.Itoa(os.Getpid()), part: syslogPart, long: syslogLong}
 	port, limit := "", syslogStream
 	switch t.Scheme {
 	case "syslog+udp":
@@ -170,7 +175,11 @@ func (s *syslog) Deliver(ctx context.Context, records []Record, verdicts []Verdi
 		deliver = s.deliverDatagrams
 	}
 	err := deliver(ctx, records, verdicts)
-	if stopped := stop(); err != nil || !stopped {
+	stopped := stop()
+	if stopped && err == errRepeating {
+		return err
+	}
+	if err != nil || !stopped {
 		if err != nil && link.hasEnded() {
 			err = link.why // says more than that a socket is closed
 		}
@@ -180,31 +189,59 @@ func (s *syslog) Deliver(ctx context.Context, records []Record, verdicts []Verdi
 	return nil
 }
 
-// deliverStream writes a batch and waits until the peer has it.
+// deliverStream writes a batch, a part after the other, and waits until the peer has each.
+// A part is what a peer takes in about a second. Where the batch takes long, the rest stays
+// for the next call: a slow peer is none that takes nothing.
 func (s *syslog) deliverStream(ctx context.Context, records []Record, verdicts []Verdict) error {
-	s.frames = s.frames[:0]
-	for i := range records {
-		v := &verdicts[i]
-		if s.frames, v.Reason = s.appendFrame(s.frames, &records[i]); v.Reason != "" {
-			v.State = Rejected
+	began := time.Now()
+	for s.broken && s.repeated < len(s.window) {
+		if time.Since(began) > s.long {
+			return errRepeating
 		}
-	}
-	if s.broken && len(s.window) > 0 {
-		if _, err := s.link.Write(s.window); err != nil {
+		part := s.window[s.repeated:min(s.repeated+s.part, len(s.window))]
+		if err := s.send(ctx, part); err != nil {
 			return err
 		}
+		s.repeated += len(part)
 	}
-	if len(s.frames) > 0 {
-		if _, err := s.link.Write(s.frames); err != nil {
+	s.broken = false
+	for next := 0; next < len(records) && time.Since(began) < s.long; {
+		first := next
+		for s.frames = s.frames[:0]; next < len(records) && (next == first || len(s.frames) < s.part); next++ {
+			v := &verdicts[next]
+			if s.frames, v.Reason = s.appendFrame(s.frames, &records[next]); v.Reason != "" {
+				v.State = Rejected
+			}
+		}
+		if err := s.send(ctx, s.frames); err != nil {
+			return err
+		}
+		s.remember()
+		setDelivered(verdicts[first:next])
+	}
+	return nil
+}
+
+// errRepeating is no fault of the connection, which goes on.
+var errRepeating = errors.New("the receiver is slow: what was sent before the connection ended is still being repeated")
+
+// send writes a part, waits until the peer has it, and finds out how large the next is to be.
+func (s *syslog) send(ctx context.Context, part []byte) error {
+	start := time.Now()
+	if len(part) > 0 {
+		if _, err := s.link.Write(part); err != nil {
 			return err
 		}
 	}
 	if err := s.link.drain(ctx); err != nil {
 		return err
 	}
-	s.broken = false
-	s.remember()
-	setDelivered(verdicts)
+	switch took := time.Since(start); {
+	case took < time.Second/2:
+		s.part = min(2*s.part, syslogOctets)
+	case took > 2*time.Second:
+		s.part = max(s.part/2, syslogPart)
+	}
 	return nil
 }
 
@@ -213,14 +250,14 @@ func (s *syslog) remember() {
 	if s.replay == 0 {
 		return
 	}
-	all := append(s.window, s.frames...)
-	kept := all
+	s.window = append(s.window, s.frames...)
+	kept := s.window
 	for len(kept) > s.replay {
 		space := bytes.IndexByte(kept, ' ')
 		n, _ := strconv.Atoi(string(kept[:space])) // our own number
 		kept = kept[space+1+n:]
 	}
-	s.window = append(all[:0], kept...)
+	s.window = append(s.window[:0], kept...)
 }
 
 // deliverDatagrams sends each record on its own.
@@ -350,7 +387,7 @@ func (s *syslog) breakOff() {
 		c.SetLinger(0)
 	}
 	s.link.socket.Close()
-	s.link, s.broken = nil, true
+	s.link, s.broken, s.repeated = nil, true, 0
 }
 
 // connect makes the connection.
@@ -396,7 +433,12 @@ const settleTLS = 200 * time.Millisecond
 func (l *syslogLink) secure(ctx context.Context, config *tls.Config) error {
 	start := time.Now()
 	c := tls.Client(l.socket, config)
-	if err := c.HandshakeContext(ctx); err != nil {
+	limited, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := c.HandshakeContext(limited); err != nil {
+		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no handshake within %v: does it speak TLS", connectTimeout)
+		}
 		return err
 	}
 	l.Conn = c

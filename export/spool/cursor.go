@@ -154,7 +154,7 @@ func (c *Cursor) create() error {
 
 // listCursors reads the cursors of a spool's folder.
 func listCursors(s *Spool) ([]*Cursor, error) {
-	paths, err := filepath.Glob(filepath.Join(s.dir, "*"+cursorSuffix))
+	paths, err := filesWith(s.dir, cursorSuffix)
 	if err != nil {
 		return nil, err
 	}

@@ -62,9 +62,22 @@ func segmentPath(dir string, number uint32) string {
 	return filepath.Join(dir, fmt.Sprintf("%010d%s", number, segmentSuffix))
 }
 
+// filesWith returns the paths of a folder's files with this end of their name. The folder's
+// own name may have what filepath.Glob takes for a pattern.
+func filesWith(dir, suffix string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var paths []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), suffix) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, err
+}
+
 // listSegments finds the segments of a folder, in their order. They are not read yet.
 func listSegments(dir string) ([]*segment, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	paths, err := filesWith(dir, segmentSuffix)
 	if err != nil {
 		return nil, err
 	}

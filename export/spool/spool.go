@@ -626,6 +626,9 @@ func (s *Spool) tellFull(err error) {
 	if s.o.Full == sink.DropOldest {
 		what = "the oldest records make room for new ones"
 	}
+	if c := s.absent(); s.o.Full == sink.Block && c != nil {
+		what = fmt.Sprintf("new records wait for %s, which this run does not deliver to: end it, and deliver there or remove %s", c.name, c.path())
+	}
 	if err == errFull {
 		err = fmt.Errorf("full, with %d octets", s.octets)
 	}
@@ -638,6 +641,24 @@ func (s *Spool) report(err error) {
 		defer s.reporting.Unlock()
 		s.o.Report(err)
 	}
+}
+
+// absent returns a sink that the oldest segment is kept for alone, if that is one to which
+// this run does not deliver: no waiting makes way then.
+func (s *Spool) absent() (who *Cursor) {
+	if len(s.segments) == 0 {
+		return nil
+	}
+	end := s.segments[0].end()
+	for _, c := range s.cursors {
+		if c.floor().before(end) {
+			if c.attached {
+				return nil
+			}
+			who = c
+		}
+	}
+	return who
 }
 
 // Close brings everything to the disk and leaves the folder to others. Neither
@@ -669,8 +690,15 @@ func (s *Spool) Close() error {
 }
 
 // bare takes operation and path off a file error, where the message has named
-// the folder before.
+// the folder before. Of errors that were joined it does so with each.
 func bare(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range joined.Unwrap() {
+			all = append(all, bare(e))
+		}
+		return errors.Join(all...)
+	}
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err

@@ -71,7 +71,7 @@ func record(i int) sink.Record {
 	filler := make([]byte, i%900)
 	rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(filler)
 	return sink.Record{
-		Kind: sink.Kind(i % 3), Severity: uint8(i), Time: int64(i) * 1e9,
+		Kind: sink.Kind(i % 2), Severity: uint8(i), Time: int64(i) * 1e9,
 		ID: fmt.Append(nil, "id-", i), Key: fmt.Append(nil, "key-", i%7),
 		Body: fmt.Appendf(nil, `{"record":%d,"filler":"%s"}`, i, filler),
 	}
