@@ -99,6 +99,13 @@ type frameReader struct {
 
 func (f *frameReader) Read(p []byte) (int, error) {
 	n, err := f.dec.Read(p)
+	if n == 0 && err != nil && err != io.EOF {
+		// Where the checksum behind it is cut or wrong, zstd's decoder has the last block
+		// all the same, and gives it when asked again.
+		if n, _ := f.dec.Read(p); n > 0 {
+			return n, nil
+		}
+	}
 	if errors.Is(err, f.badMagic) {
 		if f.tail.last != [4]byte{} {
 			return n, rubbish(f.name)

@@ -127,6 +127,26 @@ func TestBrokenStreams(t *testing.T) {
 	}
 }
 
+// TestChecksumLost: what was compressed is all there where only the checksum behind it is
+// cut or wrong.
+func TestChecksumLost(t *testing.T) {
+	data := noise(400)
+	all := mustRead(t, data)
+	for method, compress := range compressors {
+		packed := compress(data)
+		last := len(packed) - 1
+		frames, err := readAll(packed[:last])
+		if !errors.Is(err, ErrTruncated) || !sameFrames(frames, all) {
+			t.Errorf("%s, checksum cut: %d packets of %d, %v", method, len(frames), len(all), err)
+		}
+		packed[last] ^= 1
+		frames, err = readAll(packed)
+		if err == nil || err == io.EOF || !sameFrames(frames, all) {
+			t.Errorf("%s, checksum wrong: %d packets of %d, %v", method, len(frames), len(all), err)
+		}
+	}
+}
+
 // The programs that people compress with, at the settings that differ most.
 func TestCompressionPrograms(t *testing.T) {
 	data := noise(5000)

@@ -67,15 +67,23 @@ func (e *FormatError) Unwrap() error { return e.Err }
 // OpenFile opens a savefile and reads its header; "-" is standard input. The
 // error is a [*FormatError], unless the file could not be opened at all.
 func OpenFile(name string) (*File, error) {
+	standard := name == "-"
 	open := os.Open
-	if name == "-" {
+	if standard {
 		name, open = "standard input", standardInput
 	}
 	file, err := open(name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFile(file, name, file.Close, sizeOf(file))
+	close := file.Close
+	if standard {
+		close = func() error {
+			defer syscall.SetNonblock(int(os.Stdin.Fd()), false) // as whoever reads on expects it
+			return file.Close()
+		}
+	}
+	f, err := newFile(file, name, close, sizeOf(file))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +93,7 @@ func OpenFile(name string) (*File, error) {
 
 // standardInput returns a copy of standard input that can be closed and, where
 // it is a pipe, interrupted: Go can do that only to what does not block. Whoever
-// has the same end of the pipe open sees it not block either.
+// has the same end of the pipe open sees it not block either, until it is closed here.
 func standardInput(name string) (*os.File, error) {
 	fd, err := syscall.Dup(int(os.Stdin.Fd()))
 	if err != nil {
@@ -240,9 +248,6 @@ func (f *File) fail(err error) error {
 	f.err = err
 	return err
 }
-
-// Name is what the file was opened as; standard input says so.
-func (f *File) Name() string { return f.name }
 
 // Stats returns the counters so far.
 func (f *File) Stats() Stats {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/google/gopacket"
@@ -42,13 +43,25 @@ func (e *FilterError) Unwrap() error { return e.Err }
 func NewFilter(expr string) (*Filter, error) {
 	f := &Filter{expr: expr, programs: make(map[LinkType]*pcap.BPF), link: LinkEthernet}
 	if err := f.compile(LinkEthernet); err != nil {
-		return nil, err
+		if !f.suitsAnother() {
+			return nil, err
+		}
+		clear(f.programs) // the first frame of each link type has its own answer
+		f.link = noLink
 	}
 	return f, nil
 }
 
-// String returns the expression.
-func (f *Filter) String() string { return f.expr }
+const noLink LinkType = 0xffff
+
+// suitsAnother reports whether an expression that libpcap refuses for Ethernet is good for
+// a link type that has words of its own: "type mgt", "inbound", "ifindex 2", "vpi 1".
+func (f *Filter) suitsAnother() bool {
+	return slices.ContainsFunc([]LinkType{LinkIEEE80211, 113, 276, 117, 123}, func(link LinkType) bool {
+		_, err := compile(f.expr, link) // 802.11, SLL, SLL2, PF, raw ATM
+		return err == nil
+	})
+}
 
 // MatchesAll reports whether there is no expression.
 func (f *Filter) MatchesAll() bool { return f.expr == "" }

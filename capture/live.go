@@ -88,6 +88,14 @@ func OpenLive(o LiveOptions) (*Live, error) {
 	return l, nil
 }
 
+// Names are those of the devices, also where a number was given.
+func (l *Live) Names() (names []string) {
+	for _, d := range l.devices {
+		names = append(names, d.name)
+	}
+	return names
+}
+
 // Next returns the next packet; ErrTick if none came within the read timeout;
 // ErrClosed after Close, which ends a Next that waits within a read timeout.
 // Any other error is a [*DeviceError], and ends the capture.

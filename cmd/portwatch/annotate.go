@@ -167,6 +167,9 @@ func (o *annotateOptions) check() error {
 		if err != nil {
 			return err
 		}
+		if t.format != "ecs" {
+			return usageError{"--to " + to + ": annotate writes JSON lines, in no other format", "leave format= out"}
+		}
 		if t.sink != nil {
 			sinks++
 		}
@@ -194,14 +197,13 @@ func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File
 	}
 	r, err := newAnnotateRun(o, stdout, stderr)
 	if err != nil {
-		report(stderr, err)
-		return statusOf(err)
+		return notBegun(err, o.stats, new(export.AnnotateCounts).AppendJSON(nil), stderr)
 	}
-	err = r.run(ctx)
-	if errors.Is(err, errNobodyReads) {
+	err, unread := apart(r.run(ctx))
+	if unread && err == nil {
 		return exitDone
 	}
-	if !o.quiet {
+	if !o.quiet && !unread {
 		stderr.Write(r.counts.Append(nil))
 	}
 	for _, e := range flatten(err) {
@@ -275,7 +277,7 @@ func newAnnotateRun(o *annotateOptions, stdout, stderr *os.File) (_ *annotateRun
 		return nil, err
 	}
 	o.files = o.from // what must not be overwritten
-	if err := o.refuseOverwriting(); err != nil {
+	if err := o.checkFiles(); err != nil {
 		return nil, err
 	}
 	if r.sinks, err = o.openSinks(r.warn); err != nil {
@@ -318,12 +320,13 @@ func (r *annotateRun) warn(err error) { warn(r.stderr, "%v", err) }
 func (r *annotateRun) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	ctx, done := r.sinks.onHangup(ctx, screenOf(r.stderr).is)
+	defer done()
 	var abandon context.CancelFunc
 	r.delay, abandon = context.WithCancel(context.Background())
 	defer abandon()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(settleTime, abandon) })()
 	defer context.AfterFunc(ctx, r.sinks.limit)()
-	defer r.sinks.reopenOnHangup(screenOf(r.stderr).is)()
 	r.sinks.begin()
 	for range r.options.workers {
 		go func() {
@@ -482,8 +485,8 @@ func (r *annotateRun) put(j *job) error {
 	var failed error
 	if len(j.out) > 0 {
 		failed = r.output.write(j.out, false)
-		if errors.Is(failed, errNobodyReads) && len(r.output.places)+len(r.output.sinks) > 0 {
-			failed = nil // others go on
+		if len(r.output.places)+len(r.output.sinks) > 0 {
+			failed, _ = apart(failed) // others go on
 		}
 	}
 	if j.marks != nil {

@@ -292,7 +292,7 @@ func (q *query) printFacts(a *answer) {
 		if len(a.rows) > 1 {
 			q.printf("\n")
 		}
-		q.printRow(&row, note)
+		q.printRow(&row, note, a.ports.Count > 1)
 	}
 }
 
@@ -313,8 +313,9 @@ func (a *answer) rowsByName() []registry.Row {
 	})
 }
 
-// printRow prints what the row says beside what the note above it did.
-func (q *query) printRow(row *registry.Row, note string) {
+// printRow prints what the row says beside what the note above it did. What it says of
+// unauthorized use may be of another port than the one asked for, unless a range is.
+func (q *query) printRow(row *registry.Row, note string, ranged bool) {
 	q.printFact("service name", row.Service)
 	q.printFact("port number", row.Ports.String())
 	if row.Transports == registry.AllTransports && !row.Ports.Empty() {
@@ -327,7 +328,11 @@ func (q *query) printRow(row *registry.Row, note string) {
 	q.printFact("modified", row.Modified)
 	q.printFact("reference", row.Reference)
 	q.printFact("service code", row.ServiceCode)
-	if row.Unauthorized != "" && !strings.Contains(note, row.Unauthorized) {
+	switch {
+	case row.Unauthorized == "" || strings.Contains(note, row.Unauthorized):
+	case ranged:
+		q.printFact("unauthorized use", row.Unauthorized)
+	default:
 		q.printFact("unauthorized use", "not of this port: "+row.Unauthorized)
 	}
 	q.printFact("notes", row.Notes)

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -73,6 +77,15 @@ func counter(ts *testscript.TestScript, negated bool, args []string) {
 // TestSignal interrupts the reading of a pipe in which nothing more comes: the
 // run ends in good order, with all that was read.
 func TestSignal(t *testing.T) {
+	// What is caught here is as usual in a child, also where the tests run under nohup.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) { testSignal(t, signal) })
+	}
+}
+
+func testSignal(t *testing.T, signal os.Signal) {
 	capture, err := os.ReadFile(filepath.Join("..", "..", "testdata", "raw.pcap"))
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +110,7 @@ func TestSignal(t *testing.T) {
 	if _, err := in.Write(append(capture[:fileHeader:fileHeader], bytes.Repeat(packets, 1+4*pipeSize/len(packets))...)); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Process.Signal(os.Interrupt); err != nil {
+	if err := c.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Wait(); err != nil {
@@ -106,4 +119,77 @@ func TestSignal(t *testing.T) {
 	if n := readCounters(t, stats).Packets["read"]; n == 0 {
 		t.Error("no packet was counted")
 	}
+}
+
+// TestSignalAtStart: whoever waits for a pipe to be opened, or for what it begins with,
+// can be told to stop, and has counted nothing.
+func TestSignalAtStart(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{pipe, "-"} {
+		stats := filepath.Join(t.TempDir(), "stats.json")
+		c := portwatch("-r", from, "-o", "none", "--stats", stats)
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Process.Kill()
+		time.Sleep(300 * time.Millisecond) // for its start: nothing tells from outside that it waits
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("-r %s: %v: %s", from, err, c.Stderr)
+		}
+		if n := readCounters(t, stats).Packets["read"]; n != 0 {
+			t.Errorf("-r %s: %d packets", from, n)
+		}
+	}
+}
+
+// TestLineBuffered: with -l a record is written when it is due, also if what comes through
+// the pipe after that is nothing.
+func TestLineBuffered(t *testing.T) {
+	capture, err := os.ReadFile(filepath.Join("..", "..", "testdata", "office.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := portwatch("-l", "-r", "-", "--idle-timeout", "1ms")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	if _, err := in.Write(capture); err != nil {
+		t.Fatal(err)
+	}
+	line := make(chan string)
+	go func() {
+		text, _ := bufio.NewReader(out).ReadString('\n')
+		line <- text
+	}()
+	select {
+	case text := <-line:
+		if !strings.HasPrefix(text, `{"@timestamp":`) {
+			t.Errorf("got %q", text)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("no record came while the pipe was open")
+	}
+	in.Close()
+	c.Process.Kill()
+	c.Wait()
 }

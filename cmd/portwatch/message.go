@@ -35,9 +35,11 @@ func hintFor(err error) string {
 	case errors.Is(err, capture.ErrNoDevice):
 		return "portwatch -D lists the devices"
 	case errors.Is(err, capture.ErrNotPermitted):
-		return "sudo portwatch ..., or once: sudo setcap cap_net_raw,cap_net_admin=eip $(command -v portwatch)"
+		return "sudo portwatch ..., or once: sudo setcap cap_net_raw+ep $(command -v portwatch)"
 	case errors.Is(err, capture.ErrNotCapture):
 		return "portwatch reads pcap and pcapng, plain or compressed by gzip, zstd or lz4"
+	case errors.Is(err, syscall.EISDIR) && !errors.As(err, &format):
+		return "the name of a file; this one is a folder"
 	case errors.Is(err, syscall.EISDIR):
 		return "-r with the name of a savefile in that folder; several -r are read as one observation"
 	case errors.Is(err, capture.ErrTruncated) && errors.As(err, &format) && format.Packet == 0:

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -129,7 +130,7 @@ func (o *options) check(f *pflag.FlagSet) error {
 	case o.filterFile != "" && o.filter != "":
 		return usageError{"-F and a BPF expression exclude each other", "put the whole expression in one of them"}
 	case o.quiet && o.verbose:
-		return usageError{"-q and -v exclude each other", ""}
+		return usageError{"-q and -v exclude each other", "one of them"}
 	case o.snaplen < 0 || o.snaplen > defaultSnaplen:
 		return usageError{fmt.Sprintf("-s %d: the snapshot length is 0 to %d octets", o.snaplen, defaultSnaplen), "0 means all of it"}
 	case o.idle <= 0 || o.active <= 0:
@@ -137,18 +138,18 @@ func (o *options) check(f *pflag.FlagSet) error {
 	case o.alertWindow <= 0:
 		return usageError{"--alert-window must be above 0", "--no-alerts turns alerts off"}
 	case o.noAlerts && f.Changed("alert-window"):
-		return usageError{"--alert-window and --no-alerts exclude each other", ""}
+		return usageError{"--alert-window and --no-alerts exclude each other", "one of them"}
 	case o.maxFlows < 1:
-		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), ""}
+		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), "a number from 1; the default is 1000000"}
 	case !slices.Contains(tunnelWords, o.tunnels):
 		return usageError{fmt.Sprintf("--tunnels %s: unknown choice", o.tunnels), "one of " + strings.Join(tunnelWords, ", ")}
 	case o.workers < 1:
-		return usageError{fmt.Sprintf("--workers %d: at least one core does the work", o.workers), ""}
+		return usageError{fmt.Sprintf("--workers %d: at least one core does the work", o.workers), "a number from 1; the default is all cores"}
 	case f.Changed("count") && o.count == 0:
-		return usageError{"-c 0: the count must be above 0", ""}
+		return usageError{"-c 0: the count must be above 0", "without -c all packets are read"}
 	}
 	if n := countOf(o.files, "-"); n > 1 {
-		return usageError{"-r -: standard input can be read only once", ""}
+		return usageError{"-r -: standard input can be read only once", "one -r -, and the other savefiles by name"}
 	} else if n == 1 && screenOf(os.Stdin).is {
 		return usageError{"-r -: standard input is a terminal", "zcat capture.pcap.gz | portwatch -r -"}
 	}
@@ -168,7 +169,11 @@ func (o *options) check(f *pflag.FlagSet) error {
 	if err := o.checkSinks(); err != nil {
 		return err
 	}
-	if o.save == "-" && (o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == "") {
+	records := o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == ""
+	for _, t := range o.targets {
+		records = records || t.path == "-"
+	}
+	if o.save == "-" && records {
 		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
 	}
 	return nil
@@ -186,17 +191,33 @@ func countOf(list []string, s string) (n int) {
 // tunnelWords are the values of --tunnels, in the order of capture.Tunnels.
 var tunnelWords = []string{capture.Both: "both", capture.Outer: "outer", capture.Inner: "inner"}
 
-// readFilter takes the BPF expression out of the file of -F. A line of it that
-// begins with # is a comment, as tcpdump has it in newer releases.
+// maxFilter is how long the file of -F may be.
+const maxFilter = 1 << 20
+
+// readFilter takes the BPF expression out of the file of -F. From a # to the end of
+// its line is a comment, as tcpdump has it.
 func (o *options) readFilter() error {
 	if o.filterFile == "" {
 		return nil
 	}
-	text, err := os.ReadFile(o.filterFile)
+	f, err := os.Open(o.filterFile)
+	var text []byte
+	if err == nil {
+		defer f.Close()
+		text, err = io.ReadAll(io.LimitReader(f, maxFilter+1))
+	}
+	if err == nil && len(text) > maxFilter {
+		err = fmt.Errorf("longer than %d octets", maxFilter)
+	}
 	if err != nil {
 		return fmt.Errorf("read filter %s: %w", o.filterFile, cause(err))
 	}
-	o.filter = strings.TrimSpace(string(text))
+	var filter strings.Builder
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		filter.WriteString(strings.TrimRight(line, "\r\n") + "\n")
+	}
+	o.filter = strings.TrimSpace(filter.String())
 	return nil
 }
 
@@ -253,7 +274,9 @@ Delivery to sinks:
       --drain-timeout TIME      at the end, wait for a sink that takes nothing (30s)
 
 Flows:
-      --idle-timeout TIME       a flow ends without packets for so long (5m)
+      --idle-timeout TIME       a TCP flow ends without packets for so long (5m);
+                                at most 60s without TCP or without an answer,
+                                30s for what was only tried
       --active-timeout TIME     a long flow is reported every TIME (30m)
       --max-flows N             flows in memory at a time (1000000)
       --ignore-vlan             for mirrors that tag each direction differently

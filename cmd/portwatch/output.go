@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -98,6 +99,13 @@ func header(f format) []byte {
 // errNobodyReads is a place whose reader closed it, as head does.
 var errNobodyReads = errors.New("nobody reads any more")
 
+// apart tells whether somebody closed what they read, and returns what else is wrong.
+func apart(err error) (rest error, unread bool) {
+	all := flatten(err)
+	kept := slices.DeleteFunc(slices.Clone(all), func(e error) bool { return errors.Is(e, errNobodyReads) })
+	return errors.Join(kept...), len(kept) < len(all)
+}
+
 // write hands bytes to every place. A place that fails is closed and left out
 // from then on; the others go on. The errors come back joined.
 func (d *rendering) write(b []byte, header bool) error {
@@ -187,23 +195,64 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 	return list, nil
 }
 
-// refuseOverwriting finds outputs that are one of the savefiles to read: they
-// would be empty before the first packet was read.
-func (o *options) refuseOverwriting() error {
-	outputs := []string{o.save, o.stats}
-	for _, t := range o.targets {
-		outputs = append(outputs, t.path)
+// checkFiles finds what names the same file twice, which would destroy it.
+func (o *options) checkFiles() error {
+	if err := o.refuseOverwriting(); err != nil {
+		return err
 	}
-	for _, in := range o.files {
+	return o.refuseSharing()
+}
+
+// refuseOverwriting finds outputs that are one of the files to read: they would be empty
+// before anything was read.
+func (o *options) refuseOverwriting() error {
+	outputs := o.outputFiles()
+	for _, in := range append([]string{o.filterFile, o.registry}, o.files...) {
 		input, err := os.Stat(in)
+		if in == "-" {
+			input, err = os.Stdin.Stat()
+		}
 		if err != nil {
-			continue // standard input, for one
+			continue
 		}
 		for _, out := range outputs {
 			if output, err := os.Stat(out); err == nil && os.SameFile(input, output) && input.Mode().IsRegular() {
 				return usageError{out + ": to be read and to be written at the same time", "another name for the output"}
 			}
 		}
+	}
+	return nil
+}
+
+// outputFiles are the paths that the options write to, some of them empty or "-".
+func (o *options) outputFiles() []string {
+	letters, _, _ := strings.Cut(o.letters, "?")
+	paths := []string{o.save, o.stats, letters}
+	for _, t := range o.targets {
+		paths = append(paths, t.path)
+	}
+	return paths
+}
+
+// refuseSharing finds two outputs that are one file: what one writes, the other would
+// overwrite. A pipe or a device takes from several.
+func (o *options) refuseSharing() error {
+	taken := make(map[string]bool)
+	for _, out := range o.outputFiles() {
+		if info, err := os.Stat(out); out == "" || out == "-" || err == nil && !info.Mode().IsRegular() {
+			continue
+		}
+		path, err := filepath.Abs(out)
+		if err != nil {
+			return err
+		}
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
+		}
+		if taken[path] {
+			return usageError{out + ": wanted by two outputs", "another name for one of them"}
+		}
+		taken[path] = true
 	}
 	return nil
 }
@@ -264,7 +313,7 @@ func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, scre
 		return &place{"standard output", nopCloser{stdout}}, screenOf(stdout), nil
 	}
 	if info, err := os.Stat(t.path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.Create(t.path) // a pipe, a device
+		f, err := os.OpenFile(t.path, os.O_WRONLY, 0) // a pipe, a device: for writing only, so that its reader counts
 		if err != nil {
 			return nil, screen{}, t.fail(err)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/portwatch/portwatch/annotate"
@@ -386,15 +387,18 @@ func (w *writer) fail(err error) {
 	if err == nil {
 		return
 	}
-	if errors.Is(err, errNobodyReads) {
-		for _, d := range w.renderings {
-			if len(d.places)+len(d.sinks) > 0 {
-				return
-			}
+	if rest, unread := apart(err); unread && w.lives() {
+		if err = rest; err == nil {
+			return
 		}
 	}
 	w.failed = errors.Join(w.failed, err)
 	w.stop()
+}
+
+// lives reports whether a place or a sink is left.
+func (w *writer) lives() bool {
+	return slices.ContainsFunc(w.renderings, func(d *rendering) bool { return len(d.places)+len(d.sinks) > 0 })
 }
 
 // close closes all places.

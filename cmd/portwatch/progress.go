@@ -22,7 +22,8 @@ type progress struct {
 
 const progressEvery = 200 * time.Millisecond
 
-const progressLine = `{{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . }}  {{string . "packets"}}  {{string . "flows"}}  {{rtime . "%s left" "" "?"}}`
+// progressLine has what matters most on the left: what does not fit is cut off.
+const progressLine = `{{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . }}  {{rtime . "%s left" "" "?"}}  {{string . "packets"}}  {{string . "flows"}}`
 
 // newProgress returns the progress line for some savefiles, or nil where there
 // are none or the size of one is not known.

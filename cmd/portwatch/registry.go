@@ -82,7 +82,7 @@ The registry in use is the built-in snapshot, or the cached one if that is newer
 Examples:
   portwatch registry search 430
   portwatch registry search -o csv widespread use > rows.csv
-  portwatch registry export -o tsv | awk '$3 == "system" && $8'
+  portwatch registry export -o tsv | awk -F'\t' '$3 == "system" && $8'
   portwatch registry diff last-year.csv
   portwatch registry update && portwatch registry info
 `
@@ -303,7 +303,7 @@ func indexFold(s, text string) int { return strings.Index(strings.ToLower(s), st
 // seen on a terminal.
 func (q *query) excerpt(s string, at int) string {
 	const lead = 10
-	if q.width == 0 || at < q.width/2 || at > len(s) {
+	if q.width == 0 || at < max(lead, q.width/2) || at > len(s) {
 		return s
 	}
 	return "…" + strings.ToValidUTF8(s[at-lead:], "")

@@ -14,7 +14,7 @@ func (q *query) diff() func([]string) error {
 		}
 		if len(args) == 2 {
 			if q.registry != "" {
-				return usageError{"registry diff: NEW and --registry exclude each other", ""}
+				return usageError{"registry diff: NEW and --registry exclude each other", "portwatch registry diff OLD NEW"}
 			}
 			q.registry = args[1]
 		}

@@ -121,6 +121,19 @@ func TestSearchFitsTerminal(t *testing.T) {
 	}
 }
 
+// TestSearchOnNarrowTerminals: there is none so narrow that nothing can be shown.
+func TestSearchOnNarrowTerminals(t *testing.T) {
+	emptyCache(t)
+	for width := 1; width < 40; width++ {
+		var out bytes.Buffer
+		q := newQuery("", &out, &out)
+		q.width = width
+		if status := q.run([]string{"_postel"}, q.search()); status != exitDone || out.Len() == 0 {
+			t.Errorf("%d columns: status %d, %q", width, status, out.String())
+		}
+	}
+}
+
 func TestInfo(t *testing.T) {
 	emptyCache(t)
 	text := ask(t, registryCommand, "info")

@@ -30,6 +30,7 @@ func (q *query) update() func([]string) error {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal kills as usual
 		result, err := c.Update(ctx, cache.Options{From: *from, Current: current, Force: *force})
 		if err != nil {
 			return updateFailure(fmt.Errorf("update registry: %w", err))

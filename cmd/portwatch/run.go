@@ -65,16 +65,15 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 
 // meterCommand runs the pipeline and turns what became of it into a status.
 func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int {
-	r, err := newRun(o, stdout, stderr)
+	r, err := openRun(ctx, o, stdout, stderr)
 	if err != nil {
-		report(stderr, err)
-		return statusOf(err)
+		return notBegun(err, o.stats, new(export.Counts).AppendJSON(nil), stderr)
 	}
-	err = errors.Join(r.meter(ctx), r.close())
-	if errors.Is(err, errNobodyReads) {
+	err, unread := apart(errors.Join(r.cut, r.meter(ctx), r.close()))
+	if unread && err == nil {
 		return exitDone
 	}
-	if !o.quiet {
+	if !o.quiet && !unread {
 		stderr.Write(r.writer.summary.Append(nil, &r.counts))
 	}
 	if o.verbose {
@@ -90,6 +89,48 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 		return exitFindings
 	}
 	return exitDone
+}
+
+// openRun is newRun, which waits for those who open and write the pipes that it is to
+// read: no longer than until a signal comes.
+func openRun(ctx context.Context, o *options, stdout, stderr *os.File) (*run, error) {
+	const enough = time.Second // for what waits for nobody
+	var r *run
+	var err error
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		r, err = newRun(o, stdout, stderr)
+	}()
+	select {
+	case <-opened:
+		return r, err
+	case <-ctx.Done():
+	}
+	select {
+	case <-opened:
+		return r, err
+	case <-time.After(enough):
+		return nil, ctx.Err()
+	}
+}
+
+// notBegun reports why a run could not begin, if it was no signal. Its counters, all zero,
+// take the place of those that an earlier run has left, unless the options are wrong.
+func notBegun(err error, stats string, counters []byte, stderr *os.File) int {
+	status := statusOf(err)
+	if errors.Is(err, context.Canceled) {
+		status, err = exitDone, nil
+	}
+	if status != exitUsage {
+		if failed := writeCounters(stats, counters, stderr); failed != nil {
+			status, err = exitFailed, errors.Join(err, failed)
+		}
+	}
+	for _, e := range flatten(err) {
+		report(stderr, e)
+	}
+	return status
 }
 
 // A source gives packets: a device, a savefile, or several of them as one.
@@ -108,16 +149,18 @@ type run struct {
 	registry     *registry.Registry
 	registryFrom string // in words
 
-	source   source
-	live     bool
-	files    []*capture.File // what source reads, unless it is live
-	filter   *capture.Filter
-	saver    *capture.Saver // nil without -w
-	decoder  *capture.Decoder
-	pipeline *pipeline
-	writer   *writer
-	sinks    *sinks
-	progress *progress
+	source    source
+	live      bool
+	files     []*capture.File // what source reads, unless it is live
+	cut       error           // savefiles that end within their header: the others are read
+	filter    *capture.Filter
+	saver     *capture.Saver // nil without -w
+	onlySaved bool           // no records are written
+	decoder   *capture.Decoder
+	pipeline  *pipeline
+	writer    *writer
+	sinks     *sinks
+	progress  *progress
 
 	started  time.Time
 	span     span // of the packets' times
@@ -134,11 +177,9 @@ const batchTime = int64(100 * time.Millisecond)
 // before it.
 func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now()}
-	reg, from, err := findRegistry(o.registry, o.offline, stderr)
-	if err != nil {
+	if err := o.checkFiles(); err != nil { // before anything is written
 		return nil, err
 	}
-	r.registry, r.registryFrom = reg, from
 	if err := o.readFilter(); err != nil {
 		return nil, err
 	}
@@ -153,6 +194,11 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			r.sinks.abandon()
 		}
 	}()
+	reg, from, err := findRegistry(o.registry, o.offline, stderr)
+	if err != nil {
+		return nil, err
+	}
+	r.registry, r.registryFrom = reg, from
 	if err := r.openSource(); err != nil {
 		return nil, err
 	}
@@ -161,13 +207,11 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			r.source.Close()
 		}
 	}()
-	if err := o.refuseOverwriting(); err != nil {
-		return nil, err
-	}
 	r.writer = &writer{stop: r.stop}
 	if r.writer.renderings, err = o.outputs(stdout, reg, r.sinks); err != nil {
 		return nil, err
 	}
+	r.onlySaved = len(r.writer.renderings) == 0
 	if o.save != "" {
 		if r.saver, err = capture.NewSaver(o.save); err != nil {
 			return nil, err
@@ -216,11 +260,18 @@ func (r *run) openSource() error {
 		live, err := capture.OpenLive(capture.LiveOptions{
 			Devices: o.devices, SnapLen: o.snaplen, NotPromiscuous: o.notPromisc, Filter: o.filter,
 		})
-		r.source = live
-		return err
+		if err != nil {
+			return err
+		}
+		r.source, o.devices = live, live.Names()
+		return nil
 	}
 	for _, name := range o.files {
 		f, err := capture.OpenFile(name)
+		if errors.Is(err, capture.ErrTruncated) && len(o.files) > 1 {
+			r.cut = errors.Join(r.cut, err)
+			continue
+		}
 		if err != nil {
 			for _, f := range r.files {
 				f.Close()
@@ -228,6 +279,9 @@ func (r *run) openSource() error {
 			return err
 		}
 		r.files = append(r.files, f)
+	}
+	if len(r.files) == 0 {
+		return r.cut
 	}
 	r.source = r.files[0]
 	if len(r.files) > 1 {
@@ -239,9 +293,10 @@ func (r *run) openSource() error {
 // meter reads the source to its end, or until ctx ends or nobody reads the
 // records any more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
+	ctx, done := r.sinks.onHangup(ctx, screenOf(r.stderr).is)
+	defer done()
 	defer context.AfterFunc(ctx, r.stop)()
 	context.AfterFunc(ctx, r.sinks.limit)
-	defer r.sinks.reopenOnHangup(screenOf(r.stderr).is)()
 	r.writer.begin()
 	failed := r.read()
 	r.sinks.hurry()
@@ -282,8 +337,10 @@ func (r *run) read() error {
 		}
 		switch {
 		case err == nil:
-		case err == io.EOF, r.stopped.Load() && errors.Is(err, capture.ErrClosed):
+		case err == io.EOF:
 			return nil
+		case r.stopped.Load() && errors.Is(err, capture.ErrClosed): // of several files, others may be broken
+			return errors.Join(slices.DeleteFunc(flatten(err), func(e error) bool { return errors.Is(e, capture.ErrClosed) })...)
 		default:
 			return err
 		}
@@ -299,9 +356,19 @@ func (r *run) packets(frames []capture.Frame) error {
 	r.passed += uint64(len(frames))
 	if r.saver != nil {
 		for i := range frames {
-			if err := r.saver.Write(&frames[i]); err != nil {
+			err := r.saver.Write(&frames[i])
+			if err == nil {
+				continue
+			}
+			r.saver.Close() // has the same to say
+			r.saver = nil
+			if !isClosedPipe(err) {
 				return err
 			}
+			if r.onlySaved {
+				return errNobodyReads
+			}
+			break // the records live
 		}
 	}
 	for i := range frames {
@@ -311,7 +378,7 @@ func (r *run) packets(frames []capture.Frame) error {
 	}
 	batch := &r.pipeline.load.Batch
 	r.decoder.Decode(frames, batch)
-	if len(batch.Packets) >= loadSize || r.live && waited(frames, batch) {
+	if len(batch.Packets) >= loadSize || r.options.lineBuffer && len(batch.Packets) > 0 || r.live && waited(frames, batch) {
 		r.pipeline.send()
 		r.showProgress()
 	}
@@ -353,7 +420,11 @@ func (r *run) close() error {
 	r.progress.unhide()
 	failed := r.source.Close()
 	if r.saver != nil {
-		failed = errors.Join(failed, r.saver.Close())
+		if err := r.saver.Close(); !isClosedPipe(err) {
+			failed = errors.Join(failed, err)
+		} else if r.onlySaved {
+			failed = errors.Join(failed, errNobodyReads)
+		}
 	}
 	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
 	r.count()

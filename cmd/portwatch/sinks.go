@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -87,7 +89,7 @@ func (m *marks) add(k mark, community [20]byte) {
 	m.list = append(m.list, k)
 }
 
-// split returns the records of a text, each without its line end.
+// split returns the records of a text, each without its line end, which in CSV is CRLF.
 func (m *marks) split(text []byte) []sink.Record {
 	if m == nil {
 		return nil
@@ -97,7 +99,7 @@ func (m *marks) split(text []byte) []sink.Record {
 	for _, k := range m.list {
 		m.records = append(m.records, sink.Record{
 			Kind: k.kind, Severity: k.severity, Time: k.time,
-			ID: m.names[name:k.id], Key: m.names[k.id:k.key], Body: text[start : k.end-1],
+			ID: m.names[name:k.id], Key: m.names[k.id:k.key], Body: bytes.TrimSuffix(text[start:k.end-1], []byte("\r")),
 		})
 		name, start = k.key, k.end
 	}
@@ -259,11 +261,17 @@ func (s *sinks) openFile(t target, header []byte) (*sink.File, error) {
 	return f, nil
 }
 
-// reopenOnHangup opens files anew whenever SIGHUP comes, for those who have renamed
-// them. With a terminal it is this one that hangs up, and ends the run as ever.
-func (s *sinks) reopenOnHangup(terminal bool) (stop func()) {
+// onHangup opens files anew whenever SIGHUP comes, for those who have renamed them. Where
+// there are none, or it is a terminal that hangs up, the first one ends the run in good
+// order, as SIGTERM does; with nohup none does.
+func (s *sinks) onHangup(ctx context.Context, terminal bool) (_ context.Context, done func()) {
 	if terminal || len(s.files) == 0 {
-		return func() {}
+		if signal.Ignored(syscall.SIGHUP) {
+			return ctx, func() {}
+		}
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+		context.AfterFunc(ctx, stop)
+		return ctx, stop
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -274,7 +282,7 @@ func (s *sinks) reopenOnHangup(terminal bool) (stop func()) {
 			}
 		}
 	}()
-	return func() {
+	return ctx, func() {
 		signal.Stop(hangups)
 		close(hangups)
 	}

@@ -131,6 +131,7 @@ func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 		if err != nil {
 			return nil, cause(err)
 		}
+		context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) }) // a pipe may give nothing
 		return &fetched{body: f, origin: origin{From: from}}, nil
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
