@@ -209,7 +209,10 @@ func (a *Alerts) open(all *subjects, k subjectKey) *subject {
 	}
 	s := all.add(k)
 	s.alert.WindowStart = a.clock
-	s.alert.WindowEnd = a.clock + int64(a.window)
+	s.alert.WindowEnd = math.MaxInt64
+	if a.clock <= math.MaxInt64-int64(a.window) {
+		s.alert.WindowEnd = a.clock + int64(a.window)
+	}
 	a.until = min(a.until, s.alert.WindowEnd)
 	return s
 }

@@ -134,6 +134,18 @@ func TestAlertAfterTheWindow(t *testing.T) {
 		"update PW001 service 50: 42001/tcp is unassigned; 2 Flows of 1 client")
 }
 
+// TestAlertWindowWithoutEnd: one of centuries ends with the last time there is.
+func TestAlertWindowWithoutEnd(t *testing.T) {
+	p := newReplay(t)
+	p.alerts = NewAlerts(math.MaxInt64)
+	p.add(2, "10.0.0.5", "10.0.0.9:42001", flow.Closed)
+	p.add(3, "10.0.0.5", "10.0.0.9:42001", flow.Closed)
+	p.want("open PW001 service 50: 42001/tcp is unassigned")
+	if end := p.got[0].WindowEnd; end != math.MaxInt64 {
+		t.Errorf("the window ends at %d", end)
+	}
+}
+
 // TestAlertAdvance: without records, a live sensor tells the time.
 func TestAlertAdvance(t *testing.T) {
 	p := newReplay(t)

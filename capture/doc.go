@@ -5,19 +5,19 @@
 //
 // # What a source promises
 //
-// [File], [Merged] and [Live] have the same three methods, which is all that
-// their caller needs:
+// [File], [Merged] and [Live] have the same four methods:
 //
-//	Next(*Frame) error    the next packet; io.EOF after the last one
-//	Stats() Stats         what was read, and what was lost
-//	Close() error         ends the reading
+//	Next(*Frame) error          the next packet; io.EOF after the last one
+//	Read([]Frame) (int, error)  the next packets, as many as are at hand; at least one
+//	Stats() Stats               what was read, and what was lost
+//	Close() error               ends the reading
 //
 // Order: frames come in the order of the file, respectively in that of their
 // arrival. Time may run backwards; nothing is sorted.
 //
 // Ownership: Frame.Data belongs to the source and is valid until the next
-// call of Next or Close. Whoever keeps it copies it. No call of Next
-// allocates in the steady state.
+// call of Next, Read or Close. Whoever keeps it copies it. No call of Next or
+// Read allocates in the steady state.
 //
 // Clock: Frame.Time is packet time, Unix nanoseconds. No source looks at the
 // wall clock; a live source answers [ErrTick] when nothing came for a read
@@ -29,8 +29,9 @@
 // says file, offset and packet number. Memory is bounded by constants of this
 // package ([MaxPacket], [MaxBlock]), never by what a length field claims.
 //
-// None of the types is safe for concurrent use, with one exception: Close of
-// a live source may be called while Next waits, and ends it.
+// None of the types is safe for concurrent use, but for what ends or watches a
+// reading from outside: Close of a live source may be called while Next waits, and
+// ends it; Interrupt and Progress of a File may be called while Next runs.
 //
 // # Formats
 //

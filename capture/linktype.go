@@ -13,7 +13,6 @@ const (
 	LinkEthernet        LinkType = 1
 	LinkIEEE8025        LinkType = 6 // Token Ring
 	LinkARCNETBSD       LinkType = 7
-	LinkSLIP            LinkType = 8
 	LinkPPP             LinkType = 9 // with or without HDLC framing
 	LinkFDDI            LinkType = 10
 	LinkATMRFC1483DLT   LinkType = 11  // LLC-encapsulated ATM: its DLT, written to files by mistake

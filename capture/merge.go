@@ -18,7 +18,6 @@ type Merged struct {
 	last  int   // the part whose packet was returned last: it must be advanced
 	limit int64 // the smallest key of the other parts
 	stats Stats
-	faces uint32 // interfaces numbered so far
 	errs  []error
 	err   error // what Next says from now on
 }
@@ -31,7 +30,6 @@ type part struct {
 	// unordered: no packet of this file had a time so far.
 	unordered bool
 	done      bool
-	faces     []uint32 // the numbers of the file's interfaces in the merge, plus one
 }
 
 // Merge reads the files together. It takes them over: Close closes them.
@@ -65,9 +63,7 @@ func (m *Merged) Next(frame *Frame) error {
 		}
 		return m.err
 	}
-	p := &m.parts[m.last]
-	*frame = p.frame
-	frame.Interface = m.face(p, frame.Interface)
+	*frame = m.parts[m.last].frame
 	m.stats.Packets++
 	m.stats.Bytes += uint64(len(frame.Data))
 	return nil
@@ -120,18 +116,6 @@ func (m *Merged) choose() {
 	}
 }
 
-// face numbers an interface of a part, in the order of first use.
-func (m *Merged) face(p *part, of uint32) uint32 {
-	for uint32(len(p.faces)) <= of {
-		p.faces = append(p.faces, 0)
-	}
-	if p.faces[of] == 0 {
-		m.faces++
-		p.faces[of] = m.faces
-	}
-	return p.faces[of] - 1
-}
-
 // Stats sums the counters of the files; packets and octets are those that
 // Next returned.
 func (m *Merged) Stats() Stats {
@@ -143,20 +127,6 @@ func (m *Merged) Stats() Stats {
 		s.SkippedBlocks += of.SkippedBlocks
 	}
 	return s
-}
-
-// Progress sums that of the files; the size is -1 if that of one is.
-func (m *Merged) Progress() (read, size int64) {
-	for i := range m.parts {
-		r, s := m.parts[i].file.Progress()
-		read += r
-		if size >= 0 && s >= 0 {
-			size += s
-		} else {
-			size = -1
-		}
-	}
-	return read, size
 }
 
 // Close closes the files.

@@ -87,9 +87,6 @@ func TestMergeOfParts(t *testing.T) {
 		first, second = min(first, second), max(first, second)
 		want, _ := drain(loose(t, "x", all...))
 		got, err := drain(Merge(loose(t, "x", all[:first]...), loose(t, "x", all[first:second]...), loose(t, "x", all[second:]...)))
-		for i := range got {
-			got[i].Interface = 0
-		}
 		if err != io.EOF || !sameFrames(got, want) {
 			t.Fatalf("split of %v at %d and %d differs", all, first, second)
 		}
@@ -141,34 +138,5 @@ func TestMergeGoesOnWithoutBrokenFile(t *testing.T) {
 	}
 	if err := m.Close(); err != nil || m.Next(new(Frame)) != ErrClosed {
 		t.Errorf("close: %v", err)
-	}
-}
-
-// Interfaces of different files have different numbers.
-func TestMergeInterfaces(t *testing.T) {
-	a := newNgFile(lsbFirst).face(1, 0).face(1, 0).enhanced(1, 1, 1, 1).enhanced(0, 3, 1, 1)
-	b := newNgFile(lsbFirst).face(1, 0).enhanced(0, 2, 1, 1).enhanced(0, 4, 1, 1)
-	frames, _ := drain(Merge(open(t, "a", a.data), open(t, "b", b.data)))
-	var got []uint32
-	for _, f := range frames {
-		got = append(got, f.Interface)
-	}
-	if !slices.Equal(got, []uint32{0, 1, 2, 1}) {
-		t.Errorf("interfaces %v", got)
-	}
-}
-
-func TestMergeProgress(t *testing.T) {
-	a, b := timed(t, "a", 1, 2), timed(t, "b", 3)
-	m := Merge(a, b)
-	if _, err := drain(m); err != io.EOF {
-		t.Fatal(err)
-	}
-	if read, size := m.Progress(); read != 24+2*17+24+17 || size != read {
-		t.Errorf("progress %d of %d", read, size)
-	}
-	b.size = -1
-	if _, size := m.Progress(); size != -1 {
-		t.Errorf("size %d though that of one file is not known", size)
 	}
 }

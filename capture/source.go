@@ -9,7 +9,7 @@ type Frame struct {
 	Timeless  bool     // no timestamp was recorded (pcapng Simple Packet Block)
 	Length    uint32   // octets on the wire, as the capture states it: usually >= len(Data), not always
 	Link      LinkType // what the first octet of Data belongs to
-	Interface uint32   // ordinal of the interface or device within its source, from 0
+	Interface uint32   // ordinal of the interface or device within its file or Live, from 0
 	FCS       uint8    // octets of frame check sequence at the end of a frame captured whole; 0: none or not known
 }
 

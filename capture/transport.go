@@ -12,10 +12,8 @@ func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, mar
 		d.class = WithPorts
 	}
 	p := d.add(d.in.Time)
-	p.Octets, p.Flags, p.Marks = d.ip.octets, flags, marks|d.timeless
-	if p.Key.Set(d.ip.version, t, &d.ip.src, &d.ip.dst, ports, d.tags, d.vlans, d.identity) {
-		p.Marks |= flow.Reverse
-	}
+	p.Octets, p.Flags = d.ip.octets, flags
+	p.Marks = marks | d.timeless | d.key(&p.Key, &d.ip, t, ports)
 	if d.begins {
 		d.remember(p.Key, p.Marks)
 	}

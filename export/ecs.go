@@ -91,13 +91,7 @@ func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(dst, e.tags[r.Tags()]...)
 	dst = e.appendPort(dst, annotate.Source, &r.Source)
 	dst = e.appendPort(dst, annotate.Destination, &r.Destination)
-	dst = append(dst, `},"flow":{"id":"`...)
-	dst = e.appendFlow(dst, f)
-	dst = append(dst, `,"findings":[`...)
-	dst = append(dst, e.findings...)
-	dst = append(dst, ']')
-	dst = appendTunnel(dst, f)
-	return append(dst, e.registry...)
+	return e.appendEnd(append(dst, "},"...), r)
 }
 
 // render renders what Append needs more than once.

@@ -35,6 +35,7 @@ func (t *Table) shrink() {
 		t.entries.trim()
 		t.margins.cut(t.entries.top)
 		t.rares.trim()
+		t.wheel.shrink(&t.margins)
 	}
 }
 

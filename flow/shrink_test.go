@@ -20,7 +20,7 @@ func TestMemoryAfterBurst(t *testing.T) {
 	const (
 		burst  = 1_000_000
 		stay   = 10_000
-		bound  = 12 << 20
+		bound  = 9 << 20
 		second = int64(time.Second)
 	)
 	for _, tunnelled := range []bool{false, true} {

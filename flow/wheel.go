@@ -135,8 +135,20 @@ func (w *wheel) tidy(margins *slab[margin]) {
 	if w.numbers <= 2*w.entries+leafLength*wheelTicks {
 		return
 	}
+	w.sift(w, margins)
+}
+
+// shrink gives back the leaves that a burst took.
+func (w *wheel) shrink(margins *slab[margin]) {
+	old := *w
+	w.buckets, w.leaves, w.numbers = [wheelTicks]bucket{}, slab[leaf]{}, 0
+	w.sift(&old, margins)
+}
+
+// sift takes over from a wheel the numbers that are somebody's.
+func (w *wheel) sift(from *wheel, margins *slab[margin]) {
 	for b := range uint16(wheelTicks) {
-		for numbers := range w.empty(b) {
+		for numbers := range from.empty(b) {
 			for _, i := range numbers {
 				if margins.has(i) && margins.at(i).bucket == b+1 {
 					w.put(b, i)

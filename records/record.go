@@ -41,18 +41,7 @@ const (
 	WithoutPorts       // of a protocol without ports, such as ICMP
 	OtherType          // an event that is no flow, or a flow log's line without data
 	Annotated          // it has the member portwatch: from here or from portwatch itself
-	Classes      = iota
 )
-
-// String returns the word that counters have.
-func (c Class) String() string {
-	if int(c) < len(classes) {
-		return classes[c]
-	}
-	return "class " + strconv.Itoa(int(c))
-}
-
-var classes = [Classes]string{"annotated", "without_ports", "other_type", "annotated_before"}
 
 // A Format is a kind of record that a Reader can be told to expect.
 type Format uint8
@@ -316,6 +305,8 @@ func (r *Record) Time() (ns int64, ok bool) {
 		return 0, false
 	}
 	switch { // in seconds, milliseconds (ECS allows them) or nanoseconds: by its size
+	case math.MaxInt64/1_000_000_000 <= n && n < 1e11, math.MaxInt64/1_000_000 < n && n < 1e14:
+		return 0, false // later than 2262
 	case n < 1e11:
 		fraction = (fraction + "000000000")[:9]
 		sub, err := strconv.ParseInt(fraction, 10, 64)

@@ -200,6 +200,23 @@ func TestTime(t *testing.T) {
 	}
 }
 
+// TestTimeBeyond: nanoseconds reach to the year 2262, and what lies behind is no time.
+func TestTimeBeyond(t *testing.T) {
+	for stamp, ok := range map[string]bool{
+		"9223372035": true, "9223372036": false, "99999999999": false, // seconds
+		"9223372036854": true, "9223372036855": false, "50000000000000": false, // milliseconds
+	} {
+		var r Record
+		line := `{"ts":` + stamp + `,"id.orig_h":"::1","id.resp_h":"::1","id.orig_p":1,"id.resp_p":1,"proto":"tcp"}`
+		if err := NewReader(Auto, known).Read(&r, []byte(line), nil); err != nil {
+			t.Fatal(err)
+		}
+		if ns, got := r.Time(); got != ok || got && ns < 0 {
+			t.Errorf("%s: %d %v", stamp, ns, got)
+		}
+	}
+}
+
 func TestCommunityID(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"src_addr":"128.232.110.120","dst_addr":"66.35.250.204","src_port":34855,"dst_port":80,"proto":"TCP"}`:                            "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",

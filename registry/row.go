@@ -50,11 +50,6 @@ type Row struct {
 	Notes        string
 }
 
-// Covers reports whether the row speaks of the pair.
-func (r *Row) Covers(t Transport, port uint16) bool {
-	return r.Transports.Has(t) && r.Ports.Contains(port)
-}
-
 // TransportCell returns the transport as the registry writes it: "" where the
 // row covers all.
 func (r *Row) TransportCell() string {

@@ -52,7 +52,7 @@ func completionCommand(args []string, stdout, stderr io.Writer) int {
 
 func write(stdout, stderr io.Writer, text string) int {
 	if _, err := io.WriteString(stdout, text); err != nil && !isClosedPipe(err) {
-		report(stderr, fmt.Errorf("write to standard output: %w", err))
+		report(stderr, fmt.Errorf("write to standard output: %w", cause(err)))
 		return exitFailed
 	}
 	return exitDone

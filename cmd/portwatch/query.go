@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -48,6 +50,7 @@ func newQuery(usage string, stdout, stderr io.Writer) *query {
 // run reads the options, lets ask print the answer for the rest of the arguments,
 // and returns the exit status.
 func (q *query) run(args []string, ask func(args []string) error) int {
+	signal.Reset(os.Interrupt, syscall.SIGTERM) // nothing is to be ended in good order
 	if err := q.flags.Parse(args); err != nil {
 		return q.fail(usageError{err.Error(), "the same with --help lists the options"})
 	}
