@@ -42,23 +42,26 @@ func (e *FilterError) Unwrap() error { return e.Err }
 // matches everything.
 func NewFilter(expr string) (*Filter, error) {
 	f := &Filter{expr: expr, programs: make(map[LinkType]*pcap.BPF), link: LinkEthernet}
-	if err := f.compile(LinkEthernet); err != nil {
-		if !f.suitsAnother() {
-			return nil, err
-		}
-		clear(f.programs) // the first frame of each link type has its own answer
+	err := f.compile(LinkEthernet)
+	if err != nil && !f.suitsAnother() {
+		return nil, err
+	}
+	if err != nil { // the first frame of each link type gets its own answer
+		clear(f.programs)
 		f.link = noLink
 	}
 	return f, nil
 }
 
+// noLink is no frame's.
 const noLink LinkType = 0xffff
 
 // suitsAnother reports whether an expression that libpcap refuses for Ethernet is good for
 // a link type that has words of its own: "type mgt", "inbound", "ifindex 2", "vpi 1".
 func (f *Filter) suitsAnother() bool {
-	return slices.ContainsFunc([]LinkType{LinkIEEE80211, 113, 276, 117, 123}, func(link LinkType) bool {
-		_, err := compile(f.expr, link) // 802.11, SLL, SLL2, PF, raw ATM
+	others := []LinkType{LinkIEEE80211, LinkLinuxSLL, LinkLinuxSLL2, LinkPFLog, LinkSunATM}
+	return slices.ContainsFunc(others, func(link LinkType) bool {
+		_, err := compile(f.expr, link)
 		return err == nil
 	})
 }

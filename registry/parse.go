@@ -135,7 +135,7 @@ func parseCSV(data []byte) (*source, error) {
 		return nil, fmt.Errorf("another head: %w", ErrFormat)
 	}
 	s := &source{cut: !bytes.HasSuffix(data, []byte("\n"))}
-	for {
+	for next := 2; ; { // the line where a row is to begin: encoding/csv passes by empty ones
 		record, err := r.Read()
 		if err == io.EOF {
 			return s, nil
@@ -143,9 +143,16 @@ func parseCSV(data []byte) (*source, error) {
 		if syntax, ok := errors.AsType[*csv.ParseError](err); ok {
 			return nil, &RowError{Row: len(s.rows) + 1, Line: syntax.StartLine, Err: syntax.Err}
 		}
+		line, _ := r.FieldPos(0)
+		if line != next {
+			return nil, &RowError{Row: len(s.rows) + 1, Line: next, Err: fmt.Errorf("an empty line, not %d columns", len(Columns))}
+		}
+		next = line + 1
+		for _, field := range record {
+			next += strings.Count(field, "\n")
+		}
 		row, err := newRow(record)
 		if err != nil {
-			line, _ := r.FieldPos(0)
 			return nil, &RowError{Row: len(s.rows) + 1, Line: line, Err: err}
 		}
 		s.rows = append(s.rows, row)

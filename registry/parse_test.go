@@ -105,6 +105,7 @@ func TestParseErrors(t *testing.T) {
 		"another head":    {strings.Replace(head, "Port Number", "Port", 1), "t.csv: another head"},
 		"not UTF-8":       {head + "a,1,tcp,,,,,,,,,\r\nb\xff,1,tcp,,,,,,,,,\r\n", "t.csv: line 3: not UTF-8"},
 		"no row":          {head, "t.csv: no row at all"},
+		"an empty line":   {wholeCSV("a,1,tcp,\"x\r\ny\",,,,,,,,\r\n\r\nb,2,tcp,,,,,,,,,\r\n"), "t.csv: row 2, line 4: an empty line, not 12 columns"},
 		"columns":         {wholeCSV("a,1,tcp,,,,,,,,\r\n"), "t.csv: row 1, line 2: 11 columns, not 12"},
 		"open quote":      {head + "a,1,tcp,\"x,,,,,,,,\r\n", `t.csv: row 1, line 2: extraneous or missing " in quoted-field`},
 		"backwards":       {wholeCSV("a,1,tcp,\"x\ny\",,,,,,,,\r\na,80-7,tcp,,,,,,,,,\r\n"), `t.csv: row 2, line 4: port range "80-7" runs backwards`},

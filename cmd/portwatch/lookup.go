@@ -444,7 +444,15 @@ func rowsJSON(rows []registry.Row) []rowJSON {
 func (q *question) json(r *registry.Registry) answersJSON {
 	j := answersJSON{Query: q.text}
 	if q.name != "" {
-		j.Rows = rowsJSON(q.rows(r))
+		rows := q.rows(r)
+		j.Rows = rowsJSON(rows)
+		for _, row := range rows { // of each its first port, as for a person
+			for _, t := range row.Transports.List() {
+				if !row.Ports.Empty() && slices.Contains(q.transports, t) {
+					j.Answers = append(j.Answers, answerJSON{pairOf(r, t, row.Ports.First), rowsJSON([]registry.Row{row})})
+				}
+			}
+		}
 		return j
 	}
 	for _, t := range q.transports {

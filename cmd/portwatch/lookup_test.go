@@ -166,9 +166,9 @@ func TestLookupErrors(t *testing.T) {
 
 func TestLookupJSON(t *testing.T) {
 	emptyCache(t)
-	got := ask(t, lookupCommand, "--json", "6003", "rdp")
+	got := ask(t, lookupCommand, "--json", "6003", "rdp", "ms-wbt-server")
 	lines := strings.SplitAfter(got.stdout, "\n")
-	if len(lines) != 3 {
+	if len(lines) != 4 {
 		t.Fatalf("%d lines: %s", len(lines)-1, got.stdout)
 	}
 	var port struct {
@@ -197,12 +197,30 @@ func TestLookupJSON(t *testing.T) {
 	if sctp.Status != "unassigned" || !slices.Equal(sctp.RegisteredOn, []string{"tcp", "udp"}) || len(sctp.Rows) != 0 {
 		t.Errorf("sctp: %+v", sctp)
 	}
-	var name struct{ Rows []map[string]string }
+	var name struct {
+		Rows    []map[string]string
+		Answers []struct {
+			Transport     string
+			Port          int
+			Class, Status string
+			Services      []string
+		}
+	}
 	if err := json.Unmarshal([]byte(lines[1]), &name); err != nil {
 		t.Fatal(err)
 	}
 	if len(name.Rows) != 2 || name.Rows[1]["description"] != "Windows Remote Desktop Protocol" || len(name.Rows[0]) != 12 {
 		t.Errorf("rdp: %+v", name)
+	}
+	if name.Answers != nil {
+		t.Errorf("rdp, which has no port: %+v", name.Answers)
+	}
+	if err := json.Unmarshal([]byte(lines[2]), &name); err != nil {
+		t.Fatal(err)
+	}
+	if len(name.Answers) != 2 || name.Answers[1].Transport != "udp" || name.Answers[1].Port != 3389 ||
+		name.Answers[1].Class != "user" || name.Answers[1].Status != "assigned" || name.Answers[1].Services[0] != "ms-wbt-server" {
+		t.Errorf("ms-wbt-server: %+v", name.Answers)
 	}
 }
 

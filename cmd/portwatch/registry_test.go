@@ -17,7 +17,8 @@ import (
 
 // csvOf is a whole registry file with some rows.
 func csvOf(rows ...string) string {
-	return strings.Join(registry.Columns[:], ",") + "\n" + strings.Join(rows, "\n") + "\n,49151,,IANA Reserved,,,,,,,,\n"
+	lines := append([]string{strings.Join(registry.Columns[:], ",")}, rows...)
+	return strings.Join(append(lines, ",49151,,IANA Reserved,,,,,,,,"), "\n") + "\n"
 }
 
 func tempFile(t *testing.T, name, text string) string {
