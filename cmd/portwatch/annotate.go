@@ -36,42 +36,43 @@ type annotateOptions struct {
 const annotateUsage = `Usage:
   portwatch annotate --from SOURCE [--from SOURCE ...] [options]
 
-Reads flow records that other programs metered, adds what IANA's registry says of
-both ports as an object named portwatch, and writes them on as JSON lines. All else
-of a JSON record stays as it is, octet for octet; a line of text becomes a JSON
-object with the names of its own fields.
+Reads flow records that other programs metered, adds what IANA's registry says
+of both ports as an object named portwatch, and writes them on as JSON lines.
+All else of a JSON record stays as it is, octet for octet; a line of text
+becomes a JSON object with the names of its own fields.
 
 Sources:
-      --from FILE               lines, also compressed by gzip, zstd or lz4; - is
-                                standard input
+      --from FILE            lines, also compressed by gzip, zstd or lz4; - is
+                             standard input
       --from kafka://HOST[:PORT][,...]/TOPIC?group=NAME
-                                a topic, shared with the other members of the group
-                                (more settings: tls, sasl, session=45s)
-      --from-format FORMAT      ecs, zeek, eve, netflow or vpc; otherwise each line
-                                shows what it is
-      --fields 'NAME ...'       fields of VPC flow log lines that have no head
+                             a topic, shared with the other members of the group
+                             (more settings: tls, sasl, session=45s)
+      --from-format FORMAT   ecs, zeek, eve, netflow or vpc; otherwise each line
+                             shows what it is
+      --fields 'NAME ...'    fields of VPC flow log lines that have no head
 
 Output:
-      --to URL                  to file:PATH, - or a sink, as of 'portwatch --help';
-                                repeatable; otherwise to standard output
-      --flagged                 only records with a finding
-      --dead-letter FILE        lines that cannot be read, and records that a sink
-                                rejects (of a topic, and of sinks, also without it:
-                                portwatch-dead-letter.jsonl)
-      --drain-timeout TIME      at the end, wait for a sink that takes nothing (30s)
-  -q, --quiet                   no summary
-      --stats FILE              the closing counters as JSON; - is standard error
-      --exit-code               exit with 3 when any finding was made
+      --to URL               to file:PATH, - or a sink (see portwatch --help);
+                             repeatable; otherwise to standard output
+      --flagged              only records with a finding
+      --dead-letter FILE     lines that cannot be read, and records that a sink
+                             rejects (of a topic, and of sinks, also without it:
+                             portwatch-dead-letter.jsonl)
+      --drain-timeout TIME   at the end, wait for one that takes nothing (30s)
+  -q, --quiet                no summary
+      --stats FILE           the closing counters as JSON; - is standard error
+      --exit-code            exit with 3 when any finding was made
 
 Other:
-      --workers N               cores to use (all); it changes no output
-      --registry FILE           IANA's CSV or XML instead of the registry in use
-      --offline                 never look into the cache of 'registry update'
-  -h, --help                    print this help
+      --workers N            cores to use (all); it changes no output
+      --registry FILE        IANA's CSV or XML instead of the registry in use
+      --offline              never look into the cache of 'registry update'
+  -h, --help                 print this help
 
-Records of other types, of protocols without ports, and those that have the object
-already are passed on as they are, and counted. Lines that cannot be read are told
-with file, line and cause, and end the run with status 1 when all else is done.
+Records of other types, of protocols without ports, and those that have the
+object already are passed on as they are, and counted. Lines that cannot be read
+are told with file, line and cause, and end the run with status 1 when all else
+is done.
 
 Examples:
   portwatch annotate --from conn.log.gz > annotated.jsonl
@@ -79,8 +80,8 @@ Examples:
   portwatch annotate --from 'kafka://broker/flows?group=portwatch' --to kafka://broker/annotated
   aws s3 cp s3://bucket/flow.log.gz - | portwatch annotate --from -
 
-Exit status: 0 done, 1 failed or lines that cannot be read, 2 wrong usage, 3 findings
-(with --exit-code).
+Exit status: 0 done, 1 failed or lines that cannot be read, 2 wrong usage,
+3 findings (with --exit-code).
 `
 
 func (o *annotateOptions) flags() *pflag.FlagSet {

@@ -235,62 +235,62 @@ Usage:
   portwatch completion bash | zsh | fish
 
 Input:
-  -i, --interface IF            live from a device: name, number of -D, or any
-  -r, --read FILE               a savefile: pcap or pcapng, also compressed by gzip,
-                                zstd or lz4; - is standard input; several are
-                                merged by time
-  -F, --filter-file FILE        the BPF expression from a file
-  -c, --count N                 stop after N packets that passed the filter
-  -s, --snapshot-length N       octets of a packet to capture (262144)
-  -p, --no-promiscuous-mode     see only this host's packets
-  -w, --write FILE              also save the packets that passed the filter
-  -D, --list-interfaces         list the devices, with addresses and state
+  -i, --interface IF         live from a device: name, number of -D, or any
+  -r, --read FILE            a savefile: pcap or pcapng, plain or compressed by
+                             gzip, zstd or lz4; - is standard input; several
+                             are merged by time
+  -F, --filter-file FILE     the BPF expression from a file
+  -c, --count N              stop after N packets that passed the filter
+  -s, --snapshot-length N    octets of a packet to capture (262144)
+  -p, --no-promiscuous-mode  see only this host's packets
+  -w, --write FILE           also save the packets that passed the filter
+  -D, --list-interfaces      list the devices, with addresses and state
 
 Output:
-  -o, --output FORMAT           of standard output: text; ecs, ocsf, zeek or eve
-                                (JSON lines); cef, leef, csv; none. Otherwise text
-                                on a terminal, else ecs
-      --to URL                  also write records to file:PATH or -, as ecs or
-                                with ?format=text behind it, or deliver them to a
-                                sink; without -o, nothing goes to standard output
-      --flagged                 only flows with a finding
-      --utc                     times of the text output in UTC
-  -l, --line-buffered           write every record at once
-  -q, --quiet                   no progress and no summary
-  -v, --verbose                 more of what happens
-      --stats FILE              the closing counters as JSON; - is standard error
-      --exit-code               exit with 3 when any finding was made
-      --alert-window TIME       findings about one service, or one scan, make one
-                                alert in so long, and one with their sums (1h);
-                                text, csv and zeek have no alerts
-      --no-alerts               records alone
-      --observer NAME           this sensor's name, in records and in flow ids
+  -o, --output FORMAT        of standard output: text; ecs, ocsf, zeek or eve
+                             (JSON lines); cef, leef, csv; none. Otherwise text
+                             on a terminal, else ecs
+      --to URL               also write records to file:PATH or -, as ecs or
+                             with ?format=text behind it, or deliver them to a
+                             sink; without -o, nothing goes to standard output
+      --flagged              only flows with a finding
+      --utc                  times of the text output in UTC
+  -l, --line-buffered        write every record at once
+  -q, --quiet                no progress and no summary
+  -v, --verbose              more of what happens
+      --stats FILE           the closing counters as JSON; - is standard error
+      --exit-code            exit with 3 when any finding was made
+      --alert-window TIME    findings about one service, or one scan, make one
+                             alert in so long, and one with their sums (1h);
+                             text, csv and zeek have no alerts
+      --no-alerts            records alone
+      --observer NAME        this sensor's name, in records and in flow ids
 
 Delivery to sinks:
-      --spool DIR               keep records on disk until they are delivered, also
-                                over a restart; DIR?max=4GiB&full=drop-oldest
-      --dead-letter FILE        records that a sink rejects (in the spool's folder,
-                                else portwatch-dead-letter.jsonl)
-      --drain-timeout TIME      at the end, wait for a sink that takes nothing (30s)
+      --spool DIR            keep records on disk until they are delivered,
+                             also over a restart; DIR?max=4GiB&full=drop-oldest
+      --dead-letter FILE     records that a sink rejects (in the spool's folder,
+                             else portwatch-dead-letter.jsonl)
+      --drain-timeout TIME   at the end, wait for one that takes nothing (30s)
 
 Flows:
-      --idle-timeout TIME       a TCP flow ends without packets for so long (5m);
-                                at most 60s without TCP or without an answer,
-                                30s for what was only tried
-      --active-timeout TIME     a long flow is reported every TIME (30m)
-      --max-flows N             flows in memory at a time (1000000)
-      --ignore-vlan             for mirrors that tag each direction differently
-      --tunnels LEVELS          of tunnelled packets: both, outer or inner flows
-      --workers N               cores to use (all); it changes no output
+      --idle-timeout TIME    a TCP flow ends without packets for so long (5m);
+                             at most 60s without TCP or without an answer,
+                             30s for what was only tried
+      --active-timeout TIME  a long flow is reported every TIME (30m)
+      --max-flows N          flows in memory at a time (1000000)
+      --ignore-vlan          for mirrors that tag each direction differently
+      --tunnels LEVELS       of tunnelled packets: both, outer or inner flows
+      --workers N            cores to use (all); it changes no output
 
 Registry:
-      --registry FILE           IANA's CSV or XML instead of the snapshot inside
-      --offline                 never look into the cache of 'registry update'
+      --registry FILE        IANA's CSV or XML instead of the snapshot inside
+      --offline              never look into the cache of 'registry update'
 
 Other:
-  -n, --numeric                 accepted for habit: addresses are never resolved
-      --version                 print the version and the date of the registry
-  -h, --help                    print this help
+  -n, --numeric              accepted for habit: addresses are never resolved
+      --version              print the version and the date of the registry
+  -h, --help                 print this help
 
 Examples:
   portwatch -i eth0                          flows of a device, on the screen
