@@ -34,20 +34,50 @@ Prints a script that completes portwatch's command line. To load it:
 // the options themselves, so that a new one is completed without more ado.
 func completionCommand(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 1 {
-		meter, annotate := new(options).flags(), new(annotateOptions).flags()
+		meter, others := new(options).flags(), commandOptions()
 		switch args[0] {
 		case "bash":
-			return write(stdout, stderr, bashCompletion(meter, annotate))
+			return write(stdout, stderr, bashCompletion(meter, others))
 		case "zsh":
-			return write(stdout, stderr, zshCompletion(meter, annotate))
+			return write(stdout, stderr, zshCompletion(meter, others))
 		case "fish":
-			return write(stdout, stderr, fishCompletion(meter, annotate))
+			return write(stdout, stderr, fishCompletion(meter, others))
 		case "-h", "--help":
 			return write(stdout, stderr, completionUsage)
 		}
 	}
 	report(stderr, usageError{"completion wants one shell: bash, zsh or fish", "portwatch completion bash"})
 	return exitUsage
+}
+
+// optionSet has the options of a subcommand.
+type optionSet struct {
+	command string
+	flags   *pflag.FlagSet
+}
+
+// commandOptions are the sets of all subcommands; that of registry has the options of each
+// of its own.
+func commandOptions() (sets []optionSet) {
+	for _, command := range subcommands {
+		flags := pflag.NewFlagSet(command, pflag.ContinueOnError)
+		switch command {
+		case "annotate":
+			flags = new(annotateOptions).flags()
+		case "lookup":
+			q := newQuery("", io.Discard, io.Discard)
+			q.lookup()
+			flags = q.flags
+		case "registry":
+			for _, word := range wordsOf[command] {
+				q := newQuery("", io.Discard, io.Discard)
+				q.commands()[word]()
+				flags.AddFlagSet(q.flags)
+			}
+		}
+		sets = append(sets, optionSet{command, flags})
+	}
+	return sets
 }
 
 func write(stdout, stderr io.Writer, text string) int {
@@ -76,6 +106,9 @@ func valueOf(f *pflag.Flag) (kind valueKind, words []string) {
 	case "interface":
 		return deviceValue, nil
 	case "output":
+		if f.DefValue != "" { // that of registry
+			return wordValue, []string{"text", "tsv", "csv", "json"}
+		}
 		return wordValue, append(slices.Clone(formats), "none")
 	case "tunnels":
 		return wordValue, tunnelWords
@@ -91,7 +124,7 @@ func valueOf(f *pflag.Flag) (kind valueKind, words []string) {
 // devicesCommand prints one device name a line: -D without its other columns.
 const devicesCommand = `portwatch -D 2>/dev/null | awk '{print $2}'`
 
-func bashCompletion(meter, annotate *pflag.FlagSet) string {
+func bashCompletion(meter *pflag.FlagSet, others []optionSet) string {
 	var b strings.Builder
 	b.WriteString(`# bash completion of portwatch
 _portwatch() {
@@ -105,8 +138,10 @@ _portwatch() {
 			fmt.Fprintf(&b, "\t2/%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n", command, strings.Join(words, " "))
 		}
 	}
-	fmt.Fprintf(&b, "\t*/annotate)\n%s\t\t;;\n\t*)\n%s\t\t;;\n\tesac\n}\ncomplete -F _portwatch portwatch\n",
-		bashOptions(annotate), bashOptions(meter))
+	for _, set := range others {
+		fmt.Fprintf(&b, "\t*/%s)\n%s\t\t;;\n", set.command, bashOptions(set.flags))
+	}
+	fmt.Fprintf(&b, "\t*)\n%s\t\t;;\n\tesac\n}\ncomplete -o default -F _portwatch portwatch\n", bashOptions(meter))
 	return b.String()
 }
 
@@ -136,18 +171,19 @@ func bashOptions(flags *pflag.FlagSet) string {
 	return b.String()
 }
 
-func zshCompletion(meter, annotate *pflag.FlagSet) string {
+func zshCompletion(meter *pflag.FlagSet, others []optionSet) string {
 	var b strings.Builder
 	b.WriteString("#compdef portwatch\n# zsh completion of portwatch\n")
 	fmt.Fprintf(&b, "_portwatch_devices() { local -a d; d=(${(f)\"$(%s)\"}); compadd -a d }\n", devicesCommand)
 	b.WriteString("if (( CURRENT > 2 )); then\n  case $words[2] in\n")
-	for _, command := range subcommands {
-		if words := wordsOf[command]; words != nil {
-			fmt.Fprintf(&b, "  %s) (( CURRENT > 3 )) || compadd %s; return ;;\n", command, strings.Join(words, " "))
+	for _, set := range others {
+		fmt.Fprintf(&b, "  %s)\n", set.command)
+		if words := wordsOf[set.command]; words != nil {
+			fmt.Fprintf(&b, "    (( CURRENT > 3 )) || { compadd %s; return }\n", strings.Join(words, " "))
 		}
+		fmt.Fprintf(&b, "    shift words; (( CURRENT-- ))\n    _arguments -s -S \\\n%s      '*:file:_files'\n    return ;;\n", zshOptions(set.flags))
 	}
-	fmt.Fprintf(&b, "  annotate)\n    shift words; (( CURRENT-- ))\n    _arguments -s -S \\\n%s      '*: :()'\n    return ;;\n  esac\nfi\n",
-		zshOptions(annotate))
+	b.WriteString("  esac\nfi\n")
 	fmt.Fprintf(&b, "_arguments -s -S \\\n%s      '1::command:(%s)' \\\n      '*: :()'\n", zshOptions(meter), strings.Join(subcommands, " "))
 	return b.String()
 }
@@ -176,7 +212,7 @@ func zshOptions(flags *pflag.FlagSet) string {
 	return b.String()
 }
 
-func fishCompletion(meter, annotate *pflag.FlagSet) string {
+func fishCompletion(meter *pflag.FlagSet, others []optionSet) string {
 	const after = "__fish_seen_subcommand_from "
 	var b strings.Builder
 	b.WriteString("# fish completion of portwatch\ncomplete -c portwatch -f\n")
@@ -186,8 +222,11 @@ func fishCompletion(meter, annotate *pflag.FlagSet) string {
 			fmt.Fprintf(&b, "complete -c portwatch -n '%s%s' -a '%s'\n", after, command, strings.Join(words, " "))
 		}
 	}
-	b.WriteString(fishOptions(annotate, after+"annotate"))
-	b.WriteString(fishOptions(meter, "not "+after+"annotate"))
+	for _, set := range others {
+		b.WriteString(fishOptions(set.flags, after+set.command))
+	}
+	fmt.Fprintf(&b, "complete -c portwatch -n '%sverify diff' -F\n", after)
+	b.WriteString(fishOptions(meter, "not "+after+strings.Join(subcommands, " ")))
 	return b.String()
 }
 

@@ -21,6 +21,12 @@ var completed = [][2]string{
 	{"portwatch annotate --from-format ze", "zeek"},
 	{"portwatch annotate --work", "--workers"},
 	{"portwatch annotate --snap", "--snap"},
+	{"portwatch lookup --js", "--json"},
+	{"portwatch lookup --snap", "--snap"},
+	{"portwatch registry export -o ts", "tsv"},
+	{"portwatch registry search --off", "--offline"},
+	{"portwatch registry update --forc", "--force"},
+	{"portwatch registry update --filter", "--filter"},
 }
 
 // completers load the script $1 into a shell that is as it comes, and complete each of

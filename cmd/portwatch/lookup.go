@@ -36,8 +36,13 @@ A registered port proves neither the service nor good intent.
 // returns the exit status.
 func lookupCommand(args []string, stdout, stderr io.Writer) int {
 	q := newQuery(lookupUsage, stdout, stderr)
+	return q.run(args, q.lookup())
+}
+
+// lookup adds its option, and returns what answers the questions.
+func (q *query) lookup() func([]string) error {
 	asJSON := q.flags.Bool("json", false, "")
-	return q.run(args, func(args []string) error {
+	return func(args []string) error {
 		questions, err := parseQuestions(args)
 		if err != nil {
 			return err
@@ -61,7 +66,7 @@ func lookupCommand(args []string, stdout, stderr io.Writer) int {
 			}
 		}
 		return nil
-	})
+	}
 }
 
 // A question is an argument of lookup: a port or, where name is not empty, a

@@ -91,7 +91,20 @@ Examples:
 // and returns the exit status.
 func registryCommand(args []string, stdout, stderr io.Writer) int {
 	q := newQuery(registryUsage, stdout, stderr)
-	commands := map[string]func() func([]string) error{
+	if len(args) == 0 {
+		return q.fail(usageError{"registry wants a command: " + registryCommands, "portwatch registry --help"})
+	}
+	if command, known := q.commands()[args[0]]; known {
+		return q.run(args[1:], command())
+	}
+	return q.run(args, func([]string) error {
+		return usageError{fmt.Sprintf("registry %s: no such command", args[0]), registryCommands}
+	})
+}
+
+// commands are those of "portwatch registry". Each adds its options, and returns what it does.
+func (q *query) commands() map[string]func() func([]string) error {
+	return map[string]func() func([]string) error{
 		"info":   q.info,
 		"search": q.search,
 		"export": q.export,
@@ -99,15 +112,6 @@ func registryCommand(args []string, stdout, stderr io.Writer) int {
 		"update": q.update,
 		"verify": q.verify,
 	}
-	if len(args) == 0 {
-		return q.fail(usageError{"registry wants a command: " + registryCommands, "portwatch registry --help"})
-	}
-	if command, known := commands[args[0]]; known {
-		return q.run(args[1:], command())
-	}
-	return q.run(args, func([]string) error {
-		return usageError{fmt.Sprintf("registry %s: no such command", args[0]), registryCommands}
-	})
 }
 
 const registryCommands = "info, search, export, diff, update, verify"
