@@ -22,7 +22,9 @@
 // silence and its age are counted by the clock as it was when the Flow's packets
 // came, so that a packet whose own time runs backwards lands in its Flow like
 // any other. A packet without time (Timeless) comes at the clock's. The Start
-// and End of a record are the packets' own times.
+// and End of a record are the packets' own times. A packet from the future keeps the
+// clock there, and timeouts end nothing until the others have caught up: how many of
+// them are behind it by more than the active timeout is in Limits.Late.
 //
 // # The life of a Flow
 //

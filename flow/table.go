@@ -109,6 +109,9 @@ type Limits struct {
 	MaxFlows uint64 // Flows that ended with LackOfResources
 	// AnnouncedEndpoints were forgotten while their Flow was still expected.
 	AnnouncedEndpoints uint64
+	// Late packets were behind the clock by more than the active timeout: the clock, which
+	// never runs back, is ahead of the traffic, and timeouts end nothing until it is caught up.
+	Late uint64
 }
 
 // NewTable returns an empty table.
@@ -220,6 +223,9 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 		t.ordinal++
 		if p.Marks&Timeless == 0 && !t.tickGoesOn(p.Time) {
 			t.turn(p.Time)
+			if after(p.Time, t.active) < t.clock {
+				t.stats.Limits.Late++
+			}
 		}
 		if t.ordinal%run == 0 {
 			t.sweep(t.clock)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -606,6 +607,22 @@ func chunks(all *Batch, size int) func(yield func(*Batch) bool) {
 	}
 }
 
+// latePackets is how many are behind the largest time before them by more than this.
+func latePackets(b *Batch, than int64) (n uint64) {
+	clock := int64(math.MinInt64)
+	for i := range b.Packets {
+		p := &b.Packets[i]
+		if p.Marks&Timeless != 0 {
+			continue
+		}
+		clock = max(clock, p.Time)
+		if clock-p.Time > than {
+			n++
+		}
+	}
+	return n
+}
+
 // meterIn meters a copy of the packets in batches of size, of which some are prepared.
 func meterIn(t *Table, all *Batch, size int) (records []Record) {
 	for b := range chunks(all, size) {
@@ -646,6 +663,10 @@ func TestTwin(t *testing.T) {
 					sameRecords(t, got, want.out)
 					sameHashes(t, got, want.hashes)
 					s := table.Stats()
+					// Within a tick, which is shorter than any timeout in use, nobody looks.
+					if late := latePackets(all, table.active); s.Limits.Late != late && table.active >= 1<<tickBits {
+						t.Errorf("%d late packets, want %d", s.Limits.Late, late)
+					}
 					if s.Created != want.created || s.Exported != uint64(len(got)) || s.Limits.MaxFlows != want.evicted || s.Live != 0 {
 						t.Errorf("stats %+v, want %d created, %d exported, %d evicted", s, want.created, len(got), want.evicted)
 					}

@@ -488,6 +488,7 @@ func (r *run) count() {
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
 		{Name: "learned_endpoints", Count: r.pipeline.tagger.judge.Forgotten()},
 		{Name: "announced_endpoints", Count: t.Limits.AnnouncedEndpoints},
+		{Name: "late_packets", Count: t.Limits.Late},
 		{Name: "alerts", Count: alerts.CutShort},
 		{Name: "alert_attempts", Count: alerts.Uncounted},
 		{Name: "nesting", Count: d.Limits["nesting"]},
