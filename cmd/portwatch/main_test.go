@@ -153,6 +153,34 @@ func TestSignalAtStart(t *testing.T) {
 	}
 }
 
+// TestSavedBehindClosedOutput: where nobody reads the records any more, -w still gets all
+// packets.
+func TestSavedBehindClosedOutput(t *testing.T) {
+	from, saved := flows(t, 300_000), filepath.Join(t.TempDir(), "saved.pcap")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	defer w.Close()
+	c := portwatch("-r", from, "-o", "ecs", "-w", saved)
+	c.Stdout = w
+	if err := c.Run(); err != nil {
+		t.Fatalf("%v: %s", err, c.Stderr)
+	}
+	all, err := os.Stat(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.Stat(saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Size() != all.Size() {
+		t.Errorf("%d octets of %d", got.Size(), all.Size())
+	}
+}
+
 // TestLineBuffered: with -l a record is written when it is due, also if what comes through
 // the pipe after that is nothing.
 func TestLineBuffered(t *testing.T) {

@@ -328,6 +328,7 @@ type writer struct {
 	renderings []*rendering
 	summary    *export.Summary // nil: nobody reads it
 	progress   *progress       // that must not be drawn into a record
+	saving     bool            // packets go to a file, which wants all of them
 	stop       func()          // ends the reading, when writing has become useless
 	failed     error
 }
@@ -382,12 +383,12 @@ func (w *writer) show(d *rendering, b []byte, header bool) {
 }
 
 // fail notes an error and ends the reading. A reader that went away is no
-// error, and ends it only when it was the last one.
+// error, and ends it only when it was the last one, and nothing is saved.
 func (w *writer) fail(err error) {
 	if err == nil {
 		return
 	}
-	if rest, unread := apart(err); unread && w.lives() {
+	if rest, unread := apart(err); unread && (w.saving || w.lives()) {
 		if err = rest; err == nil {
 			return
 		}

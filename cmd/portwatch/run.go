@@ -207,7 +207,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			r.source.Close()
 		}
 	}()
-	r.writer = &writer{stop: r.stop}
+	r.writer = &writer{stop: r.stop, saving: o.save != "" && o.save != "-"}
 	if r.writer.renderings, err = o.outputs(stdout, reg, r.sinks); err != nil {
 		return nil, err
 	}
