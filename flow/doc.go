@@ -139,8 +139,8 @@
 //
 // A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 160
 // more with a tunnel, later fragments, or a record before. Learned endpoints take
-// 1 MiB, announced ones 384 KiB. Flush
-// takes 20 octets for each live Flow, most of them for a moment.
+// 1 MiB, announced ones 384 KiB. Flush takes 20 octets for each live Flow, most of
+// them for a moment.
 //
 // When a burst is over, memory is given back to the garbage collector, some with
 // each tick: what stays is four times what the Flows take that are left, or what

@@ -10,11 +10,10 @@ import (
 // them, then by their Flows' first packets.
 //
 // A flood ends thousands of Flows in a tick: to compare them in pairs would cost as
-// much as metering. But both numbers lie in a short
-// range, and about evenly: so the range is cut into even cells, every ending is
-// swapped into its cell, and the cells are sorted likewise, without further
-// memory. Each level takes eight bits off a range, so that whatever the numbers
-// are, there are sixteen at most.
+// much as metering. But both numbers lie in a short range, and about evenly: so the
+// range is cut into even cells, every ending is swapped into its cell, and the cells
+// are sorted likewise, without further memory. Each level takes eight bits off a
+// range, so that whatever the numbers are, there are sixteen at most.
 func sortEndings(ends []ending) {
 	if len(ends) <= fewEndings {
 		insertEndings(ends)
