@@ -80,8 +80,8 @@ func (c *CSV) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	f := r.Flow
 	c.start.set(f.Start)
 	c.end.set(f.End)
-	dst = append(append(dst, c.start.text[:]...), ',')
-	dst = append(append(dst, c.end.text[:]...), ',')
+	dst = append(c.start.append(dst), ',')
+	dst = append(c.end.append(dst), ',')
 	dst = append(appendUint(dst, uint64(f.Duration())), ',')
 	dst = append(append(dst, phaseOf(f).String()...), ',')
 	from := len(dst)

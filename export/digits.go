@@ -165,9 +165,37 @@ var longestRuns = func() (t [256]run) {
 // column of them sorts as text, and no reader has to guess. It is set to one time
 // after the other, of which nearly all are on the day of the one before.
 type stamp struct {
-	day    int64  // since the Unix epoch
-	second uint32 // of the day
-	text   [len("2006-01-02T15:04:05.000000000Z")]byte
+	day    int64    // since the Unix epoch
+	second uint32   // of the day
+	text   [32]byte // stampSize of it
+}
+
+const stampSize = len("2006-01-02T15:04:05.000000000Z")
+
+// append appends the text.
+func (s *stamp) append(dst []byte) []byte {
+	return append32(dst, &s.text)[:len(dst)+stampSize]
+}
+
+// append32 appends 32 octets. That is two moves; a longer append would be a call.
+func append32(dst []byte, text *[32]byte) []byte {
+	return append(append(dst, text[:16]...), text[16:]...)
+}
+
+// An address is one as text, for more than one use.
+type address struct {
+	text [48]byte
+	size int
+}
+
+func (a *address) set(from netip.Addr) { a.size = len(appendAddr(a.text[:0], from)) }
+
+// append appends the text: an IPv4 address in one move.
+func (a *address) append(dst []byte) []byte {
+	if a.size <= 16 {
+		return append(dst, a.text[:16]...)[:len(dst)+a.size]
+	}
+	return append(dst, a.text[:a.size]...)
 }
 
 // set sets s to a time in nanoseconds since the Unix epoch.

@@ -76,8 +76,8 @@ func FuzzStamp(f *testing.F) {
 		var s stamp
 		for _, ns := range []int64{ns, ns ^ 1<<43, ns ^ 1<<31, ns ^ 1<<20, ns} { // most are on the day of the one before, or in its second
 			want := time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")
-			if s.set(ns); string(s.text[:]) != want {
-				t.Errorf("%d ns: %s, want %s", ns, s.text[:], want)
+			if s.set(ns); string(s.text[:stampSize]) != want {
+				t.Errorf("%d ns: %s, want %s", ns, s.text[:stampSize], want)
 			}
 		}
 	})

@@ -38,26 +38,30 @@ type ECS struct {
 	pieces
 	networks [2][256][]byte
 	observer []byte
-	answers  [][]byte                    // by registry.Entry.Index; nil: not rendered yet
-	reasons  [annotate.Rules][256]reason // by the port's lower half
-	registry []byte                      // to the end of the line
+	answers  [][]byte // by registry.Entry.Index; nil: not rendered yet
+	registry []byte   // to the end of the line
+
+	kept [annotate.Rules][annotate.Destination + 1][256]keptFinding // by the port's lower half
 
 	// What one record says more than once, rendered.
 	id                  [32]byte
 	start, end          stamp
-	source, destination []byte // addresses
+	source, destination address
 	findings            []byte
-	worst               []byte // the part of findings that is the reason of the most severe one
-	scratch             []byte
+	worst               []byte // the reason of the most severe one
+	several, scratch    []byte
 
 	began, created stamp // of the record only said once
 }
 
-// reason is a rendered one. Beside the rule it depends on transport and port.
-type reason struct {
+// A keptFinding is one as text. Flagged services have many Flows: most findings are those
+// of one before.
+type keptFinding struct {
+	annotate.Finding
 	transport registry.Transport
 	port      uint16
 	text      []byte // nil: none yet
+	reason    []byte // the part of text
 }
 
 // typicalSize is the room that Append makes at once: most records fit.
@@ -82,7 +86,7 @@ func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	e.render(r)
 	dst = slices.Grow(dst, typicalSize)
 	dst = append(dst, `{"@timestamp":"`...)
-	dst = append(dst, e.end.text[:]...)
+	dst = e.end.append(dst)
 	dst = e.appendEvent(dst, r, sequence)
 	dst = e.appendSides(dst, f)
 	dst = e.appendNetwork(dst, f)
@@ -103,8 +107,8 @@ func (e *ECS) render(r *annotate.Record) {
 	} else {
 		e.end.set(f.End)
 	}
-	e.source = appendAddr(e.source[:0], f.Source.Addr())
-	e.destination = appendAddr(e.destination[:0], f.Destination.Addr())
+	e.source.set(f.Source.Addr())
+	e.destination.set(f.Destination.Addr())
 	id := f.ID()
 	putHex(&e.id, &id)
 	if len(r.Findings) > 0 || len(e.findings) > 0 {
@@ -115,57 +119,64 @@ func (e *ECS) render(r *annotate.Record) {
 // renderFindings renders all findings, and notes the reason of the most severe
 // one, the first of equals.
 func (e *ECS) renderFindings(r *annotate.Record) {
-	dst := e.findings[:0]
-	highest, from, to := -1, 0, 0
+	if len(r.Findings) == 1 {
+		kept := e.finding(r, r.Findings[0])
+		e.findings, e.worst = kept.text, kept.reason
+		return
+	}
+	dst, highest := e.several[:0], -1
 	for i, f := range r.Findings {
+		kept := e.finding(r, f)
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, e.rules[f.Rule][f.Side]...)
-		start := len(dst)
-		dst = append(dst, e.reason(r, f)...)
+		dst = append(dst, kept.text...)
 		if f.Severity > highest {
-			highest, from, to = f.Severity, start, len(dst)
+			highest, e.worst = f.Severity, kept.reason
 		}
-		dst = append(dst, `,"severity":`...)
-		dst = appendUint(dst, uint64(f.Severity))
-		dst = append(dst, `,"confidence":"`...)
-		dst = append(dst, f.Confidence.String()...)
-		dst = append(dst, `"}`...)
 	}
-	e.findings, e.worst = dst, dst[from:to]
+	e.findings, e.several = dst, dst
 }
 
-// reason returns a finding's reason as a JSON string. Flagged services have many
-// Flows: most reasons are those of one before.
-func (e *ECS) reason(r *annotate.Record, f annotate.Finding) []byte {
+// finding returns one of the record's findings as text, valid until the next record.
+func (e *ECS) finding(r *annotate.Record, f annotate.Finding) *keptFinding {
 	p := r.Port(f.Side)
-	kept := &e.reasons[f.Rule][p.Number%256]
-	if kept.text == nil || kept.port != p.Number || kept.transport != p.Transport {
-		e.scratch = r.AppendReason(e.scratch[:0], f)
-		*kept = reason{p.Transport, p.Number, appendString(kept.text[:0], e.scratch)}
+	kept := &e.kept[f.Rule][f.Side][p.Number%256]
+	if kept.text != nil && kept.port == p.Number && kept.transport == p.Transport && kept.Finding == f {
+		return kept
 	}
-	return kept.text
+	dst := append(kept.text[:0], e.rules[f.Rule][f.Side]...)
+	from := len(dst)
+	e.scratch = r.AppendReason(e.scratch[:0], f)
+	dst = appendString(dst, e.scratch)
+	to := len(dst)
+	dst = append(dst, `,"severity":`...)
+	dst = appendUint(dst, uint64(f.Severity))
+	dst = append(dst, `,"confidence":"`...)
+	dst = append(dst, f.Confidence.String()...)
+	dst = append(dst, `"}`...)
+	*kept = keptFinding{f, p.Transport, p.Number, dst, dst[from:to]}
+	return kept
 }
 
 func (e *ECS) appendEvent(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	f := r.Flow
 	dst = append(dst, e.lifecycles[index(f.Final)][index(f.Sequence == 0)]...)
-	dst = append(dst, e.id[:]...)
+	dst = append32(dst, &e.id)
 	dst = append(dst, '-')
 	dst = appendUint(dst, uint64(f.Sequence))
 	dst = append(dst, `","sequence":`...)
 	dst = appendUint(dst, sequence)
 	dst = append(dst, `,"start":"`...)
-	dst = append(dst, e.start.text[:]...)
+	dst = e.start.append(dst)
 	dst = append(dst, `","end":"`...)
-	dst = append(dst, e.end.text[:]...)
+	dst = e.end.append(dst)
 	dst = append(dst, `","duration":`...)
 	dst = appendUint(dst, uint64(f.Duration()))
 	if e.now != nil {
 		e.created.set(e.now().UnixNano())
 		dst = append(dst, `,"created":"`...)
-		dst = append(dst, e.created.text[:]...)
+		dst = e.created.append(dst)
 		dst = append(dst, '"')
 	}
 	if len(r.Findings) > 0 {
@@ -189,11 +200,11 @@ func index(b bool) int {
 func (e *ECS) appendSides(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"source":`...)
 	from := len(dst)
-	dst = appendSide(dst, e.source, &f.Source)
+	dst = appendSide(dst, &e.source, &f.Source)
 	source := dst[from:]
 	dst = append(dst, `,"destination":`...)
 	from = len(dst)
-	dst = appendSide(dst, e.destination, &f.Destination)
+	dst = appendSide(dst, &e.destination, &f.Destination)
 	destination := dst[from:]
 	if established(f.Direction.Method) {
 		dst = append(dst, `,"client":`...)
@@ -212,9 +223,9 @@ func established(m flow.Method) bool {
 	return false
 }
 
-func appendSide(dst, address []byte, s *flow.Side) []byte {
+func appendSide(dst []byte, a *address, s *flow.Side) []byte {
 	dst = append(dst, `{"ip":"`...)
-	dst = append(dst, address...)
+	dst = a.append(dst)
 	dst = append(dst, `","port":`...)
 	dst = appendUint(dst, uint64(s.Port()))
 	dst = append(dst, `,"bytes":`...)
@@ -250,10 +261,10 @@ func (e *ECS) appendNetwork(dst []byte, f *flow.Record) []byte {
 
 // appendRelated appends both addresses, one where a host talks to itself.
 func (e *ECS) appendRelated(dst []byte, f *flow.Record) []byte {
-	dst = append(dst, e.source...)
+	dst = e.source.append(dst)
 	if f.Source.Addr() != f.Destination.Addr() {
 		dst = append(dst, `","`...)
-		dst = append(dst, e.destination...)
+		dst = e.destination.append(dst)
 	}
 	return dst
 }
@@ -272,30 +283,33 @@ func (e *ECS) appendPort(dst []byte, side annotate.Side, p *annotate.Port) []byt
 
 // appendFlow appends portwatch.flow from the id on.
 func (e *ECS) appendFlow(dst []byte, f *flow.Record) []byte {
-	dst = append(dst, e.id[:]...)
+	dst = append32(dst, &e.id)
 	dst = append(dst, `","sequence":`...)
 	dst = appendUint(dst, uint64(f.Sequence))
 	dst = append(dst, e.outcomes[index(f.Final)][f.EndReason][f.State][index(f.Midstream)]...)
 	if f.HistoryLen > 0 {
 		dst = append(dst, `,"history":"`...)
-		dst = append(dst, f.History[:f.HistoryLen]...)
+		dst = append(dst, f.History[:]...)[:len(dst)+int(f.HistoryLen)]
 		dst = append(dst, '"')
 	}
-	dst = append(dst, e.directions[f.Direction.Method][f.Direction.Confidence]...)
 	if f.Transport == flow.TCP {
+		dst = append(dst, e.directions[f.Direction.Method][f.Direction.Confidence][1]...)
 		dst = append(dst, e.flags[annotate.Source][f.Source.Flags]...)
 		dst = append(dst, e.flags[annotate.Destination][f.Destination.Flags]...)
+	} else {
+		dst = append(dst, e.directions[f.Direction.Method][f.Direction.Confidence][0]...)
 	}
-	dst = append(dst, `,"total":{"source":`...)
-	dst = appendCount(dst, f.Source.Total)
-	dst = append(dst, `,"destination":`...)
+	dst = appendUint(dst, f.Source.Total.Packets)
+	dst = append(dst, `,"bytes":`...)
+	dst = appendUint(dst, f.Source.Total.Octets)
+	dst = append(dst, `},"destination":`...)
 	dst = appendCount(dst, f.Destination.Total)
 	dst = append(dst, `,"start":"`...)
 	if f.FlowStart == f.Start {
-		dst = append(dst, e.start.text[:]...)
+		dst = e.start.append(dst)
 	} else {
 		e.began.set(f.FlowStart)
-		dst = append(dst, e.began.text[:]...)
+		dst = e.began.append(dst)
 	}
 	dst = append(dst, `"}`...)
 	if f.Source.LaterFragments.Packets+f.Destination.LaterFragments.Packets > 0 {

@@ -18,6 +18,9 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 		for i+8 <= len(s) && allPlain(eight(s[i:i+8])) {
 			i += 8
 		}
+		if rest := len(s) - 8; rest >= 0 && i > rest && allPlain(eight(s[rest:])) {
+			i = len(s)
+		}
 		for i < len(s) && plain(s[i]) {
 			i++
 		}

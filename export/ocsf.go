@@ -188,8 +188,8 @@ func (o *OCSF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 		dst = append(dst, e.worst...)
 	}
 	dst = o.appendConnection(dst, f)
-	dst = appendOCSFEndpoint(dst, `,"src_endpoint":{"ip":"`, e.source, f, &f.Source)
-	dst = appendOCSFEndpoint(dst, `,"dst_endpoint":{"ip":"`, e.destination, f, &f.Destination)
+	dst = appendOCSFEndpoint(dst, `,"src_endpoint":{"ip":"`, &e.source, f, &f.Source)
+	dst = appendOCSFEndpoint(dst, `,"dst_endpoint":{"ip":"`, &e.destination, f, &f.Destination)
 	dst = appendTraffic(dst, `,"traffic":{"bytes":`, f.Source.Count, f.Destination.Count, f.Start, f.End)
 	dst = appendTraffic(dst, `,"cumulative_traffic":{"bytes":`, f.Source.Total, f.Destination.Total, f.FlowStart, f.End)
 	dst = o.appendObservables(dst, f)
@@ -209,9 +209,9 @@ func (o *OCSF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 func (o *OCSF) appendMetadata(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(dst, o.head...)
 	dst = append(dst, o.labels[r.Tags()]...)
-	dst = append(dst, o.ecs.id[:]...)
+	dst = append32(dst, &o.ecs.id)
 	dst = append(dst, `","uid":"`...)
-	dst = append(dst, o.ecs.id[:]...)
+	dst = append32(dst, &o.ecs.id)
 	dst = append(dst, '-')
 	dst = appendUint(dst, uint64(r.Flow.Sequence))
 	dst = append(dst, `","sequence":`...)
@@ -229,15 +229,15 @@ func (o *OCSF) appendTimeSpan(dst []byte, start, end int64) []byte {
 	dst = append(dst, `,"time":`...)
 	dst = appendMillis(dst, end)
 	dst = append(dst, `,"time_dt":"`...)
-	dst = append(dst, o.ecs.end.text[:]...)
+	dst = o.ecs.end.append(dst)
 	dst = append(dst, `","start_time":`...)
 	dst = appendMillis(dst, start)
 	dst = append(dst, `,"start_time_dt":"`...)
-	dst = append(dst, o.ecs.start.text[:]...)
+	dst = o.ecs.start.append(dst)
 	dst = append(dst, `","end_time":`...)
 	dst = appendMillis(dst, end)
 	dst = append(dst, `,"end_time_dt":"`...)
-	dst = append(dst, o.ecs.end.text[:]...)
+	dst = o.ecs.end.append(dst)
 	dst = append(dst, `","duration":`...)
 	return appendMillis(dst, end-start)
 }
@@ -246,7 +246,7 @@ func (o *OCSF) appendTimeSpan(dst []byte, start, end int64) []byte {
 // is on is not known: direction_id is Unknown, or Local within one host.
 func (o *OCSF) appendConnection(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, o.direction[index(established(f.Direction.Method))]...)
-	dst = append(dst, o.ecs.id[:]...)
+	dst = append32(dst, &o.ecs.id)
 	dst = append(dst, `","community_uid":"`...)
 	dst = flow.AppendCommunityID(dst, f.CommunityID())
 	if withinHost(f) {
@@ -277,9 +277,9 @@ func withinHost(f *flow.Record) bool {
 	return source == destination || source.IsLoopback() && destination.IsLoopback()
 }
 
-func appendOCSFEndpoint(dst []byte, head string, address []byte, f *flow.Record, s *flow.Side) []byte {
+func appendOCSFEndpoint(dst []byte, head string, a *address, f *flow.Record, s *flow.Side) []byte {
 	dst = append(dst, head...)
-	dst = append(dst, address...)
+	dst = a.append(dst)
 	dst = append(dst, `","port":`...)
 	dst = appendUint(dst, uint64(s.Port()))
 	if f.VLANs > 0 {
@@ -313,11 +313,11 @@ func appendTraffic(dst []byte, head string, out, in flow.Count, start, end int64
 // appendObservables appends the addresses and ports; the list is left open.
 func (o *OCSF) appendObservables(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"observables":[{"name":"src_endpoint.ip","type_id":2,"type":"IP Address","value":"`...)
-	dst = append(dst, o.ecs.source...)
+	dst = o.ecs.source.append(dst)
 	dst = append(dst, `"},{"name":"src_endpoint.port","type_id":11,"type":"Port","value":"`...)
 	dst = appendUint(dst, uint64(f.Source.Port()))
 	dst = append(dst, `"},{"name":"dst_endpoint.ip","type_id":2,"type":"IP Address","value":"`...)
-	dst = append(dst, o.ecs.destination...)
+	dst = o.ecs.destination.append(dst)
 	dst = append(dst, `"},{"name":"dst_endpoint.port","type_id":11,"type":"Port","value":"`...)
 	dst = appendUint(dst, uint64(f.Destination.Port()))
 	return append(dst, `"}`...)

@@ -16,7 +16,7 @@ type pieces struct {
 	tags       [annotate.AllTags + 1][]byte
 	ports      [annotate.Destination + 1][registry.Dynamic + 1][annotate.Service + 1][]byte
 	outcomes   [2][flow.LackOfResources + 1][flow.Reset + 1][2][]byte
-	directions [flow.Symmetric + 1][flow.High + 1][]byte
+	directions [flow.Symmetric + 1][flow.High + 1][2][]byte // of TCP, or not
 	flags      [annotate.Destination + 1][256][]byte
 	rules      [annotate.Rules][annotate.Destination + 1][]byte
 }
@@ -67,14 +67,16 @@ func (e *pieces) renderFlow() {
 	}
 	for method := range flow.Symmetric + 1 {
 		for confidence := range flow.High + 1 {
-			e.directions[method][confidence] = fmt.Appendf(nil,
-				`,"direction":{"method":"%v","confidence":"%v"}`, method, confidence)
+			for tcp, next := range [...]string{`,"total":{"source":{"packets":`, `,"tcp_flags":{"source":`} {
+				e.directions[method][confidence][tcp] = fmt.Appendf(nil,
+					`,"direction":{"method":"%v","confidence":"%v"}%s`, method, confidence, next)
+			}
 		}
 	}
 	for union := range e.flags[0] {
 		names := appendFlags(nil, flow.TCPFlags(union))
-		e.flags[annotate.Source][union] = fmt.Appendf(nil, `,"tcp_flags":{"source":%s,"destination":`, names)
-		e.flags[annotate.Destination][union] = append(names, '}')
+		e.flags[annotate.Source][union] = fmt.Appendf(nil, `%s,"destination":`, names)
+		e.flags[annotate.Destination][union] = fmt.Appendf(nil, `%s},"total":{"source":{"packets":`, names)
 	}
 }
 

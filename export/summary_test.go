@@ -158,8 +158,8 @@ func TestSummaryIsBounded(t *testing.T) {
 	f := conversation(flow.TCP, "10.0.0.66:33000", "10.0.0.9:42000", 0, flow.Attempt)
 	add := func(state flow.State, source, destination uint32) {
 		f.State = state
-		f.Source.Endpoint = netip.AddrPortFrom(address(source), 33000)
-		f.Destination.Endpoint = netip.AddrPortFrom(address(destination), 42000)
+		f.Source.Endpoint = netip.AddrPortFrom(ipv4Of(source), 33000)
+		f.Destination.Endpoint = netip.AddrPortFrom(ipv4Of(destination), 42000)
 		a.Annotate(&r, f)
 		s.Add(&r)
 	}
@@ -188,7 +188,7 @@ func TestSummaryIsBounded(t *testing.T) {
 	}
 }
 
-func address(n uint32) netip.Addr {
+func ipv4Of(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }
 

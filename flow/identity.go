@@ -96,20 +96,28 @@ func hasCommunityPorts(t Transport) bool { return t == TCP || t == UDP || t == S
 // AppendCommunityID appends a Community ID in its published form: "1:" and the
 // base64 of the SHA-1.
 func AppendCommunityID(dst []byte, id [20]byte) []byte {
-	text := [2 + 28]byte{0: '1', 1: ':', 29: '='}
-	base64Of6((*[8]byte)(text[2:]), binary.BigEndian.Uint64(id[0:]))
-	base64Of6((*[8]byte)(text[10:]), binary.BigEndian.Uint64(id[6:]))
-	base64Of6((*[8]byte)(text[18:]), binary.BigEndian.Uint64(id[12:]))
+	dst = append(dst, '1', ':')
+	dst = appendBase64(dst, binary.BigEndian.Uint64(id[0:]))
+	dst = appendBase64(dst, binary.BigEndian.Uint64(id[6:]))
+	dst = appendBase64(dst, binary.BigEndian.Uint64(id[12:]))
 	last := uint32(id[18])<<16 | uint32(id[19])<<8
-	text[26], text[27], text[28] = base64Digits[last>>18], base64Digits[last>>12&63], base64Digits[last>>6&63]
-	return append(dst, text[:]...)
+	return append(dst, base64Digits[last>>18], base64Digits[last>>12&63], base64Digits[last>>6&63], '=')
 }
 
-// base64Of6 writes the upper six octets of a word.
-func base64Of6(to *[8]byte, word uint64) {
-	to[0], to[1], to[2], to[3] = base64Digits[word>>58], base64Digits[word>>52&63], base64Digits[word>>46&63], base64Digits[word>>40&63]
-	to[4], to[5], to[6], to[7] = base64Digits[word>>34&63], base64Digits[word>>28&63], base64Digits[word>>22&63], base64Digits[word>>16&63]
+// appendBase64 appends the upper six octets of a word.
+func appendBase64(dst []byte, word uint64) []byte {
+	text := uint64(base64Pairs[word>>52]) | uint64(base64Pairs[word>>40&4095])<<16 |
+		uint64(base64Pairs[word>>28&4095])<<32 | uint64(base64Pairs[word>>16&4095])<<48
+	return binary.LittleEndian.AppendUint64(dst, text)
 }
 
 // base64Digits are those of RFC 4648 section 4.
 const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+// base64Pairs has all pairs of digits, the first one in the lower octet.
+var base64Pairs = func() (t [4096]uint16) {
+	for i := range t {
+		t[i] = uint16(base64Digits[i>>6]) | uint16(base64Digits[i&63])<<8
+	}
+	return t
+}()
