@@ -22,8 +22,9 @@
 //	zeek     handshake where the history begins with S or has h behind it; udp:
 //	         first-packet
 //	eve      handshake where the client sent a SYN; udp: first-packet
-//	ecs      record, where there are client and server, or the product is one that has
-//	         the initiator as source (packetbeat, zeek, suricata, portwatch)
+//	ecs      record, where one side is the client (behind a proxy neither is), or the
+//	         product is one that has the initiator as source (packetbeat, zeek, suricata,
+//	         portwatch)
 //	netflow  handshake where there is a SYN and never an ACK
 //	vpc      handshake where tcp-flags has a SYN, or the SYN-ACK that AWS tells apart
 //

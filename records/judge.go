@@ -13,7 +13,7 @@ func (d *Reader) judge(r *Record, kind dialect, t flow.Transport, source, destin
 	s := &d.scan
 	var seen sides
 	seen.read(s, kind)
-	direction, reversed := d.told(kind, t, &seen)
+	direction, reversed := d.told(kind, t, &seen, source, destination)
 	if direction.Method == 0 {
 		direction, reversed = flow.DirectionOf(t, source, destination, d.assigned)
 	}
@@ -28,6 +28,7 @@ func (d *Reader) judge(r *Record, kind dialect, t flow.Transport, source, destin
 	if source.Addr().Is4() {
 		f.Version = 4
 	}
+	seen.payload(t, f.Version)
 	switch {
 	case kind == zeek && s.has(state):
 		f.State = seen.zeekState(t, s.bytes(state))
@@ -36,14 +37,15 @@ func (d *Reader) judge(r *Record, kind dialect, t flow.Transport, source, destin
 	case seen.both:
 		f.State = seen.state(t)
 	default:
-		f.State = seen.half(t, f.Version, reversed)
+		f.State = seen.half(t, reversed)
 	}
 }
 
 // sides are what both sides sent, the record's source first.
 type sides struct {
 	packets [2]uint64
-	octets  uint64
+	octets  [2]uint64
+	data    [2]bool // payload, of TCP
 	flags   [2]flow.TCPFlags
 	flagged bool // flags are known
 	both    bool // it is a record of both directions
@@ -53,7 +55,8 @@ func (v *sides) read(s *scanner, kind dialect) {
 	v.packets[0], _ = s.number(sourcePackets)
 	v.packets[1], v.both = s.number(destinationPackets)
 	v.both = v.both || kind == zeek || kind == eve
-	v.octets, _ = s.number(octets)
+	v.octets[0], _ = s.number(sourceOctets)
+	v.octets[1], _ = s.number(destinationOctets)
 	radix := 10
 	if kind == eve {
 		radix = 16 // "1b"
@@ -61,6 +64,18 @@ func (v *sides) read(s *scanner, kind dialect) {
 	v.flagged = s.has(sourceFlags)
 	v.flags[0] = parseFlags(s.bytes(sourceFlags), radix)
 	v.flags[1] = parseFlags(s.bytes(destinationFlags), radix)
+}
+
+// payload tells who sent payload: more than the longest headers have, of IP and of TCP
+// with options. No count makes the product overflow: the division is looked at first.
+func (v *sides) payload(t flow.Transport, version uint8) {
+	header := uint64(20 + 60)
+	if version == 6 {
+		header = 40 + 60
+	}
+	for i := range v.data {
+		v.data[i] = t == flow.TCP && v.octets[i]/header >= v.packets[i] && v.octets[i] > header*v.packets[i]
+	}
 }
 
 // parseFlags reads flags: a number, or nfdump's letters and points.
@@ -84,7 +99,7 @@ func parseFlags(text []byte, radix int) (flags flow.TCPFlags) {
 }
 
 // told is the direction that the record itself tells; no method: it does not.
-func (d *Reader) told(kind dialect, t flow.Transport, v *sides) (_ flow.Direction, reversed bool) {
+func (d *Reader) told(kind dialect, t flow.Transport, v *sides, source, destination flow.Endpoint) (_ flow.Direction, reversed bool) {
 	s := &d.scan
 	handshake := flow.Direction{Method: flow.Handshake, Confidence: flow.High}
 	first := flow.Direction{Method: flow.FirstPacket, Confidence: flow.Medium}
@@ -115,11 +130,9 @@ func (d *Reader) told(kind dialect, t flow.Transport, v *sides) (_ flow.Directio
 			return said, false
 		}
 	case ecs:
-		switch {
-		case s.has(clientPort):
-			same := bytes.Equal(s.bytes(clientPort), s.bytes(sourcePort)) &&
-				(!s.has(clientAddr) || bytes.Equal(s.bytes(clientAddr), s.bytes(sourceAddr)))
-			return said, !same
+		switch first, second := s.isClient(source), s.isClient(destination); {
+		case first != second:
+			return said, second
 		case initiatorIsSource(s):
 			return said, false
 		}
@@ -135,6 +148,17 @@ func (d *Reader) told(kind dialect, t flow.Transport, v *sides) (_ flow.Directio
 		}
 	}
 	return flow.Direction{}, false
+}
+
+// isClient reports whether a side is what the record has as client. Behind a proxy that is
+// neither of them.
+func (s *scanner) isClient(side flow.Endpoint) bool {
+	port, is := parseUint(s.bytes(clientPort))
+	if !is || port != uint64(side.Port()) {
+		return false
+	}
+	a, is := parseAddr(s.bytes(clientAddr))
+	return !s.has(clientAddr) || is && a.Unmap() == side.Addr().Unmap()
 }
 
 // initiatorIsSource knows the products that fill source with the initiator.
@@ -163,7 +187,9 @@ func (v *sides) zeekState(t flow.Transport, state []byte) flow.State {
 	case "RSTOS0", "SH":
 		return flow.Attempt
 	case "SHR":
-		return flow.Established // the responder's SYN-ACK was seen
+		if t == flow.TCP {
+			return flow.Established // the responder's SYN-ACK was seen
+		}
 	case "S0":
 		if t == flow.TCP {
 			return flow.Attempt
@@ -188,23 +214,16 @@ func (v *sides) state(t flow.Transport) flow.State {
 	switch {
 	case answered:
 		return flow.Established
-	case t == flow.TCP && v.flags[0]|v.flags[1] == flow.SYN:
-		return flow.Attempt
-	case v.packets[0]+v.packets[1] > 2:
+	case t == flow.TCP && (v.data[0] || v.data[1]), t != flow.TCP && v.packets[0]+v.packets[1] > 2:
 		return flow.OneWay
 	}
 	return flow.Attempt
 }
 
 // half tells the state from one direction; fromService: the service's. A service that
-// sends has answered, and a client that acknowledges was.
-func (v *sides) half(t flow.Transport, version uint8, fromService bool) flow.State {
-	// The longest header that carries no payload: of IP, and of TCP with options. TCP
-	// sends payload once it was answered.
-	header := uint64(20 + 60)
-	if version == 6 {
-		header = 40 + 60
-	}
+// sends has answered, and a client that acknowledges or sends payload was: TCP sends it
+// once it was answered.
+func (v *sides) half(t flow.Transport, fromService bool) flow.State {
 	flags := v.flags[0]
 	switch {
 	case t == flow.TCP && fromService && flags&flow.RST != 0 && flags&flow.SYN == 0 && v.packets[0] <= 1:
@@ -213,7 +232,7 @@ func (v *sides) half(t flow.Transport, version uint8, fromService bool) flow.Sta
 		return flow.Reset
 	case fromService:
 		return flow.Established
-	case t == flow.TCP && (flags&flow.ACK != 0 || v.octets > header*v.packets[0]):
+	case t == flow.TCP && (flags&flow.ACK != 0 || v.data[0]):
 		return flow.Established
 	case t != flow.TCP && v.packets[0] > 2:
 		return flow.OneWay

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 const (
@@ -31,6 +32,7 @@ type Lines struct {
 	head   *Head
 	line   int
 	rest   []byte // read, and not given away yet
+	begun  bool   // a byte order mark was looked for
 	heads  int
 	failed error
 }
@@ -52,7 +54,7 @@ func (l *Lines) Next(b *Block) error {
 	b.Data = append(b.Data[:0], l.rest...)
 	l.rest = l.rest[:0]
 	for {
-		if l.cut(b) {
+		if l.begin(b) && l.cut(b) {
 			return nil
 		}
 		switch {
@@ -70,6 +72,20 @@ func (l *Lines) Next(b *Block) error {
 		}
 		l.fill(b)
 	}
+}
+
+// begin takes a byte order mark off the front of the source, as RFC 8259 section 8.1 lets a
+// reader do. It returns false while there may be one of which not all is read.
+func (l *Lines) begin(b *Block) bool {
+	const mark = "\xef\xbb\xbf"
+	if !l.begun && l.failed == nil && len(b.Data) < len(mark) && strings.HasPrefix(mark, string(b.Data)) {
+		return false
+	}
+	if !l.begun {
+		l.begun = true
+		b.Data = b.Data[:copy(b.Data, bytes.TrimPrefix(b.Data, []byte(mark)))]
+	}
+	return true
 }
 
 // fill reads once.

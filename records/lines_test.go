@@ -46,6 +46,9 @@ func TestLines(t *testing.T) {
 		{"no end", "{1}\n{2}", []string{"1/0 {1}", "2/0 {2}"}, 0},
 		{"a head", "#separator \\x09\n#fields\ta\tb\n#types\tint\tint\n1\t2\n#close\tx\n{}\n",
 			[]string{"4/2 1\t2", "6/2 {}"}, 4},
+		{"a byte order mark", "\xef\xbb\xbf#separator \\x09\n#fields\ta\tb\n1\t2\n", []string{"3/2 1\t2"}, 2},
+		{"half a mark", "\xef\xbb", []string{"1/0 \xef\xbb"}, 0},
+		{"a mark and no more", "\xef\xbb\xbf", nil, 0},
 		{"only a head", "#separator \\x09\n#fields\ta\tb", nil, 2},
 		{"vpc", "version srcport\n1 2\nversion dstport action\n1 2 3\n\n", []string{"2/2 1 2", "4/3 1 2 3", "5/3 "}, 2},
 		{"almost a head", "version of nothing\n{1}\nversion\n{2}\nactionable\n", []string{"1/0 version of nothing", "2/0 {1}", "4/1 {2}", "5/1 actionable"}, 1},
@@ -93,7 +96,6 @@ func TestParseFields(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	const text = "{1}\n{2}\n"
-	folder := t.TempDir()
 	for name, compress := range map[string]func(io.Writer) io.WriteCloser{
 		"gzip": func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
 		"zstd": func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z },
@@ -107,33 +109,56 @@ func TestOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		path := filepath.Join(folder, name)
 		for _, cut := range []int{0, 3} {
-			if err := os.WriteFile(path, file.Bytes()[:file.Len()-cut], 0o666); err != nil {
-				t.Fatal(err)
-			}
-			in, err := Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := io.ReadAll(in)
-			if cut == 0 && (string(got) != text+text || err != nil) || cut > 0 && err == nil {
+			got, err := opened(t, file.String()[:file.Len()-cut])
+			if cut == 0 && (got != text+text || err != nil) || cut > 0 && err == nil {
 				t.Errorf("%s, %d octets cut off: %q, %v", name, cut, got, err)
 			}
-			in.Close()
+		}
+	}
+	// What other programs put in front or behind is no text.
+	var frame bytes.Buffer
+	z, _ := zstd.NewWriter(&frame)
+	io.WriteString(z, text)
+	z.Close()
+	var legacy bytes.Buffer
+	l := lz4.NewWriter(&legacy)
+	l.Apply(lz4.LegacyOption(true))
+	io.WriteString(l, text)
+	l.Close()
+	var padded bytes.Buffer
+	g := gzip.NewWriter(&padded)
+	io.WriteString(g, text)
+	g.Close()
+	padded.Write(make([]byte, 512))
+	for name, file := range map[string]string{
+		"zstd behind a frame to skip": "\x50\x2a\x4d\x18\x04\x00\x00\x00size" + frame.String(),
+		"lz4's old form":              legacy.String(),
+		"gzip before zeros":           padded.String(),
+	} {
+		if got, err := opened(t, file); got != text || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 	for _, text := range []string{"", "{", "\x1f\x8b", "{1}\n"} {
-		path := filepath.Join(folder, "plain")
-		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		in, err := Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := io.ReadAll(in); string(got) != text || err != nil {
+		if got, err := opened(t, text); got != text || err != nil {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
+}
+
+// opened is what Open gives of a file with these octets.
+func opened(t *testing.T, octets string) (string, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(octets), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	in, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	got, err := io.ReadAll(in)
+	return string(got), err
 }

@@ -14,7 +14,8 @@ const (
 	transportNumber
 	sourcePackets
 	destinationPackets
-	octets // of the one direction
+	sourceOctets
+	destinationOctets
 	sourceFlags
 	destinationFlags
 	state
@@ -75,6 +76,10 @@ func slotOf(name []byte) (slot, dialect) {
 		return sourcePackets, shared
 	case "resp_pkts":
 		return destinationPackets, shared
+	case "orig_ip_bytes":
+		return sourceOctets, shared
+	case "resp_ip_bytes":
+		return destinationOctets, shared
 	case "ts":
 		return seen, shared
 
@@ -95,6 +100,10 @@ func slotOf(name []byte) (slot, dialect) {
 		return sourcePackets, shared
 	case "flow.pkts_toclient":
 		return destinationPackets, shared
+	case "flow.bytes_toserver":
+		return sourceOctets, shared
+	case "flow.bytes_toclient":
+		return destinationOctets, shared
 	case "tcp.tcp_flags_ts":
 		return sourceFlags, shared
 	case "tcp.tcp_flags_tc":
@@ -126,7 +135,9 @@ func slotOf(name []byte) (slot, dialect) {
 	case "destination.packets":
 		return destinationPackets, shared
 	case "source.bytes":
-		return octets, shared
+		return sourceOctets, shared
+	case "destination.bytes":
+		return destinationOctets, shared
 	case "netflow.tcp_control_bits":
 		return sourceFlags, shared
 	case "event.module":
@@ -154,7 +165,9 @@ func slotOf(name []byte) (slot, dialect) {
 	case "out_packets":
 		return destinationPackets, shared
 	case "Bytes", "in_bytes":
-		return octets, shared
+		return sourceOctets, shared
+	case "out_bytes":
+		return destinationOctets, shared
 	case "time_received_ns", "time_received", "TimeReceived", "received", "stamp_inserted":
 		return seen, shared
 
@@ -181,7 +194,7 @@ func slotOf(name []byte) (slot, dialect) {
 	case "packets":
 		return sourcePackets, shared
 	case "bytes":
-		return octets, shared
+		return sourceOctets, shared
 	case "proto", "Proto":
 		return transportName, shared
 	case "ip_proto": // a number in Zeek's, a word in pmacct's

@@ -11,12 +11,14 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// The magic numbers of compressed streams: RFC 1952 section 2.3.1, RFC 8878 section
-// 3.1.1, and the LZ4 frame format; little-endian.
+// The magic numbers of compressed streams as little-endian numbers: RFC 1952
+// section 2.3.1, RFC 8878 sections 3.1.1 and 3.1.2, and the LZ4 frame format.
 const (
-	magicGzip = 0x8b1f
-	magicZstd = 0xfd2fb528
-	magicLZ4  = 0x184d2204
+	magicGzip      = 0x8b1f
+	magicZstd      = 0xfd2fb528
+	magicSkippable = 0x184d2a50 // and the 15 that follow; pzstd begins with one
+	magicLZ4       = 0x184d2204
+	magicLZ4Legacy = 0x184c2102
 )
 
 // maxZstdWindow is how far back a zstd stream may refer: what zstd itself accepts
@@ -57,12 +59,37 @@ func decompress(f *os.File) (io.ReadCloser, error) {
 	switch magic := binary.LittleEndian.Uint32(head); {
 	case magic&0xffff == magicGzip:
 		z, err := gzip.NewReader(in)
-		return stream{z, f}, err
-	case magic == magicZstd:
+		return stream{&gzipReader{in, z}, f}, err
+	case magic == magicZstd || magic&^0xf == magicSkippable:
 		z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxZstdWindow))
 		return stream{z, f}, err
-	case magic == magicLZ4:
+	case magic == magicLZ4 || magic == magicLZ4Legacy:
 		return stream{lz4.NewReader(in), f}, nil
 	}
 	return stream{in, f}, nil
+}
+
+// gzipReader reads gzip members one after the other. Zeros behind the last one are no
+// error, as for gzip itself.
+type gzipReader struct {
+	in *bufio.Reader
+	z  *gzip.Reader
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	g.z.Multistream(false)
+	n, err := g.z.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	for {
+		c, err := g.in.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if c != 0 {
+			g.in.UnreadByte()
+			return n, g.z.Reset(g.in)
+		}
+	}
 }

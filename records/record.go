@@ -141,6 +141,9 @@ func (d *Reader) classify(r *Record) (Class, error) {
 	if err != nil {
 		return 0, err
 	}
+	if mapped(source) && mapped(destination) {
+		source, destination = unmap(source), unmap(destination)
+	}
 	if source.Addr().Is4() != destination.Addr().Is4() {
 		return 0, errors.New("its addresses are of two IP versions")
 	}
@@ -170,18 +173,24 @@ func (d *Reader) kind() (dialect, error) {
 func (d *Reader) transport(kind dialect) (t flow.Transport, ported bool, err error) {
 	s := &d.scan
 	for _, slot := range [...]slot{transportNumber, transportName} {
-		if !s.has(slot) {
+		word := s.bytes(slot)
+		if len(word) == 0 {
 			continue
 		}
-		word := s.bytes(slot)
-		if n, ok := parseUint(word); ok && n <= math.MaxUint8 {
+		switch n, ok := parseUint(word); {
+		case ok && n <= math.MaxUint8:
 			t = flow.Transport(n)
 			return t, t.String() != "unknown", nil
+		case ok || s.line[s.values[slot].from] != '"': // 256, 6.0
+			return 0, false, errors.New("transport: " + s.quote(slot))
 		}
 		for _, t := range [...]flow.Transport{flow.TCP, flow.UDP, flow.SCTP, flow.DCCP, flow.UDPLite} {
 			if name := t.String(); len(word) == len(name) && strings.EqualFold(string(word), name) {
 				return t, true, nil
 			}
+		}
+		if slot == transportNumber && len(s.bytes(transportName)) > 0 {
+			continue // somebody else's "protocol"
 		}
 		return 0, false, nil // icmp, ipv6-icmp, gre, ...
 	}
@@ -205,13 +214,19 @@ func (d *Reader) endpoint(side string, addr, port slot) (flow.Endpoint, error) {
 	return netip.AddrPortFrom(a, uint16(n)), nil
 }
 
+// mapped reports whether an address is one of IPv4, or an IPv6 address that has one inside
+// (RFC 4291 section 2.5.5.2). Opposite an IPv6 address that is one as well.
+func mapped(e flow.Endpoint) bool { return e.Addr().Is4() || e.Addr().Is4In6() }
+
+func unmap(e flow.Endpoint) flow.Endpoint { return netip.AddrPortFrom(e.Addr().Unmap(), e.Port()) }
+
 // parseAddr reads an address; its zone, if any, is of no use to anybody else.
 func parseAddr(text []byte) (netip.Addr, bool) {
 	if a, ok := parseAddr4(text); ok {
 		return a, true
 	}
 	a, err := netip.ParseAddr(string(text))
-	return a.Unmap().WithZone(""), err == nil
+	return a.WithZone(""), err == nil
 }
 
 // parseAddr4 reads the usual form of an IPv4 address, without an allocation.

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -21,7 +22,7 @@ type scanner struct {
 	values   [slots]span
 	dialects dialect // whose names were seen
 	end      int     // where the object's closing brace is
-	ours     bool    // it has the member portwatch
+	ours     bool    // it has the member portwatch, or one with a point behind that
 	path     [maxPath]byte
 }
 
@@ -104,7 +105,7 @@ func (s *scanner) member(name span, plain bool, n, depth int) error {
 	if !plain {
 		key = []byte(unquote(s.line[name.from:name.to]))
 	}
-	if n == 0 && string(key) == "portwatch" {
+	if rest, is := bytes.CutPrefix(key, []byte("portwatch")); n == 0 && is && (len(rest) == 0 || rest[0] == '.') {
 		s.ours = true
 	}
 	if n+len(key) >= maxPath {

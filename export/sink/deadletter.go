@@ -8,11 +8,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // DeadLetter is the file of the records that no receiver takes: JSON lines with
-// time (of the rejection), sink, reason, kind, id, format and body. Several sinks may write to it. The file is
-// made when the first record needs it, and appended to where there is one.
+// time (of the rejection), sink, reason, kind, id, format and body, or body_base64 where that
+// is no UTF-8, as a line that annotate could not read need not be. Several sinks may write to
+// it. The file is made when the first record needs it, and appended to where there is one.
 type DeadLetter struct {
 	path string
 	max  int64
@@ -21,6 +23,17 @@ type DeadLetter struct {
 	file *os.File
 	size int64
 	line bytes.Buffer
+}
+
+type deadLetter struct {
+	Time       string `json:"time"`
+	Sink       string `json:"sink"`
+	Reason     string `json:"reason"`
+	Kind       string `json:"kind"`
+	ID         string `json:"id"`
+	Format     string `json:"format"`
+	Body       string `json:"body,omitempty"`
+	BodyBase64 []byte `json:"body_base64,omitempty"`
 }
 
 // DefaultDeadLetters are the octets that a DeadLetter may have.
@@ -59,19 +72,15 @@ func (l *DeadLetter) Write(sink, format string, r *Record, reason string) error 
 	defer l.mu.Unlock()
 	reason = shortReason(reason)
 	l.line.Reset()
+	letter := deadLetter{
+		time.Now().UTC().Format(time.RFC3339Nano), sink, reason, r.Kind.String(), string(r.ID), format, string(r.Body), nil,
+	}
+	if !utf8.Valid(r.Body) {
+		letter.Body, letter.BodyBase64 = "", r.Body
+	}
 	e := json.NewEncoder(&l.line)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(struct {
-		Time   string `json:"time"`
-		Sink   string `json:"sink"`
-		Reason string `json:"reason"`
-		Kind   string `json:"kind"`
-		ID     string `json:"id"`
-		Format string `json:"format"`
-		Body   string `json:"body"`
-	}{
-		time.Now().UTC().Format(time.RFC3339Nano), sink, reason, r.Kind.String(), string(r.ID), format, string(r.Body),
-	}); err != nil {
+	if err := e.Encode(&letter); err != nil {
 		return err
 	}
 	if err := l.open(); err != nil {

@@ -322,6 +322,31 @@ func TestPoison(t *testing.T) {
 	}
 }
 
+// TestDeadLetterOctets: what is no UTF-8 is kept as it is.
+func TestDeadLetterOctets(t *testing.T) {
+	for _, body := range []string{"{}", "caf\u00e9", "bad \xff\xfe line"} {
+		l, err := sink.ParseDeadLetter(filepath.Join(t.TempDir(), "dead.jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Write("s", "text", &sink.Record{Body: []byte(body)}, "no record"); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		line, err := os.ReadFile(l.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Body       string
+			BodyBase64 []byte `json:"body_base64"`
+		}
+		if err := json.Unmarshal(line, &got); err != nil || got.Body+string(got.BodyBase64) != body || got.Body != "" && got.BodyBase64 != nil {
+			t.Errorf("%q became %s", body, line)
+		}
+	}
+}
+
 // TestNoDeadLetterFile: what cannot be written there either is told, counted and
 // an error.
 func TestNoDeadLetterFile(t *testing.T) {
