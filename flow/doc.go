@@ -39,13 +39,16 @@
 //	established  from attempt, one-way: an answer; from     5 min with TCP,
 //	             rejected too, if ICMP rejected it          else 60 s
 //	closed       from established: FIN from both sides      5 s
-//	reset        from established: RST                      5 s
+//	reset        from established: RST; from attempt, one-  5 s
+//	             way: an answer behind the RST of who
+//	             asked
 //
 // An ABORT of SCTP is its RST, and so is a Reset of DCCP that is no answer to a Close.
 //
 // closed, reset and rejected by RST are final: the seconds after them are for
 // packets still under way. An RST from the only side that ever sent anything
-// leaves attempt and one-way as they are, with 5 s to live. A payload in a SYN
+// leaves attempt and one-way as they are, with 5 s to live, until the other side
+// answers. A payload in a SYN
 // or an SCTP or DCCP opening is no payload yet. Options.IdleTimeout replaces the
 // 5 min, and those of the other timeouts that are longer than it.
 //
@@ -75,8 +78,9 @@
 //	handshake     high        whom a SYN, SCTP INIT or DCCP Request went to; whom a
 //	                          SYN-ACK, INIT ACK or Response came from
 //	group         high        the multicast or broadcast address
-//	announced     high        the endpoint that a control Flow named no more than
-//	                          five minutes before, or before its last use
+//	announced     high        the endpoint that a control Flow (FTP, TFTP, portmapper,
+//	                          RTSP, SIP, SSDP) named no more than five minutes before,
+//	                          or before its last use
 //	learned       high        the endpoint that accepted what a handshake asked for
 //	announced     medium      with TCP, the side that does not have port 20: FTP's
 //	                          server opens data connections from there

@@ -151,6 +151,7 @@ func (g *progress) tcp(p *Packet, from int, sent [2]uint64) {
 		return
 	}
 	if g.facts&over != 0 {
+		g.answerLate(sent)
 		return
 	}
 	g.answer(sent, p.Marks&Data != 0 && p.Flags&SYN == 0)
@@ -183,6 +184,7 @@ func (g *progress) datagram(t Transport, p *Packet, from int, sent [2]uint64) {
 		return
 	}
 	if g.facts&over != 0 {
+		g.answerLate(sent)
 		return
 	}
 	switch {
@@ -211,6 +213,14 @@ func (g *progress) answer(sent [2]uint64, goesOn bool) {
 		g.state = Established
 	case goesOn && g.state == Attempt:
 		g.state = OneWay
+	}
+}
+
+// answerLate is answer for a Flow that is over: who has given up without an answer may
+// still get one, which was under way.
+func (g *progress) answerLate(sent [2]uint64) {
+	if (g.state == Attempt || g.state == OneWay) && sent[0] > 0 && sent[1] > 0 {
+		g.state = Reset
 	}
 }
 

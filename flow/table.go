@@ -452,7 +452,7 @@ func (t *Table) learn(e *entry, from int) {
 	switch {
 	case e.facts&(groupFirst|groupSecond) != 0, e.state == Attempt:
 	case e.facts&opened != 0:
-		if e.state == Established || e.state == Closed {
+		if e.state == Established || e.state == Closed || e.state == Reset {
 			t.serves(e.key.service(1 - e.initiator()))
 		}
 	case e.state != Rejected:

@@ -137,7 +137,7 @@ func (w *twin) add(p Packet, tunnels []Tunnel) {
 func (w *twin) learn(f *twinFlow, p *Packet, from int, was State) {
 	sender, receiver := f.key.service(from), f.key.service(1-from)
 	byHandshake := f.facts&opened != 0
-	answered := f.state == Established || f.state == Closed
+	answered := f.state == Established || f.state == Closed || f.state == Reset
 	switch {
 	case f.state == was:
 		if f.state == Attempt && (p.Flags&SYN != 0 && p.Flags&ACK != 0 && p.Flags&RST == 0 || p.Marks&Response != 0) {
