@@ -56,7 +56,8 @@ type Alert struct {
 	Port Port
 
 	// WindowStart and WindowEnd are packet times, as all times here: nanoseconds
-	// since the Unix epoch. The window may be cut short, by the end of the input too.
+	// since the Unix epoch. The update may come before the window's end: at the end of the
+	// input, or where another subject needs the room.
 	WindowStart, WindowEnd int64
 	// Start and End are the first and the last time of the records that were gathered.
 	Start, End int64

@@ -3,7 +3,9 @@ package capture
 import (
 	"errors"
 	"io"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/gopacket/pcap"
@@ -46,7 +48,7 @@ type Live struct {
 	err     error
 }
 
-// DeviceError says which device failed. Its cause may be [ErrNoDevice] or
+// DeviceError says which device failed. Its cause may be [ErrNoDevice], [ErrNotUp] or
 // [ErrNotPermitted].
 type DeviceError struct {
 	Device string
@@ -306,7 +308,7 @@ func activate(name string, snaplen int, promiscuous bool) (*pcap.Handle, error) 
 	case denied:
 		return nil, ErrNotPermitted
 	case notUp:
-		return nil, errors.New("device is not up")
+		return nil, ErrNotUp
 	}
 	return nil, err
 }
@@ -363,7 +365,14 @@ func (d *device) read(f *Frame, data []byte) ([]byte, error) {
 	case pcap.NextErrorTimeoutExpired:
 		return data, ErrTick
 	case pcap.NextErrorReadError:
-		return nil, &DeviceError{Device: d.name, Err: d.handle.Error()}
+		err := d.handle.Error()
+		if strings.HasSuffix(err.Error(), syscall.EAGAIN.Error()) {
+			// libpcap's reader of nflog and nfqueue takes it for an error that nothing has
+			// come, on a handle that does not block, as all of gopacket's.
+			time.Sleep(readTimeout)
+			return data, ErrTick
+		}
+		return nil, &DeviceError{Device: d.name, Err: err}
 	case io.EOF:
 		return nil, ErrClosed
 	default:

@@ -52,6 +52,8 @@ var (
 	// ErrNoDevice says that there is no device of that name or number.
 	ErrNoDevice = errors.New("no such device")
 
+	// ErrNotUp says that the device is switched off.
+	ErrNotUp = errors.New("device is not up")
 	// ErrNotPermitted says that the system does not let us capture.
 	ErrNotPermitted = errors.New("no permission to capture")
 )

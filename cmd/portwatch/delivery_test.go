@@ -151,14 +151,17 @@ func TestDelivery(t *testing.T) {
 	for _, workers := range []string{"1", "3"} {
 		for _, spooled := range []bool{false, true} {
 			r := newTaker(t)
-			stats := filepath.Join(t.TempDir(), "stats.json")
-			args := []string{"-q", "--offline", "-r", office, "-o", "ecs", "--to", r.to(), "--workers", workers, "--stats", stats}
+			stats, file := filepath.Join(t.TempDir(), "stats.json"), filepath.Join(t.TempDir(), "file")
+			args := []string{"-q", "--offline", "-r", office, "-o", "ecs", "--to", r.to(), "--to", "file:" + file, "--workers", workers, "--stats", stats}
 			if spooled {
 				args = append(args, "--spool", filepath.Join(t.TempDir(), "spool"))
 			}
 			stdout, stderr, status := runCommand(t, args...)
 			if status != exitDone || len(stderr) > 0 {
 				t.Fatalf("status %d: %s", status, stderr)
+			}
+			if behind, err := os.ReadFile(file); err != nil || !bytes.Equal(behind, stdout) {
+				t.Errorf("the file behind the sink has %d octets of %d, %v", len(behind), len(stdout), err)
 			}
 			n := 0
 			for line := range bytes.Lines(stdout) {
@@ -511,6 +514,27 @@ func TestHangup(t *testing.T) {
 		if !bytes.HasPrefix(text, []byte("event.start,")) || !bytes.HasSuffix(text, []byte("\n")) || bytes.Count(text, []byte("\n")) < 2 {
 			t.Errorf("%s: %d octets, %.40q", name, len(text), text)
 		}
+	}
+}
+
+// TestHangupWhileDraining: SIGHUP ends nothing either while sinks have their grace.
+func TestHangupWhileDraining(t *testing.T) {
+	dir := t.TempDir()
+	path, stats := filepath.Join(dir, "flows.jsonl"), filepath.Join(dir, "stats.json")
+	c := portwatch("-r", flows(t, 100), "-o", "none", "--to", "file:"+path, "--to", "http+http://127.0.0.1:1/",
+		"--dead-letter", filepath.Join(dir, "dead.jsonl"), "--drain-timeout", "2s", "--stats", stats)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	waitFor(t, func() bool { return bytes.Count(contents(path), []byte("\n")) >= 100 })
+	time.Sleep(300 * time.Millisecond) // the run is over, and nothing tells so
+	c.Process.Signal(syscall.SIGHUP)
+	if c.Wait(); c.ProcessState.ExitCode() != exitFailed {
+		t.Fatalf("%v: %s", c.ProcessState, c.Stderr)
+	}
+	if len(contents(stats)) == 0 {
+		t.Error("no counters")
 	}
 }
 

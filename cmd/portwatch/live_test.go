@@ -130,7 +130,6 @@ func (space namespace) portwatch(t *testing.T, args ...string) (stop func() []by
 		time.Sleep(20 * time.Millisecond)
 	}
 	return func() []byte {
-		time.Sleep(500 * time.Millisecond) // for what is still on its way
 		begin := time.Now()
 		if err := c.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)

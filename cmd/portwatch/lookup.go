@@ -418,7 +418,10 @@ type answersJSON struct {
 
 type answerJSON struct {
 	pairJSON
-	Rows []rowJSON `json:"rows"`
+	// Ports is the range that a row of the name has, where it has one: the answer is for the
+	// first of them.
+	Ports string    `json:"ports,omitempty"`
+	Rows  []rowJSON `json:"rows"`
 }
 
 // rowJSON has the heads of IANA's columns, in their order, as keys.
@@ -446,6 +449,14 @@ func rowsJSON(rows []registry.Row) []rowJSON {
 	return list
 }
 
+// rangeOf is a range in IANA's form, empty for a single port.
+func rangeOf(ports registry.Ports) string {
+	if ports.Count == 1 {
+		return ""
+	}
+	return ports.String()
+}
+
 func (q *question) json(r *registry.Registry) answersJSON {
 	j := answersJSON{Query: q.text}
 	if q.name != "" {
@@ -454,14 +465,14 @@ func (q *question) json(r *registry.Registry) answersJSON {
 		for _, row := range rows { // of each its first port, as for a person
 			for _, t := range row.Transports.List() {
 				if !row.Ports.Empty() && slices.Contains(q.transports, t) {
-					j.Answers = append(j.Answers, answerJSON{pairOf(r, t, row.Ports.First), rowsJSON([]registry.Row{row})})
+					j.Answers = append(j.Answers, answerJSON{pairOf(r, t, row.Ports.First), rangeOf(row.Ports), rowsJSON([]registry.Row{row})})
 				}
 			}
 		}
 		return j
 	}
 	for _, t := range q.transports {
-		j.Answers = append(j.Answers, answerJSON{pairOf(r, t, q.port), rowsJSON(r.RowsOf(t, q.port))})
+		j.Answers = append(j.Answers, answerJSON{pairOf(r, t, q.port), "", rowsJSON(r.RowsOf(t, q.port))})
 	}
 	return j
 }

@@ -10,18 +10,25 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 func main() {
 	collectLate()
-	// The first signal ends the run in good order; once that has begun, a second
-	// one kills as usual.
+	// The first signal ends the run in good order; a second one later kills as usual.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { defuse(stop) })
 	// A closed pipe is an error of its write, not the end of the process: other
 	// outputs may live.
 	signal.Ignore(syscall.SIGPIPE)
 	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// defuse lets the next signals kill, but not one that comes with the first: timeout(1) sends
+// one to its child and another to its group.
+func defuse(stop func()) {
+	time.Sleep(time.Second)
+	stop()
 }
 
 // collectLate lets the garbage collector begin when as much memory is in use as a run

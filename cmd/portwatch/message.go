@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"strings"
 	"syscall"
 
 	"github.com/portwatch/portwatch/capture"
@@ -30,10 +32,14 @@ func hintFor(err error) string {
 		return usage.hint
 	case errors.As(err, &failed):
 		return failed.hint
+	case errors.As(err, &filter) && isFile(filter.Expr):
+		return "-r before each savefile: what stands alone is a filter expression"
 	case errors.As(err, &filter):
 		return "the expression in quotes as one argument, for instance 'tcp port 80'; pcap-filter(7) has the language"
 	case errors.Is(err, capture.ErrNoDevice):
 		return "portwatch -D lists the devices"
+	case errors.Is(err, capture.ErrNotUp):
+		return "sudo ip link set DEVICE up"
 	case errors.Is(err, capture.ErrNotPermitted):
 		return "sudo portwatch ..., or once: sudo setcap cap_net_raw+ep $(command -v portwatch)"
 	case errors.Is(err, capture.ErrNotCapture):
@@ -54,6 +60,14 @@ func hintFor(err error) string {
 		return "ls -l on the name, and whether this user may read and write there"
 	}
 	return ""
+}
+
+// isFile reports whether the first word of a filter expression is the name of a file, as a
+// shell's * leaves it.
+func isFile(expr string) bool {
+	name, _, _ := strings.Cut(expr, " ")
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // statusOf is the exit status for an error: wrong usage goes before failure.

@@ -41,6 +41,10 @@ type load struct {
 	flow.Batch
 	now  int64 // not 0: no packet came until this time on the wall, Unix nanoseconds
 	last bool  // no packet comes behind these
+
+	// The times of the first frame, before these, and of the newest, behind the last: the
+	// frames without packets move the clock, too. 0: there is nothing to tell.
+	began, ended int64
 }
 
 // A chunk is a run of records on its way from the meter to the writer.
@@ -108,9 +112,10 @@ func (p *pipeline) send() {
 	p.load = p.crew.nextLoad()
 }
 
-// finish ends all Flows, writes their records, and waits until that is done.
-func (p *pipeline) finish() {
-	p.load.last = true
+// finish ends all Flows, at the time of the newest frame, writes their records, and waits
+// until that is done.
+func (p *pipeline) finish(ended int64) {
+	p.load.last, p.load.ended = true, ended
 	p.loads <- p.load
 	p.crew.ring()
 	p.crew.finish()
@@ -173,7 +178,7 @@ func (p *pipeline) emptyChunk() *chunk {
 
 func (l *load) reset() *load {
 	l.Reset()
-	l.now, l.last = 0, false
+	l.now, l.last, l.began, l.ended = 0, false, 0, 0
 	return l
 }
 
@@ -248,11 +253,17 @@ func (m *meter) add() {
 		return
 	}
 	m.fresh = false
+	if m.load.began != 0 {
+		m.table.Advance(m.load.began)
+	}
 	m.table.Add(&m.load.Batch)
 	if m.load.now != 0 {
 		m.table.Advance(m.load.now)
 	}
 	if m.load.last {
+		if m.load.ended != 0 {
+			m.table.Advance(m.load.ended)
+		}
 		m.table.Flush()
 	}
 	m.flows.Store(m.table.Stats().Created)

@@ -17,7 +17,9 @@ type progress struct {
 	bar  *pb.ProgressBar
 	next time.Time
 	tty  *os.File
-	lock sync.Mutex // of the terminal
+
+	lock  sync.Mutex // of the terminal
+	drawn bool       // the line stands there
 }
 
 const progressEvery = 200 * time.Millisecond
@@ -26,8 +28,11 @@ const progressEvery = 200 * time.Millisecond
 const progressLine = `{{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . }}  {{rtime . "%s left" "" "?"}}  {{string . "packets"}}  {{string . "flows"}}`
 
 // newProgress returns the progress line for some savefiles, or nil where there
-// are none or the size of one is not known.
-func newProgress(tty *os.File, width int, files []*capture.File) *progress {
+// are none, the size of one is not known, or the terminal cannot take a line back.
+func newProgress(tty *os.File, files []*capture.File) *progress {
+	if os.Getenv("TERM") == "dumb" {
+		return nil
+	}
 	var size int64
 	for _, f := range files {
 		_, n := f.Progress()
@@ -39,7 +44,7 @@ func newProgress(tty *os.File, width int, files []*capture.File) *progress {
 	if size == 0 {
 		return nil
 	}
-	bar := pb.New64(size).SetTemplateString(progressLine).SetWriter(tty).SetWidth(width)
+	bar := pb.New64(size).SetTemplateString(progressLine).SetWriter(tty)
 	// Static: it draws when told, so that it never draws into a record.
 	bar.Set(pb.Static, true).Set(pb.Bytes, true).Set(pb.Terminal, true).Start()
 	return &progress{bar: bar, tty: tty, next: time.Now().Add(progressEvery)}
@@ -59,9 +64,11 @@ func (p *progress) show(position int64, packets, flows, findings uint64) {
 	p.bar.SetCurrent(position)
 	p.bar.Set("packets", fmt.Sprintf("%.0f packets/s", rate))
 	p.bar.Set("flows", fmt.Sprintf("%d flows, %d findings", flows, findings))
+	p.bar.SetWidth(screenOf(p.tty).width) // it may have changed
 	p.lock.Lock()
 	defer p.lock.Unlock()
 	p.bar.Write()
+	p.drawn = true
 }
 
 // hide takes the line away, so that something else can be written to the
@@ -69,7 +76,10 @@ func (p *progress) show(position int64, packets, flows, findings uint64) {
 func (p *progress) hide() {
 	if p != nil {
 		p.lock.Lock()
-		p.tty.WriteString("\r\x1b[K")
+		if p.drawn {
+			p.tty.WriteString("\r\x1b[K")
+			p.drawn = false
+		}
 	}
 }
 

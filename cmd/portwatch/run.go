@@ -67,7 +67,8 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int {
 	r, err := openRun(ctx, o, stdout, stderr)
 	if err != nil {
-		return notBegun(err, o.stats, new(export.Counts).AppendJSON(nil), stderr)
+		none := export.Counts{Limits: limits(&flow.Stats{}, 0, &annotate.AlertStats{}, &capture.Counters{})}
+		return notBegun(err, o.stats, none.AppendJSON(nil), stderr)
 	}
 	err, unread := apart(errors.Join(r.cut, r.meter(ctx), r.close()))
 	if unread && err == nil {
@@ -163,11 +164,15 @@ type run struct {
 	progress  *progress
 
 	started  time.Time
-	span     span // of the packets' times
+	span     span  // of the packets' times
+	handed   int64 // live: the time of the packet with which others were last sent on
 	filtered uint64
 	passed   uint64 // packets that the filter let through
 	counts   export.Counts
 	stopped  atomic.Bool
+	until    atomic.Int64 // live, not 0: what came until then is still read
+
+	hangups func() // ends what SIGHUP means to the run
 }
 
 // batchTime is how long, live, a packet waits for others to come with it.
@@ -234,7 +239,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		tty := screenOf(stderr)
 		r.writer.summary.Width = tty.width
 		if tty.is {
-			r.progress = newProgress(stderr, tty.width, r.files)
+			r.progress = newProgress(stderr, r.files)
 			r.writer.progress = r.progress
 		}
 	}
@@ -293,15 +298,33 @@ func (r *run) openSource() error {
 // meter reads the source to its end, or until ctx ends or nobody reads the
 // records any more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
-	ctx, done := r.sinks.onHangup(ctx, screenOf(r.stderr).is)
-	defer done()
-	defer context.AfterFunc(ctx, r.stop)()
+	ctx, r.hangups = r.sinks.onHangup(ctx, screenOf(r.stderr).is)
+	defer context.AfterFunc(ctx, r.interrupt)()
 	context.AfterFunc(ctx, r.sinks.limit)
 	r.writer.begin()
 	failed := r.read()
 	r.sinks.hurry()
-	r.pipeline.finish()
+	r.pipeline.finish(r.span.last)
 	return failed
+}
+
+// interrupt ends the reading when what has come so far is read: a device keeps packets
+// for us. That takes no longer than a second, if the rest of the pipeline goes on.
+func (r *run) interrupt() {
+	const enough = time.Second
+	if !r.live {
+		r.stop()
+		return
+	}
+	r.until.Store(time.Now().UnixNano())
+	time.AfterFunc(enough, r.stop)
+}
+
+// interrupted reports whether frames, which were read last, came behind an interrupt: none
+// at all, or one so late that the packets of other devices are read as well.
+func (r *run) interrupted(frames []capture.Frame) bool {
+	until := r.until.Load()
+	return until != 0 && (len(frames) == 0 || frames[len(frames)-1].Time > until+batchTime)
 }
 
 // stop ends the reading, from another goroutine.
@@ -331,11 +354,11 @@ func (r *run) read() error {
 		case err == nil:
 			err = r.packets(frames[:n])
 		case errors.Is(err, capture.ErrTick):
-			r.pipeline.load.now = time.Now().UnixNano()
-			r.pipeline.send()
-			err = nil
+			err = r.tick(time.Now().UnixNano())
 		}
 		switch {
+		case err == nil && r.interrupted(frames[:n]):
+			return nil
 		case err == nil:
 		case err == io.EOF:
 			return nil
@@ -348,41 +371,86 @@ func (r *run) read() error {
 	return nil
 }
 
+// tick tells the stages that no packet with ports came until now, and brings to the file of
+// -w what there is.
+func (r *run) tick(now int64) error {
+	r.pipeline.load.now = now
+	r.pipeline.send()
+	return r.flush()
+}
+
 // packets passes packets on to the table.
 func (r *run) packets(frames []capture.Frame) error {
 	if !r.live && !r.filter.MatchesAll() { // live, the kernel filters
 		frames = r.matching(frames)
 	}
 	r.passed += uint64(len(frames))
-	if r.saver != nil {
-		for i := range frames {
-			err := r.saver.Write(&frames[i])
-			if err == nil {
-				continue
-			}
-			r.saver.Close() // has the same to say
-			r.saver = nil
-			if !isClosedPipe(err) {
-				return err
-			}
-			if r.onlySaved {
-				return errNobodyReads
-			}
-			break // the records live
+	for i := 0; i < len(frames) && r.saver != nil; i++ {
+		if err := r.save(r.saver.Write(&frames[i])); err != nil {
+			return err
 		}
 	}
 	for i := range frames {
 		if f := &frames[i]; !f.Timeless {
+			if !r.span.some {
+				r.pipeline.load.began = f.Time
+			}
 			r.span.include(f.Time)
 		}
 	}
 	batch := &r.pipeline.load.Batch
 	r.decoder.Decode(frames, batch)
-	if len(batch.Packets) >= loadSize || r.options.lineBuffer && len(batch.Packets) > 0 || r.live && waited(frames, batch) {
+	waited := r.live && r.waited(frames)
+	if waited && len(batch.Packets) == 0 {
+		return r.tick(r.handed)
+	}
+	if len(batch.Packets) >= loadSize || r.options.lineBuffer && len(batch.Packets) > 0 || waited {
 		r.pipeline.send()
 		r.showProgress()
 	}
+	if waited || r.options.lineBuffer {
+		return r.flush()
+	}
 	return nil
+}
+
+// waited reports whether packets have waited for long enough, by the times of frames, those
+// without ports among them.
+func (r *run) waited(frames []capture.Frame) bool {
+	if len(frames) == 0 {
+		return false
+	}
+	newest := frames[len(frames)-1].Time
+	if newest-r.handed <= batchTime && r.handed-newest <= batchTime {
+		return false
+	}
+	r.handed = newest
+	return true
+}
+
+// save takes what became of writing to the file of -w: a pipe that nobody reads any more
+// ends the run only where nothing else is written.
+func (r *run) save(err error) error {
+	if err == nil {
+		return nil
+	}
+	r.saver.Close() // has the same to say
+	r.saver = nil
+	switch {
+	case !isClosedPipe(err):
+		return err
+	case r.onlySaved:
+		return errNobodyReads
+	}
+	return nil
+}
+
+// flush brings to the file of -w what there is: others may be reading it.
+func (r *run) flush() error {
+	if r.saver == nil {
+		return nil
+	}
+	return r.save(r.saver.Flush())
 }
 
 // matching moves the frames that the filter lets through to the front, and returns them.
@@ -399,12 +467,6 @@ func (r *run) matching(frames []capture.Frame) []capture.Frame {
 	}
 	r.filtered += uint64(len(frames) - len(kept))
 	return kept
-}
-
-// waited reports whether the first packet of a batch has waited for long enough.
-func waited(frames []capture.Frame, batch *flow.Batch) bool {
-	return len(frames) > 0 && len(batch.Packets) > 0 &&
-		frames[len(frames)-1].Time-batch.Packets[0].Time > batchTime
 }
 
 // warn tells of something that does not end the run.
@@ -427,6 +489,7 @@ func (r *run) close() error {
 		}
 	}
 	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
+	r.hangups()
 	r.count()
 	return errors.Join(failed, writeCounters(r.options.stats, r.counts.AppendJSON(nil), r.stderr))
 }
@@ -484,9 +547,21 @@ func (r *run) count() {
 		alerts = a.Stats()
 	}
 	c.Alerts.Opened, c.Alerts.Updated = alerts.Opened, alerts.Updated
-	c.Limits = []export.Named{
+	c.Limits = limits(&t, r.pipeline.tagger.judge.Forgotten(), &alerts, &d)
+	c.Delivery = r.sinks.counts()
+	s := r.source.Stats()
+	c.Drops.Kernel, c.Drops.Interface = s.KernelDrops, s.InterfaceDrops
+	c.Live = r.live
+	c.Seconds.Wall = time.Since(r.started)
+	c.Seconds.CPU = processorTime()
+	c.Seconds.Capture = r.span.duration()
+}
+
+// limits are how often each bound was hit.
+func limits(t *flow.Stats, forgotten uint64, alerts *annotate.AlertStats, d *capture.Counters) []export.Named {
+	return []export.Named{
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
-		{Name: "learned_endpoints", Count: r.pipeline.tagger.judge.Forgotten()},
+		{Name: "learned_endpoints", Count: forgotten},
 		{Name: "announced_endpoints", Count: t.Limits.AnnouncedEndpoints},
 		{Name: "late_packets", Count: t.Limits.Late},
 		{Name: "alerts", Count: alerts.CutShort},
@@ -496,13 +571,6 @@ func (r *run) count() {
 		{Name: "fragments", Count: d.Limits["fragments"]},
 		{Name: "decoder_panics", Count: d.Panics},
 	}
-	c.Delivery = r.sinks.counts()
-	s := r.source.Stats()
-	c.Drops.Kernel, c.Drops.Interface = s.KernelDrops, s.InterfaceDrops
-	c.Live = r.live
-	c.Seconds.Wall = time.Since(r.started)
-	c.Seconds.CPU = processorTime()
-	c.Seconds.Capture = r.span.duration()
 }
 
 // writeCounters writes the closing counters where --stats wants them.

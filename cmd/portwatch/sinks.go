@@ -270,7 +270,7 @@ func (s *sinks) onHangup(ctx context.Context, terminal bool) (_ context.Context,
 			return ctx, func() {}
 		}
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
-		context.AfterFunc(ctx, stop)
+		context.AfterFunc(ctx, func() { defuse(stop) })
 		return ctx, stop
 	}
 	hangups := make(chan os.Signal, 1)

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portwatch/portwatch/capture"
+)
+
+// saveIPv4 writes a savefile of packets, each told as "SECONDS SOURCE DESTINATION", the
+// endpoints of a datagram or the addresses of an ICMP echo.
+func saveIPv4(t *testing.T, packets ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clock.pcap")
+	s, err := capture.NewSaver(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range packets {
+		var seconds float64
+		var source, destination string
+		if _, err := fmt.Sscan(text, &seconds, &source, &destination); err != nil {
+			t.Fatal(err)
+		}
+		b := []byte{0, 2, 0, 0, 0, 1, 0, 2, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0}
+		payload := []byte{8, 0, 0, 0, 0, 1, 0, 1}
+		if strings.Contains(source, ":") {
+			from, to := netip.MustParseAddrPort(source), netip.MustParseAddrPort(destination)
+			source, destination = from.Addr().String(), to.Addr().String()
+			b[14+9] = 17
+			payload = binary.BigEndian.AppendUint16(nil, from.Port())
+			payload = append(binary.BigEndian.AppendUint16(payload, to.Port()), 0, 8, 0, 0)
+		}
+		b = append(b, netip.MustParseAddr(source).AsSlice()...)
+		b = append(b, netip.MustParseAddr(destination).AsSlice()...)
+		b = append(b, payload...)
+		const began = 1_700_000_000
+		f := capture.Frame{Data: b, Length: uint32(len(b)), Time: began*1e9 + int64(seconds*1e9), Link: capture.LinkEthernet}
+		if err := s.Write(&f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestClockWithoutPorts: time passes, whatever the packets are that it passes with.
+func TestClockWithoutPorts(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		packets []string
+		want    string
+	}{
+		{"behind the last datagram", []string{"0 10.0.0.1:40001 10.0.0.2:40002", "600 10.0.0.1 10.0.0.2"}, `"end_reason":"idle-timeout"`},
+		{"not long behind it", []string{"0 10.0.0.1:40001 10.0.0.2:40002", "20 10.0.0.1 10.0.0.2"}, `"end_reason":"forced-end"`},
+		{"before the first one", []string{"0 10.0.0.1 10.0.0.2", "120 10.0.0.1:40001 10.0.0.2:40002"}, `"method":"first-packet","confidence":"medium"`},
+		{"none before it", []string{"120 10.0.0.1:40001 10.0.0.2:40002"}, `"method":"first-packet","confidence":"low"`},
+	} {
+		for _, workers := range []string{"1", "2"} {
+			out, stderr, status := runCommand(t, "-q", "-o", "ecs", "--no-alerts", "--workers", workers, "-r", saveIPv4(t, test.packets...))
+			if status != exitDone || !strings.Contains(string(out), test.want) {
+				t.Errorf("%s: status %d, %s%s, want %s", test.name, status, out, stderr, test.want)
+			}
+		}
+	}
+}
+
+// TestLiveClockWithoutPorts: on a link that is never silent, but has nothing with ports on it,
+// Flows end in time, and the file of -w has what came.
+func TestLiveClockWithoutPorts(t *testing.T) {
+	space := newNamespace(t)
+	packets := []string{"0 10.0.0.1:40001 10.0.0.2:40002"}
+	for i := range 500 {
+		packets = append(packets, fmt.Sprintf("%.2f 10.0.0.1 10.0.0.2", 0.02*float64(i+1)))
+	}
+	path := saveIPv4(t, packets...)
+	records, saved := filepath.Join(t.TempDir(), "records"), filepath.Join(t.TempDir(), "saved.pcap")
+	stop := space.portwatch(t, "-i", "pw1", "-q", "-o", "none", "--no-alerts", "--idle-timeout", "1s",
+		"--to", "file:"+records+"?format=ecs", "-w", saved)
+	replay := space.command("tcpreplay", "--intf1=pw0", path)
+	if err := replay.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer replay.Wait()
+	defer replay.Process.Kill()
+	began := time.Now()
+	waitFor(t, func() bool { return len(contents(records)) > 0 })
+	if took := time.Since(began); took > 9*time.Second { // the replay takes 10
+		t.Errorf("the record came after %v: it waits for silence", took)
+	}
+	if len(contents(saved)) < 1000 {
+		t.Errorf("the file has %d octets", len(contents(saved)))
+	}
+	stop()
+}
