@@ -251,7 +251,7 @@ func TestAlertsFlooded(t *testing.T) {
 		p.add(0, "203.0.113.9", address(i)+":42001", flow.Closed)
 	}
 	s := p.alerts.Stats()
-	if s.CutShort == 0 || s.Uncounted != 0 || s.Opened != 20001 || s.Updated != 1 {
+	if s.CutShort == 0 || s.CutShort > 2*20001 || s.Uncounted != 0 || s.Opened != 20001 || s.Updated != 1 {
 		t.Errorf("services: %+v", s)
 	}
 	ids := make(map[[16]byte]bool)
@@ -377,6 +377,18 @@ func TestDistinct(t *testing.T) {
 		}
 		if d.reset(); d.number().N != 0 {
 			t.Errorf("after a reset: %+v", d.number())
+		}
+	}
+}
+
+// TestPortSet: each port is new once.
+func TestPortSet(t *testing.T) {
+	var set portSet
+	for _, first := range []bool{true, false} {
+		for port := range 1 << 16 {
+			if set.add(uint16(port)) != first {
+				t.Fatalf("port %d: new is not %v", port, first)
+			}
 		}
 	}
 }

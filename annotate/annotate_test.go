@@ -100,6 +100,7 @@ func TestFindings(t *testing.T) {
 			[]string{`PW002 destination 30 low: unauthorized use reported: "Unauthorized Use Known on port 42000"`}},
 		{"one ephemeral port is enough to know", between(flow.TCP, 32767, 42001, flow.Established, flow.LowerPort, flow.Low),
 			[]string{"PW001 destination 25 low: 42001/tcp is unassigned"}},
+		{"the first ephemeral port", between(flow.DCCP, 51000, 32768, flow.Established, flow.LowerPort, flow.Low), nil},
 		{"medium between ephemeral ports", between(flow.TCP, 51000, 42001, flow.Established, flow.Learned, flow.Medium),
 			[]string{"PW001 destination 50 medium: 42001/tcp is unassigned"}},
 		{"low between dynamic ports", between(flow.UDP, 50000, 51000, flow.Attempt, flow.LowerPort, flow.Low),

@@ -97,6 +97,17 @@ func TestCompressedCutAnywhere(t *testing.T) {
 	}
 }
 
+// A stream of zstd or LZ4 may begin with frames to skip, in which pzstd, for one, keeps sizes.
+func TestCompressedBehindFrameToSkip(t *testing.T) {
+	data := noise(20)
+	for _, kind := range []byte{0x50, 0x5f} {
+		packed := append([]byte{kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, compressors["zstd"](data)...)
+		if got, want := mustRead(t, packed), mustRead(t, data); !sameFrames(got, want) {
+			t.Errorf("%x: %d frames of %d", kind, len(got), len(want))
+		}
+	}
+}
+
 func TestRubbishAfterCompressed(t *testing.T) {
 	data := newPcapFile(lsbFirst, magicMicro, 1).add(1, 0, 60, 60).data
 	for method, compress := range compressors {

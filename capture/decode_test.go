@@ -584,6 +584,7 @@ func networkTests() []frameTest {
 		{"ipv6 authentication cut", l6, x6(51, octets("11")), "other_ip"},
 		{"ipv6 fragment cut", l6, x6(44, octets("11 00 0001 000000")), "other_ip"},
 		{"ipv6 later fragment", l6, x6(44, octets("11 00 0009 00000007"), blank(8)), "later_fragments"},
+		{"ipv6 later fragment, cut behind its header", l6, x6(44, octets("11 00 0009 00000007")), "later_fragments"},
 		{"ipv6 atomic fragment", l6, x6(44, octets("11 00 0000 00000007"), udp(1000, 53)), x6udp + "56"},
 		{"ipv6 too many extension headers", l6, x6(60, slices.Repeat(octets("3c 00 0000 00000000"), maxHeaders)), "other_ip"},
 		{"ipv6 jumbo", l6, sized(x6(0, octets("11 00 c2 04 00 01 00 00"), udp(1000, 53)), 0), x6udp + "65576"},

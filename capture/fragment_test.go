@@ -125,6 +125,7 @@ func TestFragmentedTunnels(t *testing.T) {
 		{"vxlan of IPv6", "4789", parts(4789, octets("08000000 00000900"), ethernet(0x86dd, long6)), in6 + "vxlan 9"},
 		{"gtp-u", "2152", parts(2152, octets("30 ff 0410 00000007"), long4), in4 + "gtp-u 7"},
 		{"geneve", "6081", parts(6081, octets("0000 6558 00000900"), ethernet(0x0800, long4)), in4 + "geneve 9"},
+		{"capwap of the first part of a wlan frame", "5247", [][]byte{outer4(17, udp(5000, 5247, octets("00 10 43 00 0000 0000"), wlan("08 05", "", llc(0x0800, long4))[:80]))}, in4 + "capwap 0"},
 		{"capwap in parts of its own", "5247", [][]byte{outer4(17, udp(5000, 5247, capwap, ethernet(0x0800, long4)[:80]))}, in4 + "capwap 0"},
 	}
 	for _, test := range tests {

@@ -140,3 +140,22 @@ func TestMergeGoesOnWithoutBrokenFile(t *testing.T) {
 		t.Errorf("close: %v", err)
 	}
 }
+
+// TestMergeStats: what files count by themselves is summed.
+func TestMergeStats(t *testing.T) {
+	var files []*File
+	for _, n := range []uint64{1, 10} {
+		file := newNgFile(lsbFirst).face(1, 0).enhanced(0, n, 1, 1)
+		for range n {
+			file.block(10, []byte("decryption secrets"))
+		}
+		body := append(file.order.AppendUint32(nil, 0), make([]byte, 8)...)
+		body = append(append(body, file.option64(5, 2*n)...), file.option64(7, 3*n)...)
+		files = append(files, open(t, "x", file.block(blockStatistics, body).data))
+	}
+	m := Merge(files...)
+	_, err := drain(m)
+	if s := m.Stats(); err != io.EOF || s.Packets != 2 || s.SkippedBlocks != 11 || s.InterfaceDrops != 22 || s.KernelDrops != 33 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}

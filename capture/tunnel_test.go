@@ -139,6 +139,7 @@ func udpTunnelTests() []frameTest {
 		test("teredo", 3544, teredoLevel, "", teredo),
 		test("teredo origin", 3544, teredoLevel, "0000 1234 c0000201", teredo),
 		test("teredo authentication and origin", 3544, teredoLevel, "0001 02 01 aabb cc 0000000000000001 00 0000 1234 c0000201", teredo),
+		test("teredo between the link's own addresses", 3544, " | udp [febf::1]:1000 > [fd00::2]:53 48 in teredo 0", "", ip6(17, "febf::1", "fd00::2", udp(1000, 53))),
 		test("teredo between other addresses", 3544, "", "", plain6),
 		test("teredo cut", 3544, "", "", teredo[:39]),
 		test("ayiya", 5072, inner6+"ayiya 0", "42 52 11 29 00000000", blank(36), plain6),
@@ -150,7 +151,7 @@ func udpTunnelTests() []frameTest {
 		test("capwap ethernet", 5247, inner4+"capwap 0", "00 10 42 00 0000 0000", frame),
 		{"capwap in udp-lite", l, outer4(136, udp(5000, 5247, header("00 10 42 00 0000 0000", frame))),
 			"with_ports | udplite 192.0.2.1:5000 > 192.0.2.2:5247 78 data" + inner4 + "capwap 0"},
-		test("capwap of another radio", 5247, "", "00 10 47 00 0000 0000", frame),
+		test("capwap of another radio", 5247, "", "00 10 47 00 0000 0000", wlan("08 01", "", llc(0x0800, plain4))), // what would read
 		test("capwap keep-alive", 5247, "", "00 10 43 08 0000 0000", blank(20)),
 		test("capwap later fragment", 5247, "", "00 10 43 80 0001 0008", blank(20)),
 		test("capwap encrypted", 5247, "", "01 00 0000 00000000", frame),
@@ -188,7 +189,7 @@ func TestTunnelAround(t *testing.T) {
 	decode := func(data []byte) (inner flow.Packet, around flow.Tunnel) {
 		t.Helper()
 		var b flow.Batch
-		NewDecoder(DecoderOptions{}).one(&Frame{Data: slices.Clip(data), Length: uint32(len(data)), Link: LinkIPv4}, &b)
+		NewDecoder(DecoderOptions{}).one(&Frame{Data: slices.Clip(data), Length: uint32(len(data)), Link: LinkRaw}, &b)
 		if len(b.Packets) == 0 || len(b.Tunnels) == 0 {
 			t.Fatalf("%x: no tunnel", data)
 		}
@@ -225,6 +226,7 @@ func TestTunnelAround(t *testing.T) {
 		{"another network", vxlan("192.0.2.1", "192.0.2.2", 9), vxlan("192.0.2.1", "192.0.2.2", 8), false},
 		{"another end", vxlan("192.0.2.1", "192.0.2.2", 9), vxlan("192.0.2.1", "192.0.2.3", 9), false},
 		{"teids differ by direction", gtp("192.0.2.1", "192.0.2.2", "00000001"), gtp("192.0.2.2", "192.0.2.1", "00000002"), true},
+		{"another network of the same host number", ip6(4, "::1", "fd00:1::2", plain4), ip6(4, "::1", "fd00:2::2", plain4), false},
 		{"another type", outer4(4, plain4), outer4(143, frame), false},
 		{"another tunnel around", outer4(4, outer4(4, plain4)), ip4(4, "192.0.2.1", "192.0.2.9", outer4(4, plain4)), false},
 	}

@@ -351,3 +351,21 @@ func scanFlows() []*flow.Record {
 	}
 	return flows
 }
+
+// TestFlagNames: all of them, in the header's order.
+func TestFlagNames(t *testing.T) {
+	if got, want := string(appendFlags(nil, 0xff)), `["fin","syn","rst","psh","ack","urg","ece","cwr"]`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestAnnotateCountsOfDelivery: the line is JSON also where sinks are in it.
+func TestAnnotateCountsOfDelivery(t *testing.T) {
+	c := AnnotateCounts{Delivery: DeliveryCounts{Sinks: []SinkCounts{{Name: "tcp://siem", Accepted: 20}}}}
+	var got struct {
+		Delivery struct{ Sinks []struct{ Accepted int } }
+	}
+	if err := json.Unmarshal(c.AppendJSON(nil), &got); err != nil || len(got.Delivery.Sinks) != 1 || got.Delivery.Sinks[0].Accepted != 20 {
+		t.Errorf("%s: %v", c.AppendJSON(nil), err)
+	}
+}

@@ -81,6 +81,25 @@ func TestSummaryOfNothing(t *testing.T) {
 	}
 }
 
+// TestSummaryOfDelivery: what each sink did, and what it found only where it did.
+func TestSummaryOfDelivery(t *testing.T) {
+	c := &Counts{Delivery: DeliveryCounts{Sinks: []SinkCounts{
+		{Name: "https://search:9200/flows", Found: 1000, Accepted: 20, Delivered: 1014, InSpool: 3, DeadLettered: 2, Dropped: 1},
+		{Name: "tcp://siem"},
+	}}}
+	const want = `
+delivery to https://search:9200/flows
+  1,000 found in the spool
+  20 accepted, 1,014 delivered, 3 in spool, 2 dead-lettered, 1 dropped
+
+delivery to tcp://siem
+  0 accepted, 0 delivered, 0 in spool, 0 dead-lettered, 0 dropped
+`
+	if got := string(NewSummary().Append(nil, c)); !strings.HasSuffix(got, want) {
+		t.Errorf("got\n%s\nwant at its end\n%s", got, want)
+	}
+}
+
 // scan returns a Flow to each port of a host, as a scanner makes them.
 func scan(target string, state flow.State, ports ...int) []*flow.Record {
 	var flows []*flow.Record

@@ -20,6 +20,7 @@ func TestTCPConnState(t *testing.T) {
 		"ShADadFRf": "SF", // FIN and RST, and then the FIN of the other side
 		"ShADadFrf": "RSTR",
 		"SR":        "RSTOS0", "SaR": "RSTOS0", "SDR": "RSTOS0",
+		"Hr": "REJ", // of a SYN-ACK
 		"hr": "RSTRH", "r": "RSTRH", "Dadr": "RSTRH",
 		"SF": "SH", "F": "SH", "DF": "SH",
 		"hf": "SHR", "f": "SHR",

@@ -155,7 +155,7 @@ func TestKey(t *testing.T) {
 			t.Errorf("%s: %s and %s have one Key", test.name, test.a, test.b)
 		}
 	}
-	for _, path := range []string{"10.0.0.2:1 > 10.0.0.1:2", "10.0.0.1:2 > 10.0.0.1:1", "[2001:db8::1:0:0:1]:9 > [2001:db8::1]:10"} {
+	for _, path := range []string{"10.0.0.2:1 > 10.0.0.1:2", "10.0.0.1:2 > 10.0.0.1:1", "[2001:db8::1:0:0:1]:9 > [2001:db8::1]:10", "[::1]:4 > [::1]:2"} {
 		there := packet(UDP, path, vlan(3, 4))
 		var src, dst string
 		fmt.Sscanf(path, "%s > %s", &src, &dst)

@@ -386,3 +386,17 @@ func packetsOf(data []byte) *Batch {
 	}
 	return all
 }
+
+// TestBatchReset: a batch that is filled again is prepared again.
+func TestBatchReset(t *testing.T) {
+	table := NewTable(Options{})
+	var b Batch
+	for _, path := range []string{"10.0.0.1:1 > 10.0.0.2:2", "10.0.0.3:1 > 10.0.0.4:2", "10.0.0.2:2 > 10.0.0.1:1"} {
+		b.Reset()
+		b.Packets = append(b.Packets, packet(UDP, path))
+		table.Add(&b)
+	}
+	if n := table.Stats().Created; n != 2 {
+		t.Errorf("%d Flows of 2", n)
+	}
+}

@@ -73,6 +73,21 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+// TestNumber: what was appended is read, up to 28 bits.
+func TestNumber(t *testing.T) {
+	for bit := range 28 {
+		for _, n := range []int{1 << bit, 1<<(bit+1) - 1} {
+			d := decoder{data: string(binary.AppendUvarint(nil, uint64(n)))}
+			if got := d.number(); got != n || d.bad || d.left() != 0 {
+				t.Errorf("%d is read as %d, %d octets are left", n, got, d.left())
+			}
+		}
+	}
+	if d := (decoder{data: string(binary.AppendUvarint(nil, 1<<28))}); d.number() != 0 || !d.bad {
+		t.Error("29 bits are read")
+	}
+}
+
 // use calls all methods that read what Decode let through.
 func use(t *testing.T, r *Registry) {
 	for _, transport := range Transports {

@@ -206,6 +206,20 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// TestNamedPorts: the numbers that stand alone in what the registry says of unauthorized use.
+func TestNamedPorts(t *testing.T) {
+	for text, want := range map[string]string{
+		"Known Unauthorized Use on port 6003":      `["6003"]`,
+		"Known on 42000, 6000-6063 and -81-":       `["42000" "6000-6063" "81"]`,
+		"Known Unauthorized Use - of all versions": "[]",
+		"krb524, 70000, 1--2":                      "[]",
+	} {
+		if got := fmt.Sprintf("%q", namedPorts(text)); got != want {
+			t.Errorf("%q names %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestTotals(t *testing.T) {
 	want := map[Transport][5]int{
 		TCP:  {42738, 250, 6155, 9, 16384},
