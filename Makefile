@@ -8,7 +8,7 @@ COUNT    ?= 6#                    bench: how often, for benchstat
 MIX      ?= testdata#             bench, bench-peers: folder of real captures
 BENCHDIR ?= bin/bench#            bench-peers: where captures and outputs go, 8 GB
 RUNS     ?= 5#                    bench-peers: pairs of runs for each figure
-PREFIX   ?= /usr/local#           install: portwatch goes to PREFIX/bin
+PREFIX   ?= /usr/local#           install: where bin and share/man are
 TESTFLAGS ?=#                     test, race: more for go test, for instance -v
 
 .PHONY: run build test race lint check fuzz bench bench-peers test-siem soak bench-siem receivers cover generate golden install clean help libpcap
@@ -60,8 +60,11 @@ generate: ## renew the embedded registry from XML
 golden: libpcap ## write the golden files anew; then read git diff
 	go test ./export ./cmd/portwatch -update
 
-install: build ## install portwatch into PREFIX/bin
-	install -d $(DESTDIR)$(PREFIX)/bin && install -m 755 bin/portwatch $(DESTDIR)$(PREFIX)/bin/
+install: ## install what make build has built, and the manual page; root needs no Go for it
+	@test -x bin/portwatch || { echo 'make install: nothing is built yet; make build' >&2; exit 1; }
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 bin/portwatch $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 cmd/portwatch/portwatch.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 clean: ## remove what make made
 	rm -rf bin cover.out

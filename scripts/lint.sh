@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every linter that needs nothing but this module and Go; shellcheck too where it
-# is installed.
+# Every linter that needs nothing but this module and Go; shellcheck and mandoc too
+# where they are installed.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -23,4 +23,10 @@ if command -v shellcheck >/dev/null; then
     shellcheck .ci/run $(find scripts testdata export -name '*.sh')
 else
     echo "lint: shellcheck is not installed, so the scripts were not looked at" >&2
+fi
+
+if command -v mandoc >/dev/null; then
+    mandoc -T lint -W warning cmd/portwatch/portwatch.1
+else
+    echo "lint: mandoc is not installed, so the manual page was not looked at" >&2
 fi
