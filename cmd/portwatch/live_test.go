@@ -106,7 +106,11 @@ func (space namespace) run(t *testing.T, args ...string) {
 // it as Ctrl-C does: in good order, and at once.
 func (space namespace) portwatch(t *testing.T, args ...string) (stop func() []byte) {
 	t.Helper()
-	c := space.command(append([]string{os.Args[0]}, args...)...)
+	return space.start(t, space.command(append([]string{os.Args[0]}, args...)...))
+}
+
+func (space namespace) start(t *testing.T, c *exec.Cmd) (stop func() []byte) {
+	t.Helper()
 	c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
