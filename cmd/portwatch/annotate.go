@@ -453,9 +453,6 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 			if !more {
 				return failed
 			}
-			if done == nil && late != nil {
-				late = time.After(patience)
-			}
 			if j.barrier != nil {
 				if failed == nil {
 					failed = r.settle()
@@ -469,13 +466,18 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 				stop()
 			}
 			r.free <- j
+			if done == nil && late != nil { // from now on: the time that it took was not the reader's
+				late = time.After(patience)
+			}
 		case <-done:
 			done = nil
 			if r.options.kafka[0] == nil { // whose consumer ends by itself
 				late = time.After(patience)
 			}
 		case <-late:
-			return failed
+			if len(r.order) == 0 {
+				return failed
+			}
 		}
 	}
 }

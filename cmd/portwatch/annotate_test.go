@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/portwatch/portwatch/export/sink"
 )
 
 // program returns the program with arguments, ready to start.
@@ -412,5 +414,38 @@ func TestAnnotatePoisoned(t *testing.T) {
 	letters, err := os.ReadFile(filepath.Join(c.Dir, "portwatch-dead-letter.jsonl"))
 	if err != nil || bytes.Count(letters, []byte("\n")) != 1 || !bytes.Contains(letters, []byte(`"sink":"in/0@1"`)) {
 		t.Errorf("%s %v", letters, err)
+	}
+}
+
+// slowly takes longer for each write than the writer of annotate waits for the reader.
+type slowly struct{ lines int }
+
+func (s *slowly) Write(b []byte) (int, error) {
+	time.Sleep(patience + patience/10)
+	s.lines += bytes.Count(b, []byte("\n"))
+	return len(b), nil
+}
+
+func (s *slowly) Close() error { return nil }
+
+// TestAnnotateSlowAtSignal: what was read before a signal is written behind it, however long
+// the output takes for each part.
+func TestAnnotateSlowAtSignal(t *testing.T) {
+	const jobs = 8
+	out := new(slowly)
+	r := &annotateRun{
+		options: &annotateOptions{kafka: make([]*sink.KafkaSource, 1)},
+		order:   make(chan *job, jobs), free: make(chan *job, jobs),
+	}
+	r.output.places = []*place{{name: "slow", w: out}}
+	for range jobs {
+		j := &job{out: []byte("{}\n"), done: make(chan struct{}, 1)}
+		j.done <- struct{}{}
+		r.order <- j
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.write(ctx, func() {}); err != nil || out.lines != jobs {
+		t.Errorf("%d of %d were written, %v", out.lines, jobs, err)
 	}
 }
