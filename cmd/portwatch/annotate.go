@@ -487,7 +487,7 @@ func (r *annotateRun) put(j *job) error {
 	r.counts.Add(&j.counts)
 	var failed error
 	if len(j.out) > 0 {
-		failed = r.output.write(j.out, false)
+		failed = r.output.write(j.out, false, nil)
 		if len(r.output.places)+len(r.output.sinks) > 0 {
 			failed, _ = apart(failed) // others go on
 		}

@@ -84,8 +84,9 @@ type rendering struct {
 
 // A place is where records go. A file writes its header by itself.
 type place struct {
-	name string // as messages call it
-	w    io.WriteCloser
+	name     string // as messages call it
+	w        io.WriteCloser
+	terminal bool // on which the progress line may stand
 }
 
 // header is what stands above the records of a format, if anything does.
@@ -106,9 +107,10 @@ func apart(err error) (rest error, unread bool) {
 	return errors.Join(kept...), len(kept) < len(all)
 }
 
-// write hands bytes to every place. A place that fails is closed and left out
-// from then on; the others go on. The errors come back joined.
-func (d *rendering) write(b []byte, header bool) error {
+// write hands bytes to every place, on a terminal in place of the progress line. A place
+// that fails is closed and left out from then on; the others go on. The errors come back
+// joined.
+func (d *rendering) write(b []byte, header bool, line *progress) error {
 	var failed error
 	alive := d.places[:0]
 	for _, p := range d.places {
@@ -116,7 +118,7 @@ func (d *rendering) write(b []byte, header bool) error {
 			alive = append(alive, p)
 			continue
 		}
-		if _, err := p.w.Write(b); err != nil {
+		if err := p.write(b, line); err != nil {
 			failed = errors.Join(failed, p.fail(err))
 			p.w.Close()
 			continue
@@ -125,6 +127,17 @@ func (d *rendering) write(b []byte, header bool) error {
 	}
 	d.places = alive
 	return failed
+}
+
+// write has no more than the one write between hide and unhide: whoever closes a file may
+// wait for one who warns.
+func (p *place) write(b []byte, line *progress) error {
+	if p.terminal {
+		line.hide()
+		defer line.unhide()
+	}
+	_, err := p.w.Write(b)
+	return err
 }
 
 func (d *rendering) close() error {
@@ -163,6 +176,7 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 	}
 	add := func(name string, p *place, s screen) {
 		d := in(name, s)
+		p.terminal = s.is
 		d.places = append(d.places, p)
 	}
 	terminal := screenOf(stdout)
@@ -176,7 +190,7 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 		name = "ecs"
 	}
 	if name != "none" {
-		add(name, &place{"standard output", nopCloser{stdout}}, terminal)
+		add(name, &place{name: "standard output", w: nopCloser{stdout}}, terminal)
 	}
 	for _, t := range o.targets {
 		if t.sink != nil {
@@ -310,20 +324,20 @@ func (o *options) parseTarget(to string) (target, error) {
 
 func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, screen, error) {
 	if t.path == "-" {
-		return &place{"standard output", nopCloser{stdout}}, screenOf(stdout), nil
+		return &place{name: "standard output", w: nopCloser{stdout}}, screenOf(stdout), nil
 	}
 	if info, err := os.Stat(t.path); err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(t.path, os.O_WRONLY, 0) // a pipe, a device: for writing only, so that its reader counts
 		if err != nil {
 			return nil, screen{}, t.fail(err)
 		}
-		return &place{t.path, f}, screenOf(f), nil
+		return &place{name: t.path, w: f}, screenOf(f), nil
 	}
 	f, err := sinks.openFile(t, header)
 	if err != nil {
 		return nil, screen{}, err
 	}
-	return &place{t.path, f}, screen{}, nil
+	return &place{name: t.path, w: f}, screen{}, nil
 }
 
 func (t target) fail(err error) error {

@@ -351,7 +351,7 @@ func (w *writer) begin() {
 		if f == nil {
 			f = d.newFormat()
 		}
-		w.show(d, header(f), true)
+		w.fail(d.write(header(f), true, w.progress))
 	}
 }
 
@@ -379,18 +379,9 @@ func (w *writer) write(c *chunk) {
 		}
 		if len(c.text[i]) > 0 {
 			w.fail(d.deliver(c.marks[i].split(c.text[i])))
-			w.show(d, c.text[i], false)
+			w.fail(d.write(c.text[i], false, w.progress))
 		}
 	}
-}
-
-// show writes bytes of a rendering, on a terminal in place of the progress line.
-func (w *writer) show(d *rendering, b []byte, header bool) {
-	if d.screen.is {
-		w.progress.hide()
-		defer w.progress.unhide()
-	}
-	w.fail(d.write(b, header))
 }
 
 // fail notes an error and ends the reading. A reader that went away is no

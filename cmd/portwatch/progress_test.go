@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,5 +43,41 @@ func TestProgress(t *testing.T) {
 	}
 	if p := newProgress(tty, nil); p != nil {
 		t.Error("there is a line for no files")
+	}
+}
+
+// fullDisk takes nothing, and when it is closed, waits for one who warns.
+type fullDisk struct{ warned *progress }
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func (f fullDisk) Close() error {
+	f.warned.hide()
+	f.warned.unhide()
+	return nil
+}
+
+// TestProgressBetweenRecords: a record on a terminal stands where the line was, whatever
+// other place wanted the format first, and what becomes of that.
+func TestProgressBetweenRecords(t *testing.T) {
+	tty, err := os.Create(filepath.Join(t.TempDir(), "tty"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	p := &progress{tty: tty, drawn: true}
+	d := &rendering{places: []*place{
+		{name: "full", w: fullDisk{p}}, {name: "terminal", w: nopCloser{tty}, terminal: true}, {name: "full", w: fullDisk{p}},
+	}}
+	written := make(chan error)
+	go func() { written <- d.write([]byte("a record\n"), false, p) }()
+	select {
+	case err = <-written:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the warning and the record wait for one another")
+	}
+	drawn, _ := os.ReadFile(tty.Name())
+	if string(drawn) != "\r\x1b[Ka record\n" || !errors.Is(err, syscall.ENOSPC) || len(d.places) != 1 {
+		t.Errorf("drawn: %q; %v, %d places are left", drawn, err, len(d.places))
 	}
 }
