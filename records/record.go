@@ -312,7 +312,8 @@ func (r *Record) Time() (ns int64, ok bool) {
 			layout = "2006-01-02T15:04:05.999999-0700" // Suricata
 		}
 		t, err := time.Parse(layout, text)
-		return t.UnixNano(), err == nil
+		ns = t.UnixNano()
+		return ns, err == nil && time.Unix(0, ns).Equal(t) // else before 1677 or after 2262
 	}
 	whole, fraction, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)

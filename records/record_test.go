@@ -227,6 +227,8 @@ func TestTimeBeyond(t *testing.T) {
 	for stamp, ok := range map[string]bool{
 		"9223372035": true, "9223372036": false, "99999999999": false, // seconds
 		"9223372036854": true, "9223372036855": false, "50000000000000": false, // milliseconds
+		`"2262-04-11T23:47:16Z"`: true, `"2262-04-11T23:47:17Z"`: false, `"9999-12-31T23:59:59Z"`: false,
+		`"0001-01-01T00:00:00Z"`: false, `"3000-01-01T00:00:00.000000+0000"`: false,
 	} {
 		var r Record
 		line := `{"ts":` + stamp + `,"id.orig_h":"::1","id.resp_h":"::1","id.orig_p":1,"id.resp_p":1,"proto":"tcp"}`
