@@ -35,6 +35,7 @@ const (
 type Alerts struct {
 	window  time.Duration
 	clock   int64
+	ended   bool  // no record comes any more
 	until   int64 // before this time no window is over
 	used    subjects
 	tried   subjects
@@ -73,7 +74,7 @@ func (a *Alerts) Add(r *Record) {
 func (a *Alerts) Advance(time int64) { a.clock = max(a.clock, time) }
 
 // Flush ends all windows. No record comes behind it.
-func (a *Alerts) Flush() { a.clock = math.MaxInt64 }
+func (a *Alerts) Flush() { a.ended, a.clock = true, math.MaxInt64 }
 
 // Stats returns the counters.
 func (a *Alerts) Stats() AlertStats { return a.stats }
@@ -108,9 +109,10 @@ func (a *Alerts) expire(all *subjects, dst *Alert) bool {
 	return false
 }
 
-// over reports whether a subject's window is. The clock is never behind its start.
+// over reports whether a subject's window is: one that time does not reach the end of is
+// when no record comes any more. The clock is never behind its start.
 func (a *Alerts) over(s *subject) bool {
-	return uint64(a.clock)-uint64(s.alert.WindowStart) >= uint64(a.window)
+	return a.ended || uint64(a.clock)-uint64(s.alert.WindowStart) >= uint64(a.window)
 }
 
 // close ends a subject's window, and reports whether there is an update to give.

@@ -134,7 +134,8 @@ func TestAlertAfterTheWindow(t *testing.T) {
 		"update PW001 service 50: 42001/tcp is unassigned; 2 Flows of 1 client")
 }
 
-// TestAlertWindowWithoutEnd: one of centuries ends with the last time there is.
+// TestAlertWindowWithoutEnd: one of centuries ends with the last time there is, or with the
+// input.
 func TestAlertWindowWithoutEnd(t *testing.T) {
 	p := newReplay(t)
 	p.alerts = NewAlerts(math.MaxInt64)
@@ -144,6 +145,9 @@ func TestAlertWindowWithoutEnd(t *testing.T) {
 	if end := p.got[0].WindowEnd; end != math.MaxInt64 {
 		t.Errorf("the window ends at %d", end)
 	}
+	p.flush()
+	p.want("open PW001 service 50: 42001/tcp is unassigned",
+		"update PW001 service 50: 42001/tcp is unassigned; 2 Flows of 1 client")
 }
 
 // TestAlertAdvance: without records, a live sensor tells the time.
