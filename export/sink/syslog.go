@@ -191,7 +191,7 @@ func (s *syslog) Deliver(ctx context.Context, records []Record, verdicts []Verdi
 
 // deliverStream writes a batch, a part after the other, and waits until the peer has each.
 // A part is what a peer takes in about a second. Where the batch takes long, the rest stays
-// for the next call: a slow peer is none that takes nothing.
+// for the next call, but for the first part: a slow peer is none that takes nothing.
 func (s *syslog) deliverStream(ctx context.Context, records []Record, verdicts []Verdict) error {
 	began := time.Now()
 	for s.broken && s.repeated < len(s.window) {
@@ -205,7 +205,7 @@ func (s *syslog) deliverStream(ctx context.Context, records []Record, verdicts [
 		s.repeated += len(part)
 	}
 	s.broken = false
-	for next := 0; next < len(records) && time.Since(began) < s.long; {
+	for next := 0; next < len(records) && (next == 0 || time.Since(began) < s.long); {
 		first := next
 		for s.frames = s.frames[:0]; next < len(records) && (next == first || len(s.frames) < s.part); next++ {
 			v := &verdicts[next]

@@ -381,6 +381,29 @@ func TestSyslogSlow(t *testing.T) {
 	}
 }
 
+// TestSyslogSlowRepetition: where what is repeated takes all the time there is, records still
+// go behind it. To take none without an error would mean that the receiver refuses them.
+func TestSyslogSlowRepetition(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go io.Copy(io.Discard, c)
+		}
+	}()
+	r := openSensor(t, "syslog+tcp://"+l.Addr().String())
+	defer r.Close()
+	r.(*syslog).long = 0
+	records := numbered(1000)
+	verdicts, err := send(t, r, records)
+	if n := deliveredFirst(verdicts); err != nil || n == 0 || n == len(records) {
+		t.Errorf("%d of %d records, %v; want the first part", n, len(records), err)
+	}
+}
+
 // TestSyslogCut cuts the connection again and again, in the middle of a record: each
 // connection begins with a whole one, and in the end none is missing.
 func TestSyslogCut(t *testing.T) {
