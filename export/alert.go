@@ -71,7 +71,7 @@ func (e *ECS) appendAlertEvent(dst []byte, a *annotate.Alert, sequence uint64) [
 	dst = append(dst, `","end":"`...)
 	dst = e.end.append(dst)
 	dst = append(dst, `","duration":`...)
-	dst = appendUint(dst, uint64(a.End-a.Start))
+	dst = appendUint(dst, uint64(flow.Between(a.Start, a.End)))
 	if e.now != nil {
 		e.created.set(e.now().UnixNano())
 		dst = append(dst, `,"created":"`...)

@@ -239,7 +239,7 @@ func (o *OCSF) appendTimeSpan(dst []byte, start, end int64) []byte {
 	dst = append(dst, `,"end_time_dt":"`...)
 	dst = o.ecs.end.append(dst)
 	dst = append(dst, `","duration":`...)
-	return appendMillis(dst, end-start)
+	return appendMillis(dst, int64(flow.Between(start, end)))
 }
 
 // appendConnection appends connection_info. Which side of the perimeter an address

@@ -53,7 +53,7 @@ func (z *Zeek) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(dst, '"')
 	if f.End > f.Start {
 		dst = append(dst, `,"duration":`...)
-		dst = appendMicros(dst, f.End-f.Start)
+		dst = appendMicros(dst, int64(f.Duration()))
 	}
 	dst = append(dst, `,"conn_state":"`...)
 	dst = append(dst, connState(f)...)

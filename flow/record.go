@@ -63,11 +63,15 @@ type Count struct {
 }
 
 // Duration is the time from this record's first packet to its last.
-func (r *Record) Duration() time.Duration {
-	if d := r.End - r.Start; d >= 0 {
+func (r *Record) Duration() time.Duration { return Between(r.Start, r.End) }
+
+// Between is the time from start to end, which is not before start; the longest one where
+// they lie further apart than a Duration reaches.
+func Between(start, end int64) time.Duration {
+	if d := end - start; d >= 0 {
 		return time.Duration(d)
 	}
-	return math.MaxInt64 // End is never before Start: they lie further apart than a Duration reaches
+	return math.MaxInt64
 }
 
 // EndReason says why a record was written: IPFIX flowEndReason (information element 136).

@@ -72,6 +72,25 @@ func TestClockWithoutPorts(t *testing.T) {
 	}
 }
 
+// TestDurationOfCenturies: packets whose times lie further apart than nanoseconds reach make
+// the longest duration there is, and none that is negative.
+func TestDurationOfCenturies(t *testing.T) {
+	path := saveIPv4(t, "7e9 10.0.0.1:40001 10.0.0.2:4", "-9e9 10.0.0.1:40001 10.0.0.2:4")
+	stats := filepath.Join(t.TempDir(), "stats")
+	for format, want := range map[string]int{
+		`ecs "duration":9223372036854775807`: 2, `ocsf "duration":9223372036854,`: 2, `zeek "duration":9223372036.854775,`: 1,
+	} {
+		format, text, _ := strings.Cut(format, " ")
+		out, stderr, status := runCommand(t, "-q", "-o", format, "--stats", stats, "-r", path)
+		if n := strings.Count(string(out), text); status != exitDone || n != want {
+			t.Errorf("status %d, %d times %s in %s%s, want %d: record and alert", status, n, text, out, stderr, want)
+		}
+		if counts := string(contents(stats)); !strings.Contains(counts, `"capture":9223372036.854776`) {
+			t.Errorf("%s", counts)
+		}
+	}
+}
+
 // TestLiveClockWithoutPorts: on a link that is never silent, but has nothing with ports on it,
 // Flows end in time, and the file of -w has what came.
 func TestLiveClockWithoutPorts(t *testing.T) {

@@ -615,7 +615,7 @@ func (s *span) include(t int64) {
 	s.first, s.last = min(s.first, t), max(s.last, t)
 }
 
-func (s *span) duration() time.Duration { return time.Duration(s.last - s.first) }
+func (s *span) duration() time.Duration { return flow.Between(s.first, s.last) }
 
 // processorTime is what the process has used so far, in user and system mode.
 func processorTime() time.Duration {
