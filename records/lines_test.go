@@ -49,6 +49,7 @@ func TestLines(t *testing.T) {
 		{"a byte order mark", "\xef\xbb\xbf#separator \\x09\n#fields\ta\tb\n1\t2\n", []string{"3/2 1\t2"}, 2},
 		{"half a mark", "\xef\xbb", []string{"1/0 \xef\xbb"}, 0},
 		{"a mark and no more", "\xef\xbb\xbf", nil, 0},
+		{"a mark further on", "{1}\n\xef\xbb\xbf{2}\n", []string{"1/0 {1}", "2/0 \xef\xbb\xbf{2}"}, 0},
 		{"only a head", "#separator \\x09\n#fields\ta\tb", nil, 2},
 		{"vpc", "version srcport\n1 2\nversion dstport action\n1 2 3\n\n", []string{"2/2 1 2", "4/3 1 2 3", "5/3 "}, 2},
 		{"almost a head", "version of nothing\n{1}\nversion\n{2}\nactionable\n", []string{"1/0 version of nothing", "2/0 {1}", "4/1 {2}", "5/1 actionable"}, 1},

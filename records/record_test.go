@@ -68,6 +68,10 @@ func TestRead(t *testing.T) {
 			"10.0.0.1:40000 > 10.0.0.2:443 tcp handshake high closed"},
 		{"eve refused", `{"event_type":"flow","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":42000,"proto":"TCP","flow":{"pkts_toserver":1,"pkts_toclient":1},"tcp":{"tcp_flags_ts":"02","tcp_flags_tc":"14"}}`, nil,
 			"10.0.0.1:40000 > 10.0.0.2:42000 tcp handshake high rejected"},
+		{"eve, a SYN again and again", `{"event_type":"flow","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":42000,"proto":"TCP","flow":{"pkts_toserver":3,"pkts_toclient":0},"tcp":{"tcp_flags_ts":"02","tcp_flags_tc":"00"}}`, nil,
+			"10.0.0.1:40000 > 10.0.0.2:42000 tcp handshake high attempt"},
+		{"eve, reset behind the answer", `{"event_type":"flow","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":42000,"proto":"TCP","flow":{"pkts_toserver":1,"pkts_toclient":2},"tcp":{"tcp_flags_ts":"02","tcp_flags_tc":"16"}}`, nil,
+			"10.0.0.1:40000 > 10.0.0.2:42000 tcp handshake high reset"},
 		{"eve without tcp, unanswered payload", `{"event_type":"flow","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":42000,"proto":"TCP","flow":{"pkts_toserver":0,"pkts_toclient":4,"bytes_toserver":0,"bytes_toclient":4000}}`, nil,
 			"10.0.0.2:42000 > 10.0.0.1:40000 tcp lower-port low one-way reversed"},
 		{"eve udp", `{"event_type":"flow","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":53,"proto":"UDP","flow":{"pkts_toserver":1,"pkts_toclient":1}}`, nil,
@@ -94,6 +98,10 @@ func TestRead(t *testing.T) {
 			"10.0.0.1:40000 > 10.0.0.2:443 tcp registry medium established reversed"},
 		{"goflow2, a SYN", `{"type":"IPFIX","src_addr":"10.0.0.1","dst_addr":"10.0.0.2","src_port":443,"dst_port":40000,"proto":"TCP","tcp_flags":2,"packets":1,"bytes":60}`, nil,
 			"10.0.0.1:443 > 10.0.0.2:40000 tcp handshake high attempt"},
+		{"goflow2, a refusal", `{"type":"IPFIX","src_addr":"10.0.0.2","dst_addr":"10.0.0.1","src_port":443,"dst_port":40000,"proto":"TCP","tcp_flags":20,"packets":1,"bytes":40}`, nil,
+			"10.0.0.1:40000 > 10.0.0.2:443 tcp registry medium rejected reversed"},
+		{"goflow2, a packet and an RST", `{"type":"IPFIX","src_addr":"10.0.0.2","dst_addr":"10.0.0.1","src_port":443,"dst_port":40000,"proto":"TCP","tcp_flags":20,"packets":2,"bytes":80}`, nil,
+			"10.0.0.1:40000 > 10.0.0.2:443 tcp registry medium reset reversed"},
 		{"goflow2 1", `{"Type":2,"SrcAddr":"10.0.0.1","DstAddr":"224.0.0.251","SrcPort":5353,"DstPort":5353,"Proto":17,"TCPFlags":0,"Packets":9,"Bytes":900}`, nil,
 			"10.0.0.1:5353 > 224.0.0.251:5353 udp group high one-way"},
 		{"nfdump", `{"type":"FLOW","src4_addr":"10.0.0.1","dst4_addr":"10.0.0.2","src_port":40000,"dst_port":443,"proto":6,"tcp_flags":"...AP.SF","in_packets":5,"in_bytes":900}`, nil,
@@ -200,6 +208,28 @@ func TestText(t *testing.T) {
 	}
 	if string(r.Body) != want {
 		t.Errorf("%s\nwant %s", r.Body, want)
+	}
+}
+
+// TestTextOfVPC: what is no number by its field stays a text, though it may look like one.
+func TestTextOfVPC(t *testing.T) {
+	line := "2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 443 6 20 4249 1418530010 1418530070 ACCEPT OK"
+	want := `{"version":2,"account-id":"123456789010","interface-id":"eni-1","srcaddr":"172.31.16.139","dstaddr":"172.31.16.21",` +
+		`"srcport":20641,"dstport":443,"protocol":6,"packets":20,"bytes":4249,"start":1418530010,"end":1418530070,"action":"ACCEPT","log-status":"OK"}`
+	var r Record
+	if err := NewReader(Auto, known).Read(&r, []byte(line), nil); err != nil || string(r.Body) != want {
+		t.Errorf("%s, %v\nwant %s", r.Body, err, want)
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	for text, want := range map[string]string{
+		`a\\b`: `a\b`, `\x09\x0a`: "\t\n", `\x5cx41`: `\x41`, // once
+		`a\`: `a\`, `\x4`: `\x4`, `\xzz`: `\xzz`, `\n`: `\n`, // of no escape all stays
+	} {
+		if got := unescape(text); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
 	}
 }
 
