@@ -526,7 +526,7 @@ func (s *Spool) makeWay() bool {
 	s.seal()
 	freed := s.trim()
 	if !freed && s.o.Full == sink.DropOldest {
-		if len(s.segments) == 0 {
+		if len(s.segments) == 0 || s.segments[0] == s.unsealed() { // which has nothing in it
 			return false // others have filled the disk
 		}
 		s.dropOldest()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -422,6 +423,37 @@ func TestFullDropsOldest(t *testing.T) {
 		t.Errorf("the one that does not: %+v", n)
 	}
 	wantIDs(t, take(t, dead), ids(int(n.Dropped), 6000))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOthersFillTheDisk: where there is nothing to drop but a new record, it is dropped at
+// once, and no file is made again and again for it.
+func TestOthersFillTheDisk(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: a disk of two MiB needs root; run the tests with sudo")
+	}
+	disk := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "portwatch-test", disk).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	defer exec.Command("umount", "-l", disk).Run()
+	s := open(t, filepath.Join(disk, "spool"), Options{Full: sink.DropOldest})
+	c := cursor(t, s, "a", "ecs")
+	others := filepath.Join(disk, "others")
+	if err := os.WriteFile(others, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := record(0)
+	large.Body = make([]byte, 1<<20) // a little too large
+	write(t, s, "ecs", []sink.Record{large})
+	if n := c.Counts(); n.Accepted != 1 || n.Dropped != 1 || s.last != 1 {
+		t.Errorf("%+v, behind %d segments", n, s.last)
+	}
+	os.Remove(others)
+	write(t, s, "ecs", []sink.Record{large, record(1)})
+	wantIDs(t, take(t, c), ids(0, 2))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
