@@ -280,9 +280,12 @@ func (c *Cursor) Passed(n int) {
 
 // miss counts records that there was no room for.
 func (c *Cursor) miss(format string, t tally) {
-	if c.format == format {
-		c.counts.Accepted += uint64(t.records)
-		c.counts.Dropped += uint64(t.records)
+	if c.format != format {
+		return
+	}
+	c.counts.Accepted += uint64(t.records)
+	c.counts.Dropped += uint64(t.records)
+	if c.spool.released {
 		c.counts.Missed += uint64(t.records)
 	}
 }

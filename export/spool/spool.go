@@ -631,6 +631,8 @@ func (s *Spool) tellFull(err error) {
 	}
 	if err == errFull {
 		err = fmt.Errorf("full, with %d octets", s.octets)
+	} else if s.o.Full == sink.DropOldest {
+		what += ", which are dropped where that is not enough"
 	}
 	s.report(fmt.Errorf("spool %s: %w: %s", s.dir, bare(err), what))
 }
