@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -90,8 +91,11 @@ func (l *DeadLetter) Write(sink, format string, r *Record, reason string) error 
 	if l.size+n > l.max {
 		return fmt.Errorf("dead-letter file %s is full, with %d octets", l.path, l.size)
 	}
-	if _, err := l.file.Write(l.line.Bytes()); err != nil {
-		l.file.Truncate(l.size) // never half a line
+	if written, err := l.file.Write(l.line.Bytes()); err != nil {
+		// Never half a line; but before it may be those of another process.
+		if end, err := l.file.Seek(0, io.SeekCurrent); err == nil && written > 0 {
+			l.file.Truncate(end - int64(written))
+		}
 		return fmt.Errorf("dead-letter file: %w", err)
 	}
 	l.size += n

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -344,6 +346,39 @@ func TestDeadLetterOctets(t *testing.T) {
 		if err := json.Unmarshal(line, &got); err != nil || got.Body+string(got.BodyBase64) != body || got.Body != "" && got.BodyBase64 != nil {
 			t.Errorf("%q became %s", body, line)
 		}
+	}
+}
+
+// TestDeadLettersOfTwo: where the disk is full, no half line stays of the letter that has no
+// room, and every other one, those of another process too.
+func TestDeadLettersOfTwo(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: a disk of 64 KiB needs root; run the tests with sudo")
+	}
+	disk := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "portwatch-test", disk).CombinedOutput(); err != nil {
+		t.Fatalf("mount: %v: %s", err, out)
+	}
+	defer exec.Command("umount", "-l", disk).Run()
+	write := func(l *sink.DeadLetter, octets int) error {
+		return l.Write("s", "text", &sink.Record{Body: bytes.Repeat([]byte("x"), octets)}, "no record")
+	}
+	var both [2]*sink.DeadLetter
+	for i := range both {
+		both[i], _ = sink.ParseDeadLetter(filepath.Join(disk, "dead.jsonl"))
+		defer both[i].Close()
+	}
+	for i, l := range []*sink.DeadLetter{both[0], both[1], both[1], both[1]} {
+		if err := write(l, 5000); err != nil {
+			t.Fatalf("letter %d: %v", i, err)
+		}
+	}
+	if err := write(both[0], 60000); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(both[0].Path())
+	if err != nil || bytes.Count(text, []byte("\n")) != 4 || !bytes.HasSuffix(text, []byte("}\n")) {
+		t.Errorf("%d letters in %d octets, want 4: %v", bytes.Count(text, []byte("\n")), len(text), err)
 	}
 }
 
