@@ -262,6 +262,8 @@ func (o *options) refuseSharing() error {
 		}
 		if target, err := filepath.EvalSymlinks(path); err == nil {
 			path = target
+		} else if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil { // the file is still to be made
+			path = filepath.Join(folder, filepath.Base(path))
 		}
 		if taken[path] {
 			return usageError{out + ": wanted by two outputs", "another name for one of them"}
