@@ -139,8 +139,16 @@ func TestFragmentedTunnels(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
 			want = []string{"with_ports | " + test.inner, "later_fragments"}[:len(test.parts)]
-			if got, want := decodeAll(NewDecoder(DecoderOptions{Tunnels: Inner}), test.parts...), strings.Join(want, "\n"); got != want {
-				t.Errorf("inner: got\n%s\nwant\n%s", got, want)
+			for range 2 { // the later part has no Flow to join, and comes last or first
+				d := NewDecoder(DecoderOptions{Tunnels: Inner})
+				if got, want := decodeAll(d, test.parts...), strings.Join(want, "\n"); got != want {
+					t.Errorf("inner: got\n%s\nwant\n%s", got, want)
+				}
+				if got := d.Counters().LaterFragmentsJoined; got != 0 {
+					t.Errorf("inner: %d joined, want none", got)
+				}
+				slices.Reverse(test.parts)
+				slices.Reverse(want)
 			}
 		})
 	}

@@ -469,6 +469,11 @@ func (d *digest) keepInnermost() {
 	if d.appended == d.depth {
 		from = d.level
 	}
+	for _, p := range d.batch.Packets[d.first:from] {
+		if p.Marks&flow.LaterFragment != 0 && p.Tunnel == 0 {
+			d.joined-- // it waited for a first fragment that makes no Flow
+		}
+	}
 	d.batch.Packets = append(d.batch.Packets[:d.first], d.batch.Packets[from:]...)
 	d.keepAnnouncements(from)
 }
