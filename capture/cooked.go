@@ -255,10 +255,10 @@ func (d *digest) erf(data []byte) error {
 		extension = data[length]
 	}
 	data, record := data[length:], data[8]&kind
-	switch record {
-	case 1: // HDLC over POS
+	switch record { // that a record has a colour or a hash changes nothing but its header
+	case 1, 10, 15, 19: // HDLC over POS
 		return d.link(layerHDLC, data)
-	case 2: // Ethernet, behind an offset and padding
+	case 2, 11, 16, 20: // Ethernet, behind an offset and padding
 		return d.link(layerEthernet, data[min(len(data), 2):])
 	case 22:
 		return d.link(layerIPv4, data)
