@@ -260,7 +260,7 @@ func (d *digest) snap(data []byte, padding int) error {
 
 // mpls reads a label stack (RFC 3032). Nothing in it says what is below: IP is
 // told by its version, and a control word by the zero that stands there instead
-// (RFC 4385 section 3).
+// (RFC 4385 section 3). An Ethernet address may begin like a version too (RFC 8469 section 3).
 func (d *digest) mpls(data []byte) error {
 	for bottom := false; !bottom; data = data[4:] {
 		if len(data) < 4 {
@@ -271,7 +271,7 @@ func (d *digest) mpls(data []byte) error {
 	switch {
 	case len(data) == 0:
 		return nil
-	case data[0]>>4 == 4 || data[0]>>4 == 6:
+	case (data[0]>>4 == 4 || data[0]>>4 == 6) && (d.fits(data) || !bridged(data)):
 		return d.link(layerRaw, data)
 	case len(data) > 4 && be.Uint16(data) == 0 && bridged(data[4:]):
 		return d.link(layerEthernet, data[4:]) // behind a control word (RFC 4448 section 4.6)
@@ -281,16 +281,33 @@ func (d *digest) mpls(data []byte) error {
 	return nil
 }
 
-// bridged reports whether data may be an Ethernet frame: of IP, or with a tag.
+// bridged reports whether data may be an Ethernet frame: of IP or ARP, or with a tag.
 func bridged(data []byte) bool {
+	const arp = 0x0806
 	if len(data) < 14 {
 		return false
 	}
-	switch etherType(be.Uint16(data[12:])) {
+	field := be.Uint16(data[12:])
+	switch etherType(field) {
 	case layerIPv4, layerIPv6, layerVLAN:
 		return true
 	}
-	return false
+	return field == arp
+}
+
+// fits reports whether data is an IP packet by its lengths: those of its header and its frame.
+func (d *digest) fits(data []byte) bool {
+	const ipv4, ipv6 = 20, 40
+	header, length := uint32(ipv6), uint32(0)
+	switch {
+	case len(data) >= ipv4 && data[0]>>4 == 4:
+		header, length = uint32(data[0]&15)*4, uint32(be.Uint16(data[2:]))
+	case len(data) >= ipv6 && data[0]>>4 == 6:
+		length = ipv6 + uint32(be.Uint16(data[4:]))
+	default:
+		return false
+	}
+	return header >= ipv4 && (length == 0 || length >= header) && (d.parted || length <= d.rest(data))
 }
 
 // nsh reads a Network Service Header (RFC 8300 section 2).

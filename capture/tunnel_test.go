@@ -126,6 +126,7 @@ func udpTunnelTests() []frameTest {
 		test("gtp-u sequence", 2152, inner4+"gtp-u 1", "32 ff 0020 00000001 0001 00 00", plain4),
 		test("gtp-u extensions", 2152, inner6+"gtp-u 1", "34 ff 0040 00000001 0000 00 85 01 0000 85 02 000000000000 00", plain6),
 		test("gtp-u ethernet", 2152, inner4+"gtp-u 1", "30 ff 002a 00000001", frame),
+		test("gtp-u ethernet to an address like ipv6", 2152, inner4+"gtp-u 1", "30 ff 0052 00000001 64167f01ff03", frame[6:], blank(40)),
 		test("gtp-u version 0", 3386, inner4+"gtp-u 0", "1e ff 001c 0000 0000 ff ffffff 0000000000000001", plain4),
 		test("gtp-u version 0 cut", 3386, "", "1e ff 001c 0000 0000 ff ffffff 00000000000000"),
 		test("gtp prime", 3386, "", "0e ff 001c 0000 0000 ff ffffff 0000000000000001", plain4),

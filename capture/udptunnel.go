@@ -110,7 +110,7 @@ func (d *digest) gtpu(data []byte) error {
 		return nil
 	}
 	next, payload := layerRaw, data[header:]
-	if payload[0]>>4 != 4 && payload[0]>>4 != 6 && bridged(payload) {
+	if bridged(payload) && !d.fits(payload) {
 		next = layerEthernet
 	}
 	return d.through(via{kind: flow.GTPU, id: id}, next, payload)
