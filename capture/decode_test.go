@@ -342,6 +342,8 @@ func oddLinkTests() []frameTest {
 		{"macsec encrypted", e, ethernet(0x88e5, header("2c00 00000001 0000000000000001", blank(40))), "non_ip"},
 		{"mpls ethernet with control word", e, ethernet(0x8847, mpls(16, true, blank(4), frame)), is4},
 		{"mpls ethernet", e, ethernet(0x8847, mpls(16, true, frame)), is4},
+		{"mpls ethernet with a tag to an address like a control word", e,
+			ethernet(0x8847, mpls(16, true, octets("00 00 5e 00 01 0a"), ethernet(0x8100, vlan(7, 0x0800, plain4))[6:])), is4 + " vlans 1: 7 0"},
 		{"mpls ethernet to an address like ipv4", e, ethernet(0x8847, mpls(16, true, octets("48 4d 7e 01 02 03"), frame[6:])), is4},
 		{"mpls ethernet to an address like ipv4 without header", e, ethernet(0x8847, mpls(16, true, octets("40 00 00 14 02 03"), frame[6:])), is4},
 		{"mpls ethernet to an address like ipv4 without length", e, ethernet(0x8847, mpls(16, true, octets("45 00 00 01 02 03"), frame[6:])), is4},

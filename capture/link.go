@@ -273,7 +273,7 @@ func (d *digest) mpls(data []byte) error {
 		return nil
 	case (data[0]>>4 == 4 || data[0]>>4 == 6) && (d.fits(data) || !bridged(data)):
 		return d.link(layerRaw, data)
-	case len(data) > 4 && be.Uint16(data) == 0 && bridged(data[4:]):
+	case len(data) > 4 && be.Uint16(data) == 0 && bridged(data[4:]) && !tagged(data):
 		return d.link(layerEthernet, data[4:]) // behind a control word (RFC 4448 section 4.6)
 	case bridged(data):
 		return d.link(layerEthernet, data)
@@ -294,6 +294,10 @@ func bridged(data []byte) bool {
 	}
 	return field == arp
 }
+
+// tagged reports whether data is a frame with a tag, if it is one: a tag is as long as a control
+// word, and the address of a virtual router (RFC 9568 section 7.3) begins like one.
+func tagged(data []byte) bool { return len(data) >= 14 && etherType(be.Uint16(data[12:])) == layerVLAN }
 
 // fits reports whether data is an IP packet by its lengths: those of its header and its frame.
 func (d *digest) fits(data []byte) bool {
