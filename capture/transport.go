@@ -85,6 +85,11 @@ func (d *digest) udp(data []byte) error {
 	if len(data) <= header {
 		return nil
 	}
+	// What lies behind the datagram's own length is not handed to anybody. The field is too
+	// small for more than 65,535 octets.
+	if length := uint32(be.Uint16(data[4:])); length != 0 && d.segment <= 1<<16-1 {
+		data = upTo(data, max(length, header))
+	}
 	src, dst := be.Uint16(data), be.Uint16(data[2:])
 	if control(src) || control(dst) {
 		d.listen(flow.UDP, data, header)

@@ -100,10 +100,20 @@ func udpTunnelTests() []frameTest {
 		want := fmt.Sprintf("with_ports | udp 192.0.2.1:5000 > 192.0.2.2:%d %d data%s", port, len(data), inner)
 		return frameTest{name, l, data, want}
 	}
+	// Such a datagram to VXLAN's port, whose length field says something else.
+	claiming := func(name string, length int, want string) frameTest {
+		datagram := slices.Concat(u16(5000), u16(4789), u16(length), blank(2), header("08000000 00000900", frame))
+		return frameTest{name, l, outer4(17, datagram), "with_ports | udp 192.0.2.1:5000 > 192.0.2.2:4789 78" + want}
+	}
 	teredo := ip6(17, "2001::1", "fd00::2", udp(1000, 53))
 	const teredoLevel = " | udp [2001::1]:1000 > [fd00::2]:53 48 in teredo 0"
 	return []frameTest{
 		test("vxlan", 4789, inner4+"vxlan 9", "08000000 00000900", frame),
+		claiming("vxlan without length", 0, " data"+inner4+"vxlan 9"),
+		claiming("vxlan of less than a header", 7, ""),
+		claiming("vxlan behind the datagram", 8, ""),
+		claiming("vxlan cut by the datagram", 8+8+14+20, " data"),
+		claiming("vxlan longer than its packet", 100, " data"+inner4+"vxlan 9"),
 		test("vxlan on linux's port", 8472, inner4+"vxlan 9", "08000000 00000900", frame),
 		test("vxlan of no network", 4789, "", "00000000 00000900", frame),
 		test("vxlan cut", 4789, "", "08000000 000009"),
