@@ -242,7 +242,7 @@ func (r *pcapngReader) describe(block []byte) error {
 		case code == 9 && len(value) == 1: // if_tsresol
 			resolution = value[0]
 		case code == 13 && len(value) == 1: // if_fcslen
-			face.fcs = value[0]
+			face.fcs = checkOctets(value[0])
 		case code == 14 && len(value) == 8: // if_tsoffset
 			offset = int64(r.uint64(value))
 		}
@@ -250,6 +250,15 @@ func (r *pcapngReader) describe(block []byte) error {
 	face.clock = newClock(resolution, offset)
 	r.interfaces = append(r.interfaces, face)
 	return nil
+}
+
+// checkOctets is how many octets an if_fcslen stands for. It counts bits; less than 8 are
+// octets of a writer who took it for those, as Wireshark did until 2023.
+func checkOctets(length uint8) uint8 {
+	if length < 8 {
+		return length
+	}
+	return length / 8
 }
 
 // statistics keeps the drops of an Interface Statistics Block. They are

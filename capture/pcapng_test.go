@@ -49,6 +49,16 @@ func TestPcapngInterfacesAndSections(t *testing.T) {
 	}
 }
 
+// if_fcslen counts bits. Where that makes no octet, its writer counted octets.
+func TestPcapngFrameCheckSequence(t *testing.T) {
+	for length, want := range map[byte]uint8{0: 0, 2: 2, 4: 4, 16: 2, 32: 4, 248: 31} {
+		file := newNgFile(msbFirst).face(1, 0, []byte{0, 13, 0, 1, length, 0, 0, 0}).enhanced(0, 1, 64, 64)
+		if got := mustRead(t, file.data); got[0].FCS != want {
+			t.Errorf("%d: %d octets, want %d", length, got[0].FCS, want)
+		}
+	}
+}
+
 func TestPcapngSkipsWhatIsNoPacket(t *testing.T) {
 	file := newNgFile(msbFirst)
 	file.block(4, []byte("name resolution")).face(1, 0).enhanced(0, 1, 1, 1)

@@ -232,7 +232,7 @@ func (s *Saver) describe(face saverFace) uint32 {
 	b = binary.LittleEndian.AppendUint32(b, face.snap)
 	b = append(b, 9, 0, 1, 0, 9, 0, 0, 0) // if_tsresol: nanoseconds
 	if face.fcs != 0 {
-		b = append(b, 13, 0, 1, 0, face.fcs, 0, 0, 0) // if_fcslen
+		b = append(b, 13, 0, 1, 0, face.fcs*8, 0, 0, 0) // if_fcslen: bits
 	}
 	if face.past {
 		offset := -pastSeconds

@@ -84,6 +84,27 @@ func TestSaver(t *testing.T) {
 	}
 }
 
+// The length of a frame check sequence is octets in pairs in pcap, and bits in pcapng.
+func TestSaverFrameCheckSequence(t *testing.T) {
+	checked, cooked := ether(1700000000_000000000, 64), ether(1700000000_000000001, 64)
+	checked.FCS, cooked.Link = 4, LinkLinuxSLL2
+	for _, test := range []struct {
+		frames []Frame
+		want   string
+	}{
+		{[]Frame{checked}, "\x01\x00\x00\x24"},
+		{[]Frame{checked, cooked}, "\x0d\x00\x01\x00\x20\x00\x00\x00"},
+	} {
+		data, err := os.ReadFile(save(t, test.frames...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data[:128]), test.want) {
+			t.Errorf("% x is not in % x", test.want, data[:128])
+		}
+	}
+}
+
 // judge asks tshark what it reads in a file.
 func judge(t *testing.T, test, name string, want []Frame) {
 	t.Helper()
