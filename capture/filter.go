@@ -57,9 +57,12 @@ func NewFilter(expr string) (*Filter, error) {
 const noLink LinkType = 0xffff
 
 // suitsAnother reports whether an expression that libpcap refuses for Ethernet is good for
-// a link type that has words of its own: "type mgt", "inbound", "ifindex 2", "vpi 1".
+// a link type that has words of its own: "type mgt", "radio[2:2] > 8", "inbound",
+// "ifindex 2", "action pass", "vpi 1", "ether host $1a", "fisu".
 func (f *Filter) suitsAnother() bool {
-	others := []LinkType{LinkIEEE80211, LinkLinuxSLL, LinkLinuxSLL2, LinkPFLog, LinkSunATM}
+	others := []LinkType{
+		LinkIEEE80211, LinkRadiotap, LinkLinuxSLL, LinkLinuxSLL2, LinkPFLog, LinkSunATM, LinkARCNETBSD, LinkMTP2,
+	}
 	return slices.ContainsFunc(others, func(link LinkType) bool {
 		_, err := compile(f.expr, link)
 		return err == nil

@@ -84,6 +84,32 @@ func TestFilterUnknownLinkType(t *testing.T) {
 	}
 }
 
+// Words that libpcap has for one kind of link type alone are no typo.
+func TestFilterOfOneKindOfLinkType(t *testing.T) {
+	for expr, link := range map[string]LinkType{
+		"type mgt":       LinkIEEE80211,
+		"radio[0] = 0":   LinkRadiotap,
+		"inbound":        LinkLinuxSLL,
+		"ifindex 2":      LinkLinuxSLL2,
+		"action pass":    LinkPFLog,
+		"vpi 1":          LinkSunATM,
+		"ether host $1a": LinkARCNETBSD,
+		"fisu":           LinkMTP2,
+	} {
+		f, err := NewFilter(expr)
+		if err != nil {
+			t.Errorf("%s: %v", expr, err)
+			continue
+		}
+		for _, of := range []LinkType{link, LinkNull} {
+			_, err := f.Matches(&Frame{Data: make([]byte, 64), Length: 64, Link: of})
+			if (err == nil) != (of == link) {
+				t.Errorf("%s: link type %v: %v", expr, of, err)
+			}
+		}
+	}
+}
+
 func TestFilterOddFrames(t *testing.T) {
 	for _, test := range []struct {
 		expr  string

@@ -40,6 +40,7 @@ const (
 	LinkJuniperATM2     LinkType = 135
 	LinkJuniperATM1     LinkType = 137
 	LinkAppleIPOver1394 LinkType = 138
+	LinkMTP2            LinkType = 140 // SS7
 	LinkDOCSIS          LinkType = 143
 	LinkAVS             LinkType = 163 // 802.11 with AVS header
 	LinkPPPPPPD         LinkType = 166 // PPP with a direction octet in the address field
