@@ -278,7 +278,7 @@ func newAnnotateRun(o *annotateOptions, stdout, stderr *os.File) (_ *annotateRun
 		return nil, err
 	}
 	o.files = o.from // what must not be overwritten
-	if err := o.checkFiles(); err != nil {
+	if err := o.checkFiles(stdout); err != nil {
 		return nil, err
 	}
 	if r.sinks, err = o.openSinks(r.warn); err != nil {

@@ -169,14 +169,16 @@ func (o *options) check(f *pflag.FlagSet) error {
 	if err := o.checkSinks(); err != nil {
 		return err
 	}
-	records := o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == ""
-	for _, t := range o.targets {
-		records = records || t.path == "-"
-	}
-	if o.save == "-" && records {
+	if o.save == "-" && o.recordsToStandardOutput() {
 		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
 	}
 	return nil
+}
+
+// recordsToStandardOutput reports whether records go there, by -o, --to or for want of both.
+func (o *options) recordsToStandardOutput() bool {
+	return o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == "" ||
+		slices.ContainsFunc(o.targets, func(t target) bool { return t.path == "-" })
 }
 
 func countOf(list []string, s string) (n int) {

@@ -210,16 +210,27 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 }
 
 // checkFiles finds what names the same file twice, which would destroy it.
-func (o *options) checkFiles() error {
-	if err := o.refuseOverwriting(); err != nil {
+func (o *options) checkFiles(stdout *os.File) error {
+	redirected := o.redirected(stdout)
+	if err := o.refuseOverwriting(redirected); err != nil {
 		return err
 	}
-	return o.refuseSharing()
+	return o.refuseSharing(redirected)
+}
+
+// redirected is the file that a shell's > or >> made of standard output, if something is
+// to be written there; else nil.
+func (o *options) redirected(stdout *os.File) os.FileInfo {
+	info, err := stdout.Stat()
+	if err != nil || !info.Mode().IsRegular() || o.save != "-" && !o.recordsToStandardOutput() {
+		return nil
+	}
+	return info
 }
 
 // refuseOverwriting finds outputs that are one of the files to read: they would be empty
-// before anything was read.
-func (o *options) refuseOverwriting() error {
+// before anything was read, or be read on as what was just written.
+func (o *options) refuseOverwriting(redirected os.FileInfo) error {
 	outputs := o.outputFiles()
 	for _, in := range append([]string{o.filterFile, o.registry}, o.files...) {
 		input, err := os.Stat(in)
@@ -228,6 +239,9 @@ func (o *options) refuseOverwriting() error {
 		}
 		if err != nil {
 			continue
+		}
+		if redirected != nil && os.SameFile(input, redirected) {
+			return usageError{"standard output: it goes to a file that is to be read", "another name for the output"}
 		}
 		for _, out := range outputs {
 			if output, err := os.Stat(out); err == nil && os.SameFile(input, output) && input.Mode().IsRegular() {
@@ -250,11 +264,15 @@ func (o *options) outputFiles() []string {
 
 // refuseSharing finds two outputs that are one file: what one writes, the other would
 // overwrite. A pipe or a device takes from several.
-func (o *options) refuseSharing() error {
+func (o *options) refuseSharing(redirected os.FileInfo) error {
 	taken := make(map[string]bool)
 	for _, out := range o.outputFiles() {
-		if info, err := os.Stat(out); out == "" || out == "-" || err == nil && !info.Mode().IsRegular() {
+		info, err := os.Stat(out)
+		if out == "" || out == "-" || err == nil && !info.Mode().IsRegular() {
 			continue
+		}
+		if err == nil && redirected != nil && os.SameFile(info, redirected) {
+			return usageError{out + ": standard output goes there as well", "another name for one of them"}
 		}
 		path, err := filepath.Abs(out)
 		if err != nil {

@@ -182,7 +182,7 @@ const batchTime = int64(100 * time.Millisecond)
 // before it.
 func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now()}
-	if err := o.checkFiles(); err != nil { // before anything is written
+	if err := o.checkFiles(stdout); err != nil { // before anything is written
 		return nil, err
 	}
 	if err := o.readFilter(); err != nil {
