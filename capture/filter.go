@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcap"
@@ -28,10 +29,15 @@ type FilterError struct {
 }
 
 func (e *FilterError) Error() string {
-	if e.Link == LinkEthernet {
-		return fmt.Sprintf("filter %q: %v", e.Expr, e.Err)
+	const enough = 1000 // to know which one it is; a file may have a megabyte
+	expr := fmt.Sprintf("%.*q", enough, e.Expr)
+	if utf8.RuneCountInString(e.Expr) > enough {
+		expr += "..."
 	}
-	return fmt.Sprintf("filter %q: link type %v: %v", e.Expr, e.Link, e.Err)
+	if e.Link == LinkEthernet {
+		return fmt.Sprintf("filter %s: %v", expr, e.Err)
+	}
+	return fmt.Sprintf("filter %s: link type %v: %v", expr, e.Link, e.Err)
 }
 
 // Unwrap returns libpcap's message.

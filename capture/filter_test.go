@@ -51,6 +51,8 @@ func TestFilterErrors(t *testing.T) {
 		"tcp prot 80":    `filter "tcp prot 80": can't parse filter expression: syntax error`,
 		"tcp port 70000": `filter "tcp port 70000": illegal port number 70000 > 65535`,
 		"ip broadcast":   `filter "ip broadcast": netmask not known, so 'ip broadcast' not supported`,
+
+		strings.Repeat("tcp ", 300): `filter "` + strings.Repeat("tcp ", 250) + `"...: can't parse filter expression: syntax error`,
 	} {
 		f, err := NewFilter(expr)
 		if f != nil || err == nil || err.Error() != want {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -208,8 +209,12 @@ func (o *options) readFilter() error {
 		defer f.Close()
 		text, err = io.ReadAll(io.LimitReader(f, maxFilter+1))
 	}
-	if err == nil && len(text) > maxFilter {
+	switch {
+	case err != nil:
+	case len(text) > maxFilter:
 		err = fmt.Errorf("longer than %d octets", maxFilter)
+	case bytes.IndexByte(text, 0) >= 0: // where libpcap would stop reading
+		err = errors.New("it has an octet of value 0, which no expression has")
 	}
 	if err != nil {
 		return fmt.Errorf("read filter %s: %w", o.filterFile, cause(err))

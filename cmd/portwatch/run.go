@@ -188,7 +188,11 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	if err := o.readFilter(); err != nil {
 		return nil, err
 	}
-	if r.filter, err = capture.NewFilter(o.filter); err != nil {
+	r.filter, err = capture.NewFilter(o.filter)
+	switch {
+	case err != nil && o.filterFile != "":
+		return nil, failure{fmt.Errorf("read filter %s: %w", o.filterFile, err), "pcap-filter(7), which has the language"}
+	case err != nil:
 		return nil, err
 	}
 	if r.sinks, err = o.openSinks(r.warn); err != nil {
