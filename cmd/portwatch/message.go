@@ -52,6 +52,10 @@ func hintFor(err error) string {
 		return "whether the capturing program wrote anything, and whether the file was copied whole"
 	case errors.Is(err, capture.ErrTruncated):
 		return "to copy or capture the file again; every whole packet before the cut was read"
+	case errors.Is(err, capture.ErrMixed):
+		return "-w with the name of a file, or a filter for packets of one link type"
+	case errors.Is(err, syscall.EMFILE):
+		return "fewer -r at once, or ulimit -n for a higher limit"
 	case errors.Is(err, syscall.ENOSPC):
 		return "to make room on that disk, or to write elsewhere"
 	case errors.Is(err, fs.ErrNotExist):

@@ -388,12 +388,13 @@ func (r *run) packets(frames []capture.Frame) error {
 	if !r.live && !r.filter.MatchesAll() { // live, the kernel filters
 		frames = r.matching(frames)
 	}
-	r.passed += uint64(len(frames))
+	var failed error
 	for i := 0; i < len(frames) && r.saver != nil; i++ {
-		if err := r.save(r.saver.Write(&frames[i])); err != nil {
-			return err
+		if failed = r.save(r.saver.Write(&frames[i])); failed != nil {
+			frames = frames[:i] // they are saved, and so they count
 		}
 	}
+	r.passed += uint64(len(frames))
 	for i := range frames {
 		if f := &frames[i]; !f.Timeless {
 			if !r.span.some {
@@ -404,6 +405,9 @@ func (r *run) packets(frames []capture.Frame) error {
 	}
 	batch := &r.pipeline.load.Batch
 	r.decoder.Decode(frames, batch)
+	if failed != nil {
+		return failed
+	}
 	waited := r.live && r.waited(frames)
 	if waited && len(batch.Packets) == 0 {
 		return r.tick(r.handed)
