@@ -78,10 +78,13 @@ func (s *Saver) write(f *Frame) error {
 		face.snap = uint32(len(f.Data))
 	}
 	fits := !f.Timeless && !face.past && f.Time < 1e9<<32
-	if !s.begun {
+	switch {
+	case !s.begun && !fits: // no pcap file needs to be converted
+		s.begun, s.ng = true, true
+		s.section()
+	case !s.begun:
 		s.begin(face)
-	}
-	if !s.ng && (!fits || face != s.first) {
+	case !s.ng && (!fits || face != s.first):
 		if err := s.convert(); err != nil {
 			return err
 		}

@@ -176,12 +176,14 @@ func TestSaverRewritesInPlace(t *testing.T) {
 	}
 }
 
-func TestSaverToPipe(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "pipe")
+// saverToPipe gives what comes through the pipe when the Saver is closed.
+func saverToPipe(t *testing.T) (s *Saver, name string, got chan []byte) {
+	t.Helper()
+	name = filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(name, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan []byte)
+	got = make(chan []byte)
 	go func() {
 		r, _ := os.Open(name)
 		data, _ := io.ReadAll(r)
@@ -191,12 +193,31 @@ func TestSaverToPipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, name, got
+}
+
+// Through a pipe, too, what pcap cannot hold from the beginning is pcapng.
+func TestSaverToPipeBeginsAsPcapng(t *testing.T) {
+	s, _, got := saverToPipe(t)
+	timeless := Frame{Data: payload(5, 33), Length: 33, Timeless: true, Link: LinkRaw}
+	timed := ether(1700000000_000000003, 70)
+	if err := errors.Join(s.Write(&timeless), s.Write(&timed), s.Close()); err != nil {
+		t.Error(err)
+	}
+	frames := mustRead(t, <-got)
+	if timed.Interface = 1; !sameFrames(frames, []Frame{timeless, timed}) {
+		t.Errorf("got %+v", frames)
+	}
+}
+
+func TestSaverToPipe(t *testing.T) {
+	s, name, got := saverToPipe(t)
 	a, b := ether(1, 5), ether(2, 5)
 	b.Link = LinkRaw
 	if err := s.Write(&a); err != nil {
 		t.Fatal(err)
 	}
-	err = s.Write(&b)
+	err := s.Write(&b)
 	if !errors.Is(err, ErrMixed) || !strings.HasPrefix(err.Error(), "write "+name+": a pcap file holds one link type") {
 		t.Errorf("second link type: %v", err)
 	}
