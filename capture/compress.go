@@ -36,7 +36,7 @@ func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
 	if len(head) < 4 {
 		return in, "", nil // too short for all formats; the reader after us says so
 	}
-	switch magic := binary.LittleEndian.Uint32(head); {
+	switch magic := firstMagic(in); {
 	case magic&0xffff == magicGzip:
 		return &gzipReader{in: in}, "gzip", nil
 	case magic == magicZstd || magic&^0xf == magicSkippable:
@@ -50,6 +50,26 @@ func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
 		return &frameReader{"lz4", lz4.NewReader(tail), tail, lz4.ErrInvalidFrame}, "lz4", nil
 	}
 	return in, "", nil
+}
+
+// firstMagic is the first magic number of a stream, or that behind the skippable frames of
+// zstd and LZ4, as far as the buffer reaches: they do not tell which one it is.
+func firstMagic(in *bufio.Reader) (magic uint32) {
+	for at := int64(0); at < int64(in.Size()); {
+		head, _ := in.Peek(int(at) + 4)
+		if int64(len(head)) < at+4 {
+			break
+		}
+		magic = binary.LittleEndian.Uint32(head[at:])
+		if magic&^0xf != magicSkippable {
+			break
+		}
+		if head, _ = in.Peek(int(at) + 8); int64(len(head)) < at+8 {
+			break
+		}
+		at += 8 + int64(binary.LittleEndian.Uint32(head[at+4:]))
+	}
+	return magic
 }
 
 // gzipReader reads gzip members one after the other. Zero padding after the

@@ -100,10 +100,13 @@ func TestCompressedCutAnywhere(t *testing.T) {
 // A stream of zstd or LZ4 may begin with frames to skip, in which pzstd, for one, keeps sizes.
 func TestCompressedBehindFrameToSkip(t *testing.T) {
 	data := noise(20)
-	for _, kind := range []byte{0x50, 0x5f} {
-		packed := append([]byte{kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, compressors["zstd"](data)...)
-		if got, want := mustRead(t, packed), mustRead(t, data); !sameFrames(got, want) {
-			t.Errorf("%x: %d frames of %d", kind, len(got), len(want))
+	for _, method := range []string{"zstd", "lz4"} {
+		for _, kind := range []byte{0x50, 0x5f} {
+			skip := []byte{kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}
+			packed := slices.Concat(skip, skip, compressors[method](data))
+			if got, want := mustRead(t, packed), mustRead(t, data); !sameFrames(got, want) {
+				t.Errorf("%s, %x: %d frames of %d", method, kind, len(got), len(want))
+			}
 		}
 	}
 }
