@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/google/gopacket"
@@ -42,6 +43,12 @@ func (e *FilterError) Error() string {
 
 // Unwrap returns libpcap's message.
 func (e *FilterError) Unwrap() error { return e.Err }
+
+// WantsNetmask reports whether the expression may still be good for a device: "ip broadcast"
+// asks for the netmask of its network, which a savefile does not tell.
+func (e *FilterError) WantsNetmask() bool {
+	return strings.HasPrefix(e.Err.Error(), "netmask not known")
+}
 
 // NewFilter compiles an expression for Ethernet, so that a typo is found
 // before anything is read. The error is a [*FilterError]. An empty expression

@@ -39,6 +39,22 @@ func TestLiveReplay(t *testing.T) {
 	readCounters(t, stats)
 }
 
+// What asks for a netmask is good for a device, whatever libpcap then makes of it.
+func TestLiveBroadcast(t *testing.T) {
+	space := newNamespace(t)
+	space.run(t, "ip", "address", "add", "192.0.2.1/24", "dev", "pw1")
+	packets := saveIPv4(t, "1 192.0.2.7:1000 255.255.255.255:2000", "2 192.0.2.7:1000 192.0.2.9:2000")
+	stats := filepath.Join(t.TempDir(), "stats.json")
+	stop := space.portwatch(t, "-q", "-i", "pw1", "-o", "none", "--stats", stats, "ip broadcast")
+	space.run(t, "tcpreplay", "--intf1=pw0", "--topspeed", packets)
+	if stderr := stop(); len(stderr) > 0 {
+		t.Errorf("%s", stderr)
+	}
+	if c := readCounters(t, stats); c.Packets["read"] != 1 {
+		t.Errorf("%d packets to the broadcast address", c.Packets["read"])
+	}
+}
+
 // flowLines are what a replay must keep of each Flow, sorted: everything but
 // times and what is made of them.
 func flowLines(t *testing.T, records []byte) (all []string) {

@@ -228,6 +228,14 @@ func (o *options) readFilter() error {
 	return nil
 }
 
+// blame names the file of -F where its expression is what is wrong.
+func (o *options) blame(err error) error {
+	if _, ok := errors.AsType[*capture.FilterError](err); ok && o.filterFile != "" {
+		return failure{fmt.Errorf("read filter %s: %w", o.filterFile, err), "pcap-filter(7), which has the language"}
+	}
+	return err
+}
+
 var errNoInput = errors.New("neither -i nor -r")
 
 const usage = `portwatch meters packets into flows and says what IANA registered for the ports.

@@ -189,11 +189,8 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		return nil, err
 	}
 	r.filter, err = capture.NewFilter(o.filter)
-	switch {
-	case err != nil && o.filterFile != "":
-		return nil, failure{fmt.Errorf("read filter %s: %w", o.filterFile, err), "pcap-filter(7), which has the language"}
-	case err != nil:
-		return nil, err
+	if bad, ok := errors.AsType[*capture.FilterError](err); err != nil && !(ok && r.live && bad.WantsNetmask()) {
+		return nil, o.blame(err)
 	}
 	if r.sinks, err = o.openSinks(r.warn); err != nil {
 		return nil, err
@@ -270,7 +267,7 @@ func (r *run) openSource() error {
 			Devices: o.devices, SnapLen: o.snaplen, NotPromiscuous: o.notPromisc, Filter: o.filter,
 		})
 		if err != nil {
-			return err
+			return o.blame(err)
 		}
 		r.source, o.devices = live, live.Names()
 		return nil
