@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -115,7 +116,7 @@ func (s *Saver) begin(face saverFace) {
 
 // convert turns the pcap file written so far into a pcapng file of the same
 // name, through a temporary one beside it.
-func (s *Saver) convert() error {
+func (s *Saver) convert() (err error) {
 	if err := s.Flush(); err != nil {
 		return err
 	}
@@ -126,6 +127,14 @@ func (s *Saver) convert() error {
 	if !info.Mode().IsRegular() || s.name == "-" {
 		return fmt.Errorf("write %s: %w", s.file.Name(), ErrMixed)
 	}
+	defer func() {
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err // that of the temporary file tells nobody anything
+		}
+		if err != nil {
+			err = fmt.Errorf("make %s a pcapng file: %w", s.name, err)
+		}
+	}()
 	path, err := filepath.EvalSymlinks(s.name)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"os/exec"
@@ -234,6 +235,22 @@ func TestSaverToPipe(t *testing.T) {
 
 func TestSaverErrors(t *testing.T) {
 	dir := t.TempDir()
+	gone := filepath.Join(dir, "gone.pcap")
+	s, err := NewSaver(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := ether(1, 60), ether(2, 60)
+	second.Link = LinkRaw
+	err = errors.Join(s.Write(&first), os.Remove(gone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Write(&second)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "make "+gone+" a pcapng file: ") {
+		t.Errorf("converted, and gone: %v", err)
+	}
+	s.Close()
 	if _, err := NewSaver(dir); err == nil || err.Error() != "open "+dir+": is a directory" {
 		t.Errorf("folder: %v", err)
 	}
@@ -241,8 +258,7 @@ func TestSaverErrors(t *testing.T) {
 		t.Skip("NOT TESTED: a full disk: this system has no /dev/full")
 	}
 	const want = "write /dev/full: no space left on device"
-	s, err := NewSaver("/dev/full")
-	if err != nil {
+	if s, err = NewSaver("/dev/full"); err != nil {
 		t.Fatal(err)
 	}
 	f := ether(1, 60)
