@@ -151,7 +151,7 @@ func (o *annotateOptions) check() error {
 			continue
 		}
 		if len(o.from) > 1 {
-			return usageError{"--from " + from + ": a topic has no end, so nothing can be read behind it", "one portwatch annotate for each source"}
+			return usageError{"--from " + sink.WithoutSecrets(from) + ": a topic has no end, so nothing can be read behind it", "one portwatch annotate for each source"}
 		}
 		s, err := sink.ParseKafkaSource(from)
 		if err != nil {

@@ -307,7 +307,7 @@ type target struct {
 // contain anything but a question mark.
 func (o *options) parseTarget(to string) (target, error) {
 	bad := func(cause, hint string) (target, error) {
-		return target{}, usageError{fmt.Sprintf("--to %s: %s", to, cause), hint}
+		return target{}, usageError{fmt.Sprintf("--to %s: %s", sink.WithoutSecrets(to), cause), hint}
 	}
 	place, query, _ := strings.Cut(to, "?")
 	var t target

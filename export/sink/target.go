@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -38,6 +39,18 @@ const (
 	defaultQueue   = 64 << 20
 )
 
+var errPassword = errors.New("a password in the URL would show in every list of processes; see the settings for secrets")
+
+// WithoutSecrets is what a message may quote of a URL that cannot be read: neither the
+// settings nor what may be a user and a password.
+func WithoutSecrets(to string) string {
+	if at := strings.LastIndexByte(to, '@'); at >= 0 {
+		to = "..." + to[at:]
+	}
+	to, _, _ = strings.Cut(to, "?")
+	return to
+}
+
 func parseTarget(to string) (*Target, error) {
 	place, query, _ := strings.Cut(to, "?")
 	scheme, rest, found := strings.Cut(place, "://")
@@ -58,12 +71,15 @@ func parseTarget(to string) (*Target, error) {
 	}
 	user, err := url.PathUnescape(t.User)
 	if err != nil || strings.Contains(t.User, ":") {
-		return fail("a password in the URL would show in every list of processes; see the settings for secrets")
+		return fail("%w", errPassword)
 	}
 	t.User = user
 	for host := range strings.SplitSeq(authority, ",") {
 		u, err := url.Parse("//" + host)
 		if err != nil || u.Host != host || host != "" && host[0] != '[' && strings.Contains(u.Hostname(), ":") {
+			if strings.Contains(to, "@") { // behind a password with a slash or a question mark
+				return nil, fmt.Errorf("%s: %w", WithoutSecrets(to), errPassword)
+			}
 			return fail("cannot read the host %q", host)
 		}
 		if host != "" {
