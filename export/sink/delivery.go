@@ -96,8 +96,9 @@ func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
 // work delivers one batch after the other.
 func (d *Delivery) work() {
 	var b Batch
-	verdicts := make([]Verdict, 0, d.limits.Records)
+	var verdicts []Verdict // grows with the batches: a limit may be any number
 	for d.take(&b) {
+		verdicts = slices.Grow(verdicts[:0], len(b.Records))
 		if left := d.deliver(b.Records, verdicts); left > 0 {
 			d.queue.Return(&b, left)
 		} else {

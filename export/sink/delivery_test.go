@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -621,6 +622,15 @@ func TestHurry(t *testing.T) {
 		if b.Delivered != test.delivered || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
 			t.Errorf("%+v %v, want %s", b, err, test.err)
 		}
+	}
+}
+
+// TestNoLimits: who wants a batch bounded by its octets alone gives any number of records.
+func TestNoLimits(t *testing.T) {
+	r := newScript(sink.Limits{Records: math.MaxInt, Octets: math.MaxInt, Record: 1 << 20, Parallel: 2}, all)
+	b, err := deliver(t, r, options(t, new(told)), record(1, 0), record(2, 0))
+	if err != nil || b.Delivered != 2 {
+		t.Errorf("%+v, %v", b, err)
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	maxExcerpt     = 512              // octets of an answer that an error quotes
 	maxRetryAfter  = 10 * time.Minute // that a receiver can ask for
 	maxRefusals    = 256              // of parts of one batch, before it has to wait
+	maxParallel    = 1000             // requests under way: each has a goroutine, a connection, a body
 )
 
 // An httpClient posts batches to one receiver, which may have several hosts. It
@@ -399,6 +400,9 @@ func limits(t *Target, l Limits) Limits {
 	l.Records = t.Number("batch-records", l.Records)
 	l.Octets = t.Number("batch-octets", l.Octets)
 	l.Parallel = t.Number("parallel", l.Parallel)
+	if l.Parallel > maxParallel {
+		t.fail("parallel=%d: at most %d", l.Parallel, maxParallel)
+	}
 	return l
 }
 

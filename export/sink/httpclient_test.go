@@ -553,6 +553,7 @@ func TestHTTPSettingErrors(t *testing.T) {
 		"http+http://h?preset=clickhouse&table=a%20b": "letters, digits",
 		"http+http://h?preset=loki&labels=x":          "NAME:VALUE",
 		"http+http://h?gzip=2":                        "gzip=2",
+		"http+http://h?parallel=1001":                 "at most 1000",
 	} {
 		_, r, err := Open(to, "", "")
 		if err == nil || !strings.Contains(err.Error(), want) {
