@@ -27,6 +27,11 @@ func ParseSettings(query string) (*Settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read what follows the question mark")
 	}
+	for key, list := range values {
+		if len(list) > 1 {
+			return nil, fmt.Errorf("the setting %q stands there %d times", key, len(list))
+		}
+	}
 	return &Settings{values: values}, nil
 }
 

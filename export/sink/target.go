@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -92,7 +93,7 @@ func parseTarget(to string) (*Target, error) {
 	if t.Settings, err = ParseSettings(query); err != nil {
 		return fail("%w", err)
 	}
-	t.Name = t.Text("name", t.Name)
+	t.Name = cmp.Or(t.Text("name", ""), t.Name)
 	t.Format = t.Text("format", "ecs")
 	t.RetryFor = t.Duration("retry-for", 0)
 	t.Timeout = t.Duration("timeout", defaultTimeout)

@@ -15,6 +15,7 @@ func TestParseTarget(t *testing.T) {
 		{"kafka://h1:9092,h2:9092/flows", "", "/flows", "kafka://h1:9092,h2:9092/flows", []string{"h1:9092", "h2:9092"}},
 		{"opensearch+https://us%40er@[::1]:9200/a%20b?name=x", "us@er", "/a b", "x", []string{"[::1]:9200"}},
 		{"syslog+unix:///dev/log", "", "/dev/log", "syslog+unix:///dev/log", nil},
+		{"syslog+udp://h?name=", "", "", "syslog+udp://h", []string{"h"}},
 		{"syslog+udp://h", "", "", "syslog+udp://h", []string{"h"}},
 	} {
 		got, err := parseTarget(test.to)
@@ -41,15 +42,16 @@ func TestTargetSettings(t *testing.T) {
 
 func TestTargetErrors(t *testing.T) {
 	for to, want := range map[string]string{
-		"nonsense":                 "not of the form",
-		"kafka://u:pass@h/t":       "password in the URL",
-		"kafka://u:a/pass@h/t":     "password in the URL",
-		"kafka://u:a?pass@h/t":     "password in the URL",
-		"kafka://h:x/t":            "cannot read the host",
-		"kafka://h:1:2/t":          "cannot read the host",
-		"kafka://h/t?%zz":          "question mark",
-		"carrier-pigeon://h/t":     "unknown destination",
-		"kafka://a/%zz?overflow=x": "cannot read the path",
+		"nonsense":                  "not of the form",
+		"kafka://u:pass@h/t":        "password in the URL",
+		"kafka://u:a/pass@h/t":      "password in the URL",
+		"kafka://u:a?pass@h/t":      "password in the URL",
+		"kafka://h:x/t":             "cannot read the host",
+		"kafka://h:1:2/t":           "cannot read the host",
+		"kafka://h/t?%zz":           "question mark",
+		"kafka://h/t?name=a&name=b": "2 times",
+		"carrier-pigeon://h/t":      "unknown destination",
+		"kafka://a/%zz?overflow=x":  "cannot read the path",
 	} {
 		_, _, err := Open(to, "", "")
 		if err == nil || !strings.Contains(err.Error(), want) {
