@@ -267,15 +267,18 @@ func (k *kafka) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	topic := kmsg.NewMetadataRequestTopic()
-	topic.Topic = &k.topic
-	request := kmsg.NewPtrMetadataRequest()
-	request.Topics = append(request.Topics, topic)
-	answer, err := request.RequestWith(ctx, client)
-	if err == nil {
-		for _, t := range answer.Topics {
-			err = errors.Join(err, kerr.ErrorForCode(t.ErrorCode))
+	asked := make(chan error, 1)
+	go func() { asked <- askForTopic(ctx, client, k.topic) }()
+	select {
+	case err = <-asked:
+	case <-ctx.Done():
+		// The client asks each broker for its versions first, and neither that nor its own
+		// Close heeds the context: a broker that says nothing holds them for 10 seconds.
+		go func() { <-asked; client.Close() }()
+		if err = k.link.last(); err == nil {
+			err = ctx.Err()
 		}
+		return fmt.Errorf("ask for topic %s: %w", k.topic, err)
 	}
 	switch {
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
@@ -294,6 +297,22 @@ func (k *kafka) connect(ctx context.Context) error {
 	k.size = min(int32(k.batch), topicLimit(ctx, client, k.topic))
 	k.client = client
 	return nil
+}
+
+// askForTopic tells what is wrong with a topic.
+func askForTopic(ctx context.Context, client *kgo.Client, name string) error {
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &name
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = append(request.Topics, topic)
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	for _, t := range answer.Topics {
+		err = errors.Join(err, kerr.ErrorForCode(t.ErrorCode))
+	}
+	return err
 }
 
 // topicLimit asks for max.message.bytes of a topic. Who may not know it gets the largest

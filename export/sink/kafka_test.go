@@ -303,6 +303,24 @@ func TestKafkaBrokerGone(t *testing.T) {
 	allAre(t, verdicts, Delivered)
 }
 
+// TestKafkaSilent has a broker that takes connections and says nothing: a try ends in its
+// time all the same.
+func TestKafkaSilent(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	r := open(t, "kafka://"+l.Addr().String()+"/flows")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	verdicts := make([]Verdict, 10)
+	if err := r.Deliver(ctx, numbered(10), verdicts); err == nil {
+		t.Error("no error without an answer")
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	allAre(t, verdicts, Pending)
+}
+
 // TestKafkaOutage takes the broker away under a delivery: that is told long before the
 // time of one try is over, once, and so is that it is back. The one that comes back has
 // another topic of the same name, which only the next try finds.
