@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/portwatch/portwatch/capture"
+	"github.com/portwatch/portwatch/export/spool"
 )
 
 // report writes an error the way every message of portwatch looks: the program,
@@ -56,6 +57,8 @@ func hintFor(err error) string {
 		return "-w with the name of a file, or a filter for packets of one link type"
 	case errors.Is(err, syscall.EMFILE):
 		return "fewer -r at once, or ulimit -n for a higher limit"
+	case errors.Is(err, spool.ErrInUse):
+		return "--spool with a folder of its own for each process"
 	case errors.Is(err, syscall.ENOSPC):
 		return "to make room on that disk, or to write elsewhere"
 	case errors.Is(err, fs.ErrNotExist):

@@ -171,6 +171,9 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 		if err == errEarlier {
 			return list, err
 		}
+		if err == errDamaged {
+			err = errLostPlace
+		}
 		if err != nil {
 			return list, fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
@@ -181,6 +184,9 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 	}
 	return list, nil
 }
+
+// errLostPlace is a cursor that does not say how far its sink has come.
+var errLostPlace = errors.New("damaged: without this file its sink begins with new records, and what waits for it goes")
 
 func parseCursor(s *Spool, text string) (*Cursor, error) {
 	if earlierSlot.MatchString(text) {

@@ -539,7 +539,7 @@ func TestDamagedCursor(t *testing.T) {
 	if err := os.WriteFile(c.path(), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged: without this file") {
 		t.Errorf("%v", err)
 	}
 }
