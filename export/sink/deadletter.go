@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -92,10 +91,7 @@ func (l *DeadLetter) Write(sink, format string, r *Record, reason string) error 
 		return fmt.Errorf("dead-letter file %s is full, with %d octets", l.path, l.size)
 	}
 	if written, err := l.file.Write(l.line.Bytes()); err != nil {
-		// Never half a line; but before it may be those of another process.
-		if end, err := l.file.Seek(0, io.SeekCurrent); err == nil && written > 0 {
-			l.file.Truncate(end - int64(written))
-		}
+		undo(l.file, written)
 		return fmt.Errorf("dead-letter file: %w", err)
 	}
 	l.size += n

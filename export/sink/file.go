@@ -104,16 +104,24 @@ func (f *File) Write(lines []byte) (int, error) {
 	}
 	n, err := f.file.Write(lines)
 	if err != nil {
-		f.file.Truncate(f.size)
-		f.file.Seek(f.size, io.SeekStart)
+		undo(f.file, n)
 		return 0, err
 	}
 	f.size += int64(n)
 	return n, nil
 }
 
+// undo takes back the octets that a failed write appended: never half a line. What stands
+// before them is of others, too: who has cut the file, or has appended to it.
+func undo(f *os.File, octets int) {
+	if end, err := f.Seek(0, io.SeekCurrent); err == nil && octets > 0 {
+		f.Truncate(end - int64(octets))
+	}
+}
+
 func (f *File) open(anew bool) (err error) {
-	flags := os.O_CREATE | os.O_RDWR
+	// Where others cut the file, as logrotate's copytruncate does, it goes on from there.
+	flags := os.O_CREATE | os.O_RDWR | os.O_APPEND
 	if anew {
 		flags |= os.O_TRUNC
 	}
@@ -145,7 +153,7 @@ func (f *File) open(anew bool) (err error) {
 }
 
 // endOfLines cuts what follows the last line end, the half line of a program that
-// was killed, and goes there.
+// was killed, and tells where that is.
 func endOfLines(file *os.File, size int64) (int64, error) {
 	end := size
 	for buf := make([]byte, 64<<10); end > 0; {
@@ -160,12 +168,9 @@ func endOfLines(file *os.File, size int64) (int64, error) {
 		end -= n
 	}
 	if end < size {
-		if err := file.Truncate(end); err != nil {
-			return 0, err
-		}
+		return end, file.Truncate(end)
 	}
-	_, err := file.Seek(end, io.SeekStart)
-	return end, err
+	return end, nil
 }
 
 func (f *File) close() error {

@@ -184,6 +184,25 @@ func TestFileReopen(t *testing.T) {
 	}
 }
 
+// TestFileCut has others cut the file, as logrotate's copytruncate does: there is no hole
+// where the lines were.
+func TestFileCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	f, err := OpenFile(path, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, "one")
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(f, "two")
+	if got, err := os.ReadFile(path); string(got) != "two\n" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
 func TestFileReceiver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	f, err := OpenFile(path, FileOptions{Rotate: 1 << 20})
