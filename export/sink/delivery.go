@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -67,7 +68,7 @@ type Delivery struct {
 type outage struct {
 	since time.Time
 	cause error
-	told  bool
+	told  string // the cause that was told, without numbers; empty: none was
 }
 
 // NewDelivery begins to deliver.
@@ -345,7 +346,9 @@ func (d *Delivery) pause(bound, least time.Duration) bool {
 // goes must not fill a log.
 const quiet = time.Minute
 
-// missed notes a try that brought nothing so far, and tells of it at the first.
+// missed notes a try that brought nothing so far, and tells of it at the first, and
+// where the cause has become another: who has started the receiver that was away may
+// have to hear that it wants a password.
 func (d *Delivery) missed(err error) {
 	d.mu.Lock()
 	if d.outage == nil {
@@ -353,14 +356,26 @@ func (d *Delivery) missed(err error) {
 		d.outages++
 	}
 	d.outage.cause = err
-	tell := !d.outage.told && (d.told.IsZero() || time.Since(d.told) > quiet)
+	cause := withoutNumbers(err.Error())
+	tell := d.outage.told != cause && (d.told.IsZero() || time.Since(d.told) > quiet)
 	if tell {
-		d.outage.told, d.told = true, time.Now()
+		d.outage.told, d.told = cause, time.Now()
 	}
 	d.mu.Unlock()
 	if tell {
 		d.report(fmt.Errorf("cannot deliver to %s, trying again: %w", d.o.Name, err))
 	}
+}
+
+// withoutNumbers leaves out what differs between two failures of one cause, as our own
+// port does.
+func withoutNumbers(text string) string {
+	return strings.Map(func(r rune) rune {
+		if '0' <= r && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // reached notes a try that brought something.
@@ -373,7 +388,7 @@ func (d *Delivery) reached() {
 		d.back = make(chan struct{})
 	}
 	d.mu.Unlock()
-	if over != nil && over.told {
+	if over != nil && over.told != "" {
 		d.report(fmt.Errorf("%s is back after %v", d.o.Name, time.Since(over.since).Round(time.Millisecond)))
 	}
 }

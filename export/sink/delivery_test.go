@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -430,6 +431,34 @@ func TestOutage(t *testing.T) {
 	if !strings.HasPrefix(said.String(), want) || len(said.lines) != 2 {
 		t.Errorf("said:\n%s", &said)
 	}
+}
+
+// TestOutageChanges: a receiver that was away and then wants another password is told of
+// again, once, and not more often than once a minute.
+func TestOutageChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said told
+		begun, tries := time.Now(), 0
+		r := newScript(wide, func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+			tries++
+			switch since := time.Since(begun); {
+			case since < 10*time.Second:
+				return fmt.Errorf("port %d: connection refused", tries)
+			case since < 3*time.Minute:
+				return fmt.Errorf("port %d: unauthorized", tries)
+			}
+			return all(ctx, records, verdicts)
+		})
+		o := options(t, &said)
+		o.LongestWait = time.Second
+		if b, err := deliver(t, r, o, record(1, 0)); err != nil || b.Outages != 1 {
+			t.Errorf("%+v, %v", b, err)
+		}
+		if got := regexp.MustCompile(`[0-9].*:|after .*`).ReplaceAllString(said.String(), "N"); got != "cannot deliver to test://, trying again: port N connection refused\n"+
+			"cannot deliver to test://, trying again: port N unauthorized\ntest:// is back N" {
+			t.Errorf("said:\n%s", &said)
+		}
+	})
 }
 
 // busy is an answer that says when to come again.
