@@ -260,11 +260,13 @@ func (s *syslog) remember() {
 	s.window = append(s.window[:0], kept...)
 }
 
-// deliverDatagrams sends each record on its own.
+// deliverDatagrams sends each record on its own. Where a local peer is slow, the rest of the
+// batch stays for the next call.
 func (s *syslog) deliverDatagrams(ctx context.Context, records []Record, verdicts []Verdict) error {
-	for i := range records {
-		v := &verdicts[i]
-		if s.frames, v.Reason = s.appendMessage(s.frames[:0], &records[i]); v.Reason != "" {
+	began, next := time.Now(), 0
+	for ; next < len(records) && time.Since(began) < s.long; next++ {
+		v := &verdicts[next]
+		if s.frames, v.Reason = s.appendMessage(s.frames[:0], &records[next]); v.Reason != "" {
 			v.State = Rejected
 			continue
 		}
@@ -284,7 +286,7 @@ func (s *syslog) deliverDatagrams(ctx context.Context, records []Record, verdict
 	} else if err := s.link.drain(ctx); err != nil {
 		return err
 	}
-	setDelivered(verdicts)
+	setDelivered(verdicts[:next])
 	return nil
 }
 

@@ -404,6 +404,45 @@ func TestSyslogSlowRepetition(t *testing.T) {
 	}
 }
 
+// TestSyslogSlowLocal has a local receiver that takes longer for a batch than a try may last:
+// what it has taken counts, and comes once.
+func TestSyslogSlowLocal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	server, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	took := make(chan int, 1)
+	records := numbered(200)
+	go func() {
+		n := 0
+		for b := make([]byte, 4<<10); n < len(records); n++ {
+			if _, _, err := server.ReadFrom(b); err != nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		took <- n
+	}()
+	r := openSensor(t, "syslog+unix://"+path)
+	r.(*syslog).long = 50 * time.Millisecond
+	for tries, from := 0, 0; from < len(records); tries++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		verdicts := make([]Verdict, len(records)-from)
+		err := r.Deliver(ctx, records[from:], verdicts)
+		cancel()
+		n := deliveredFirst(verdicts)
+		if err != nil || n == 0 {
+			t.Fatalf("try %d: %d delivered, %v", tries, n, err)
+		}
+		from += n
+	}
+	if n := <-took; n != len(records) {
+		t.Errorf("the receiver took %d messages of %d records", n, len(records))
+	}
+}
+
 // TestSyslogCut cuts the connection again and again, in the middle of a record: each
 // connection begins with a whole one, and in the end none is missing.
 func TestSyslogCut(t *testing.T) {
