@@ -160,8 +160,8 @@ func (h *hec) send(ctx context.Context, records []Record, verdicts []Verdict) er
 const hecNoAcks = 14
 
 // hecBadEvent tells the codes that speak of an event: no data, invalid data format,
-// incorrect index, event field missing, or blank, error in indexed fields. The rest
-// of status 400 speaks of the channel.
+// event field missing, or blank, error in indexed fields. The rest of status 400 speaks
+// of the index, which all events have alike, and of the channel.
 func hecBadEvent(code int) bool {
 	switch code {
 	case 5, 6, 12, 13, 15:
