@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -194,7 +195,10 @@ func (f *File) rotate() error {
 	if err := f.close(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.path, name); err != nil {
+	switch err := os.Rename(f.path, name); {
+	case errors.Is(err, fs.ErrNotExist): // where its folder is gone too, open says so
+		f.report(fmt.Errorf("rotate %s: somebody has removed or renamed it", f.path))
+	case err != nil:
 		return err
 	}
 	select {

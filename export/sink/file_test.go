@@ -203,6 +203,29 @@ func TestFileCut(t *testing.T) {
 	}
 }
 
+// TestFileRemoved has somebody remove the file before it is full: the next one is begun,
+// and that is told.
+func TestFileRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	var said []string
+	f, err := OpenFile(path, FileOptions{Rotate: 10, Report: func(err error) { said = append(said, err.Error()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, "one line")
+	os.Remove(path)
+	if _, err := fmt.Fprintln(f, "another"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); string(got) != "another\n" || err != nil {
+		t.Errorf("%q %v", got, err)
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "removed or renamed") {
+		t.Errorf("said %q", said)
+	}
+}
+
 func TestFileReceiver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	f, err := OpenFile(path, FileOptions{Rotate: 1 << 20})
