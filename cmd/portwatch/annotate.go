@@ -207,9 +207,7 @@ func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File
 	if !o.quiet && !unread {
 		stderr.Write(r.counts.Append(nil))
 	}
-	for _, e := range flatten(err) {
-		report(stderr, e)
-	}
+	reportAll(stderr, err)
 	switch {
 	case err != nil:
 		return statusOf(err)

@@ -22,6 +22,18 @@ func report(w io.Writer, err error) {
 	}
 }
 
+// reportAll writes errors that were joined, each once: what stops a run may stop more than
+// one part of it.
+func reportAll(w io.Writer, err error) {
+	told := make(map[string]bool)
+	for _, e := range flatten(err) {
+		if text := e.Error(); !told[text] {
+			told[text] = true
+			report(w, e)
+		}
+	}
+}
+
 // hintFor says what a person can do about an error.
 func hintFor(err error) string {
 	var usage usageError

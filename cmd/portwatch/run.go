@@ -80,9 +80,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	if o.verbose {
 		r.tellMore()
 	}
-	for _, e := range flatten(err) {
-		report(stderr, e)
-	}
+	reportAll(stderr, err)
 	switch {
 	case err != nil:
 		return statusOf(err)
@@ -128,9 +126,7 @@ func notBegun(err error, stats string, counters []byte, stderr *os.File) int {
 			status, err = exitFailed, errors.Join(err, failed)
 		}
 	}
-	for _, e := range flatten(err) {
-		report(stderr, e)
-	}
+	reportAll(stderr, err)
 	return status
 }
 

@@ -692,12 +692,22 @@ func (s *Spool) Close() error {
 }
 
 // bare takes operation and path off a file error, where the message has named
-// the folder before. Of errors that were joined it does so with each.
+// the folder before. Of errors that were joined it does so with each, and keeps one of
+// those that say the same.
 func bare(err error) error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	type several interface{ Unwrap() []error }
+	if joined, ok := err.(several); ok {
 		var all []error
 		for _, e := range joined.Unwrap() {
-			all = append(all, bare(e))
+			parts := []error{bare(e)}
+			if joined, ok := parts[0].(several); ok {
+				parts = joined.Unwrap()
+			}
+			for _, part := range parts {
+				if !slices.ContainsFunc(all, func(e error) bool { return e.Error() == part.Error() }) {
+					all = append(all, part)
+				}
+			}
 		}
 		return errors.Join(all...)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -763,5 +764,14 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 		if name, _ := os.Readlink(f); strings.HasPrefix(name, dir) && strings.HasSuffix(name, "(deleted)") {
 			t.Errorf("still open: %s", name)
 		}
+	}
+}
+
+// TestBare: what several files of the folder suffer alike is said once.
+func TestBare(t *testing.T) {
+	gone := func(name string) error { return &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist} }
+	err := bare(errors.Join(errors.Join(gone("a"), io.ErrShortWrite), gone("b")))
+	if got, want := err.Error(), "file does not exist\nshort write"; got != want || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
