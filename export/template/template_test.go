@@ -20,6 +20,7 @@ import (
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/export"
+	"github.com/portwatch/portwatch/export/sink"
 	"github.com/portwatch/portwatch/flow"
 	"github.com/portwatch/portwatch/registry"
 )
@@ -178,6 +179,40 @@ func TestFiles(t *testing.T) {
 	}
 	if Find("") != nil || Find("OpenSearch") != nil {
 		t.Error("found what there is not")
+	}
+}
+
+// TestCollected: collectors of files find each one that rotation has named, of which there
+// are several in a second, and none that is compressed.
+func TestCollected(t *testing.T) {
+	dir := t.TempDir()
+	f, err := sink.OpenFile(filepath.Join(dir, "flows.jsonl"), sink.FileOptions{Rotate: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 { // in two seconds at most, so one of them has several
+		fmt.Fprintln(f, "{}")
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 4 {
+		t.Fatalf("%d files: %v", len(entries), err)
+	}
+	for _, collector := range []string{"filebeat", "vector"} {
+		patterns := regexp.MustCompile(`(?m)^ +- /var/log/portwatch/(.*)$`).FindAllStringSubmatch(text(t, collector), -1)
+		found := func(name string) bool {
+			return slices.ContainsFunc(patterns, func(pattern []string) bool {
+				match, err := path.Match(pattern[1], name)
+				return match && err == nil
+			})
+		}
+		for _, entry := range entries {
+			if name := entry.Name(); !found(name) || found(name+".gz") || found(name+".zst") || found(name+".zst.part") {
+				t.Errorf("%s: %s of %s", collector, patterns, name)
+			}
+		}
 	}
 }
 
