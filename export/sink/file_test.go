@@ -258,10 +258,13 @@ func TestParseFileOptions(t *testing.T) {
 	if o.Rotate != 100<<20 || o.Every != time.Hour || o.Keep != 24 || o.Compress != "zstd" || err != nil {
 		t.Errorf("%+v %v", o, err)
 	}
-	for _, query := range []string{"keep=3", "compress=gzip", "rotate=1h", "every=3", "rotate=1&keep=-1", "rotate=1&compress=lz4"} {
+	for query, want := range map[string]string{
+		"keep=3": "rotated", "compress=gzip": "rotated", "rotate=1h": "a size", "every=3": "a time", "rotate=1&keep=-1": "keep=-1",
+		"rotate=1&compress=lz4": "compress=lz4: one of zstd, gzip",
+	} {
 		s, _ := ParseSettings(query)
-		if _, err := ParseFileOptions(s); err == nil {
-			t.Errorf("%s is no error", query)
+		if _, err := ParseFileOptions(s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", query, err, want)
 		}
 	}
 	if _, err := OpenFile(filepath.Join(t.TempDir(), "no", "x"), FileOptions{}); !errors.Is(err, os.ErrNotExist) {

@@ -44,11 +44,12 @@ func (s *Settings) Text(key, otherwise string) string {
 	return s.values.Get(key)
 }
 
-// Choice returns a setting that is one of a few words.
+// Choice returns a setting that is one of a few words, without it the first, which may be
+// the empty one.
 func (s *Settings) Choice(key string, words ...string) string {
 	word := s.Text(key, words[0])
 	if !slices.Contains(words, word) {
-		s.fail("%s=%s: one of %s", key, word, strings.Join(words, ", "))
+		s.fail("%s=%s: one of %s", key, word, strings.TrimPrefix(strings.Join(words, ", "), ", "))
 	}
 	return word
 }
