@@ -408,6 +408,43 @@ func notInColumns(field string) bool {
 	return strings.HasPrefix(field, "client.") || strings.HasPrefix(field, "server.")
 }
 
+// TestWords: docs/fields.md has the words that a field can be, and no others.
+func TestWords(t *testing.T) {
+	text, err := os.ReadFile("../../docs/fields.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, want := range map[string][]string{
+		"portwatch.flow.state":            words(flow.Attempt, flow.Reset),
+		"portwatch.flow.end_reason":       words(flow.IdleTimeout, flow.LackOfResources),
+		"portwatch.flow.direction.method": words(flow.Handshake, flow.Symmetric),
+		"portwatch.tunnel.type":           words(flow.IPIP, flow.GREOverUDP),
+	} {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(field) + "` (.*)$").FindStringSubmatch(string(text))
+		if row == nil {
+			t.Fatalf("docs/fields.md is without %s", field)
+		}
+		var got []string
+		for _, word := range regexp.MustCompile("`([a-z0-9][a-z0-9-]*)`").FindAllStringSubmatch(row[1], -1) {
+			got = append(got, word[1])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("docs/fields.md says of %s %q, and it can be %q", field, got, want)
+		}
+	}
+}
+
+// words are those of the values from first to last.
+func words[T interface {
+	~uint8
+	String() string
+}](first, last T) (all []string) {
+	for v := first; v <= last; v++ {
+		all = append(all, v.String())
+	}
+	return all
+}
+
 // TestClickHouse: the table has a column for every field, named and typed after it,
 // and the view fills them in their order.
 func TestClickHouse(t *testing.T) {
