@@ -3,6 +3,8 @@ package annotate
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -280,4 +282,19 @@ func ExampleAnnotator() {
 	// user reserved
 	// PW001 unregistered-port 50 high
 	// 3300 is reserved for udp; assigned to ceph on tcp
+}
+
+// TestReadme: the table of rules in README.md has each with its id and its severities.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rule := range Rule(Rules) {
+		s := rules[rule].severity
+		row := fmt.Sprintf(`(?m)^\| .%s. \| %s \| .* \| %d, %d, %d \|$`, rule, rule.ID(), s[0], s[1], s[2])
+		if !regexp.MustCompile(row).Match(text) {
+			t.Errorf("no row of README.md is %s", row)
+		}
+	}
 }
