@@ -398,7 +398,11 @@ func settle(verdicts []Verdict, v Verdict) {
 // limits lets the user have other batches than a receiver usually wants.
 func limits(t *Target, l Limits) Limits {
 	l.Records = t.Number("batch-records", l.Records)
-	l.Octets = t.Number("batch-octets", l.Octets)
+	octets := t.Octets("batch-octets", int64(l.Octets))
+	if octets < 1 {
+		t.fail("batch-octets=%d: one octet at least", octets)
+	}
+	l.Octets = int(min(octets, 1<<30))
 	l.Parallel = t.Number("parallel", l.Parallel)
 	if l.Parallel > maxParallel {
 		t.fail("parallel=%d: at most %d", l.Parallel, maxParallel)

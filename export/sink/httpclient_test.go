@@ -55,6 +55,32 @@ func openHTTP(t testing.TB, server *httptest.Server, scheme, rest string) Receiv
 	return r
 }
 
+// TestHTTPLimits: the size of a request is typed as every other size.
+func TestHTTPLimits(t *testing.T) {
+	for settings, want := range map[string]Limits{
+		"":                  {Records: 5000, Octets: 4 << 20, Parallel: 2},
+		"batch-octets=2MiB": {Records: 5000, Octets: 2 << 20, Parallel: 2},
+		"batch-octets=7&batch-records=8&parallel=9": {Records: 8, Octets: 7, Parallel: 9},
+	} {
+		_, r, err := Open("http+http://h/?"+settings, "", "")
+		if err != nil {
+			t.Errorf("%s: %v", settings, err)
+			continue
+		}
+		got := r.Limits()
+		got.Record = 0
+		if got != want {
+			t.Errorf("%s: %+v, want %+v", settings, got, want)
+		}
+		r.Close()
+	}
+	for _, settings := range []string{"batch-octets=0", "batch-octets=2MB", "batch-records=0", "parallel=0"} {
+		if _, _, err := Open("http+http://h/?"+settings, "", ""); err == nil || !strings.Contains(err.Error(), settings) {
+			t.Errorf("%s: %v", settings, err)
+		}
+	}
+}
+
 // testRecords have different kinds, ids that count, and bodies of about 60 octets.
 func testRecords(n int) []Record {
 	records := make([]Record, n)
