@@ -33,7 +33,7 @@ type headed interface {
 	Header(dst []byte) []byte
 }
 
-// formats are the names that -o and format= take, beside none.
+// formats are the names that -o and format= take, beside none; sinks take all but the first.
 var formats = []string{"text", "ecs", "ocsf", "cef", "leef", "zeek", "eve", "csv"}
 
 // newFormat makes the format of a name out of formats, for a place that is a

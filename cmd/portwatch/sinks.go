@@ -137,7 +137,7 @@ func (o *options) parseSink(to string) (target, error) {
 	}
 	if t.Format == "text" || !slices.Contains(formats, t.Format) {
 		return target{}, usageError{fmt.Sprintf("--to %s: a sink does not take the format %q", t.Name, t.Format),
-			"formats: " + strings.Join(formats, ", ") + "; text is for people"}
+			"formats: " + strings.Join(formats[1:], ", ") + "; text is for people"}
 	}
 	return target{format: t.Format, sink: t, receiver: r}, nil
 }
