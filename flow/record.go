@@ -116,10 +116,11 @@ type Direction struct {
 	Confidence Confidence
 }
 
-// Method names the evidence that decided a direction, strongest first.
+// Method names the evidence that decided a direction. Which goes before which depends on
+// the confidence too: doc.go has the order.
 type Method uint8
 
-// The methods, strongest first.
+// The methods.
 const (
 	Handshake   Method = iota + 1 // SYN, SYN-ACK, SCTP INIT, DCCP Request
 	Multicast                     // "group": multicast or broadcast destination
