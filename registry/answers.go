@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -21,22 +22,33 @@ func (a *answer) equal(b *answer) bool {
 // pairs has one value for each (transport, port).
 type pairs[T any] [len(Transports)][1 << 16]T
 
+// maxRows is how many rows may cover a pair, and how often unauthorized use of it may be
+// reported: ten times what IANA's registry has. A short file of wide ranges would else take
+// all memory.
+const maxRows = 32
+
+func tooMany(what string, t Transport, port uint32) error {
+	return fmt.Errorf("more than %d %s %d/%v", maxRows, what, port, t)
+}
+
 // answersOf applies the rules to all pairs at once.
-func answersOf(rows []Row) *pairs[answer] {
+func answersOf(rows []Row) (*pairs[answer], error) {
 	answers := new(pairs[answer])
-	covering := coveringRows(rows)
+	covering, err := coveringRows(rows)
+	if err != nil {
+		return nil, err
+	}
 	for t := range covering {
 		for port, rows := range covering[t] {
 			answers[t][port].status, answers[t][port].services = decide(rows, uint16(port))
 		}
 	}
 	registeredOn(answers)
-	reportUnauthorized(answers, rows)
-	return answers
+	return answers, reportUnauthorized(answers, rows)
 }
 
 // coveringRows returns for each pair the rows that cover it, by Rule O.
-func coveringRows(rows []Row) *pairs[[]*Row] {
+func coveringRows(rows []Row) (*pairs[[]*Row], error) {
 	ordered := make([]*Row, len(rows))
 	for i := range rows {
 		ordered[i] = &rows[i]
@@ -47,12 +59,16 @@ func coveringRows(rows []Row) *pairs[[]*Row] {
 	for _, r := range ordered {
 		for _, t := range r.Transports.List() {
 			for i := range r.Ports.Count {
-				at := &covering[t][uint32(r.Ports.First)+i]
+				port := uint32(r.Ports.First) + i
+				at := &covering[t][port]
+				if len(*at) == maxRows {
+					return nil, tooMany("rows cover", t, port)
+				}
 				*at = append(*at, r)
 			}
 		}
 	}
-	return covering
+	return covering, nil
 }
 
 // decide returns the status and the names of a pair from the rows that cover it,
@@ -104,13 +120,17 @@ func registeredOn(answers *pairs[answer]) {
 // reportUnauthorized sets the notes of the pairs of Rule U. Where rows with
 // different texts speak of one pair, the note has each text once, in the
 // registry's order.
-func reportUnauthorized(answers *pairs[answer], rows []Row) {
+func reportUnauthorized(answers *pairs[answer], rows []Row) error {
 	texts := new(pairs[[]string])
+	times := new(pairs[uint8])
 	for i := range rows {
 		for _, ports := range unauthorizedPorts(&rows[i]) {
 			for _, t := range rows[i].Transports.List() {
 				for n := range ports.Count {
 					port := uint32(ports.First) + n
+					if times[t][port]++; times[t][port] > maxRows {
+						return tooMany("reports of unauthorized use are of", t, port)
+					}
 					if at := &texts[t][port]; !slices.Contains(*at, rows[i].Unauthorized) {
 						*at = append(*at, rows[i].Unauthorized)
 						answers[t][port].note = strings.Join(*at, "; ")
@@ -119,4 +139,5 @@ func reportUnauthorized(answers *pairs[answer], rows []Row) {
 			}
 		}
 	}
+	return nil
 }

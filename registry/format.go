@@ -46,8 +46,12 @@ func encode(date, sha256 string, rows []Row) (string, error) {
 	if err != nil || len(sum) != shaSize {
 		return "", fmt.Errorf("bad sha256 %q", sha256)
 	}
+	of, err := answersOf(rows)
+	if err != nil {
+		return "", err
+	}
 	texts := newTexts()
-	answers, err := appendAnswers(nil, texts, answersOf(rows))
+	answers, err := appendAnswers(nil, texts, of)
 	if err != nil {
 		return "", err
 	}

@@ -122,6 +122,10 @@ func TestParseErrors(t *testing.T) {
 		"no namespace":    {strings.Replace(wholeXML(""), ` xmlns="http://www.iana.org/assignments"`, "", 1), "the root element is <registry>"},
 		"port in XML":     {wholeXML("<record/>\n"), "t.csv: row 1, line 4: neither"},
 		"another charset": {`<?xml version="1.0" encoding="latin1"?><registry/>`, "not IANA's"},
+		"wide ranges":     {wholeCSV(strings.Repeat("a,0-65535,,,,,,,,,,\r\n", 1000)), "t.csv: more than 32 rows cover 49151/tcp"},
+		"many rows":       {wholeCSV(strings.Repeat("a,7,udp,,,,,,,,,\r\n", maxRows+1)), "t.csv: more than 32 rows cover 7/udp"},
+		"wide reports":    {wholeCSV("a,7,,,,,,,,," + strings.Repeat("0-65535 ", 1000) + ",\r\n"), "t.csv: more than 32 reports of unauthorized use are of 0/tcp"},
+		"deep XML":        {wholeXML("<a>" + strings.Repeat("<a>", 1000) + strings.Repeat("</a>", 1000) + "</a>"), "t.csv: line 4: more than 64 levels of XML"},
 		"an entity":       {wholeXML("<record><name>&x;</name></record>"), "t.csv: row 1, line 4: not well-formed XML: invalid character entity &x;"},
 	} {
 		t.Run(name, func(t *testing.T) {

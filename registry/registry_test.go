@@ -231,7 +231,10 @@ func TestTotals(t *testing.T) {
 	uncovered := map[Transport]int{TCP: 17, UDP: 19, SCTP: 6114, DCCP: 6195}
 
 	r := Embedded()
-	covering := coveringRows(slices.Collect(r.Rows()))
+	covering, err := coveringRows(slices.Collect(r.Rows()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	flaggedPorts := make(map[int]bool)
 	flaggedBy := make(map[Status]int)
 	severalNames, severalRows := 0, 0

@@ -33,6 +33,31 @@ type xmlParser struct {
 	*xml.Decoder
 	source
 	row, line int // of the record that is being read; 0 outside
+	depth     int // how many elements are open
+}
+
+// maxDepth is how deep elements may be nested. IANA's are four deep.
+const maxDepth = 64
+
+// Token is the Decoder's, which keeps all elements that are open: how many, is the sender's
+// choice.
+func (p *xmlParser) Token() (xml.Token, error) {
+	token, err := p.Decoder.Token()
+	switch token.(type) {
+	case xml.StartElement:
+		if p.depth++; p.depth > maxDepth {
+			return nil, fmt.Errorf("more than %d levels of XML", maxDepth)
+		}
+	case xml.EndElement:
+		p.depth--
+	}
+	return token, err
+}
+
+// Skip reads up to the end of the element.
+func (p *xmlParser) Skip() error {
+	_, err := p.text(nil)
+	return err
 }
 
 // place says where the parser stands.
