@@ -130,6 +130,12 @@ func bashCompletion(meter *pflag.FlagSet, others []optionSet) string {
 _portwatch() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 	COMPREPLY=()
+	# bash makes three words of --output=text.
+	if [[ $cur == = ]]; then
+		cur=
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD-2]}
+	fi
 	case $COMP_CWORD/${COMP_WORDS[1]} in
 `)
 	fmt.Fprintf(&b, "\t1/[!-]*|1/) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n", strings.Join(subcommands, " "))
@@ -157,14 +163,12 @@ func bashOptions(flags *pflag.FlagSet) string {
 		}
 		all = append(all, names...)
 		switch kind, words := valueOf(f); kind {
-		case fileValue:
-			fmt.Fprintf(&b, "\t\t%s) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n", strings.Join(names, "|"))
+		case fileValue, anyValue: // with no reply, bash itself completes names of files
+			fmt.Fprintf(&b, "\t\t%s) return ;;\n", strings.Join(names, "|"))
 		case deviceValue:
 			fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W \"$(%s)\" -- \"$cur\")); return ;;\n", strings.Join(names, "|"), devicesCommand)
 		case wordValue:
 			fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n", strings.Join(names, "|"), strings.Join(words, " "))
-		case anyValue:
-			fmt.Fprintf(&b, "\t\t%s) return ;;\n", strings.Join(names, "|"))
 		}
 	})
 	fmt.Fprintf(&b, "\t\tesac\n\t\tcase $cur in\n\t\t-*) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n\t\tesac\n", strings.Join(all, " "))
@@ -203,11 +207,15 @@ func zshOptions(flags *pflag.FlagSet) string {
 		case anyValue:
 			value = ":" + what + ": "
 		}
+		long := f.Name
+		if value != "" {
+			long += "=" // or the value is the next word
+		}
 		help = strings.NewReplacer("'", `'\''`, "[", `\[`, "]", `\]`).Replace(help)
 		if f.Shorthand != "" {
 			fmt.Fprintf(&b, "      '*-%s[%s]%s' \\\n", f.Shorthand, help, value)
 		}
-		fmt.Fprintf(&b, "      '*--%s[%s]%s' \\\n", f.Name, help, value)
+		fmt.Fprintf(&b, "      '*--%s[%s]%s' \\\n", long, help, value)
 	})
 	return b.String()
 }
