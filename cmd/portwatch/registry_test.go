@@ -295,6 +295,28 @@ func TestUpdateCommand(t *testing.T) {
 	}
 }
 
+// What the server has not changed since is not therefore what answers.
+func TestUpdateUnchangedAndOld(t *testing.T) {
+	emptyCache(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("If-None-Match") == `"1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Write([]byte(csvOf("a,7,tcp,Text,,,1999-01-01,,,,,")))
+	}))
+	defer server.Close()
+	from := "--from=" + server.URL
+	if got := ask(t, registryCommand, "update", from, "--force"); got.status != exitDone {
+		t.Fatalf("%+v", got)
+	}
+	got := ask(t, registryCommand, "update", from)
+	if want := "up to date: IANA's registry of 1999-01-01, 2 rows\nit is not used: the built-in registry of 2026-08-17 is not older; --registry FILE uses any\n"; got.stdout != want {
+		t.Errorf("%+v\nwant %s", got, want)
+	}
+}
+
 func TestUpdateRefuses(t *testing.T) {
 	file := emptyCache(t)
 	small := tempFile(t, "small.csv", csvOf("a,7,tcp,Text,,,2100-01-01,,,,,"))
