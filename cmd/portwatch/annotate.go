@@ -116,6 +116,9 @@ func parseAnnotateOptions(args []string) (*annotateOptions, error) {
 	if o.help {
 		return o, nil
 	}
+	if err := checkEmpty(f); err != nil {
+		return nil, err
+	}
 	if f.NArg() > 0 {
 		return nil, usageError{fmt.Sprintf("annotate: what is %q for", f.Arg(0)), "--from " + f.Arg(0) + ", if it is to be read"}
 	}

@@ -117,8 +117,23 @@ func parseOptions(args []string) (*options, error) {
 	if o.help || o.version || o.list {
 		return o, nil
 	}
+	if err := checkEmpty(f); err != nil {
+		return nil, err
+	}
 	o.filter = strings.Join(f.Args(), " ")
 	return o, o.check(f)
+}
+
+// checkEmpty finds an option whose value is empty, as a variable is that the shell has not
+// set: without it the run would be another one than was meant. Only an observer may have no
+// name.
+func checkEmpty(f *pflag.FlagSet) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		if flag.Value.Type() == "string" && flag.Value.String() == "" && flag.Name != "observer" {
+			err = usageError{fmt.Sprintf("--%s: its value is empty", flag.Name), "a value, or to leave the option out"}
+		}
+	})
+	return err
 }
 
 // check finds what contradicts itself, before anything is opened.

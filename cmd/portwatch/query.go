@@ -56,6 +56,8 @@ func (q *query) run(args []string, ask func(args []string) error) int {
 	}
 	if q.help {
 		q.stdout.WriteString(q.usage)
+	} else if err := checkEmpty(q.flags); err != nil {
+		return q.fail(err)
 	} else if err := ask(q.flags.Args()); err != nil {
 		q.stdout.Flush()
 		return q.fail(err)
