@@ -326,8 +326,11 @@ func (q *query) verify() func([]string) error {
 			warn(q.stderr, "registry %s: %s", args[0], w)
 		}
 		verdict := "no error"
-		if len(warnings) > 0 {
-			verdict = fmt.Sprintf("no error, and %d warnings", len(warnings))
+		switch n := len(warnings); {
+		case n == 1:
+			verdict = "no error, and 1 warning"
+		case n > 1:
+			verdict = fmt.Sprintf("no error, and %d warnings", n)
 		}
 		q.printf("%s: %s; %d rows of %s, sha256 %s\n", args[0], verdict, r.Len(), cmp.Or(r.Date(), "no date"), r.SHA256())
 		return nil
