@@ -332,6 +332,12 @@ func TestUpdateRefuses(t *testing.T) {
 	if got.status != exitDone || !strings.Contains(got.stdout, "it is not used: the built-in registry of 2026-08-17 is not older") {
 		t.Errorf("older by force: %+v", got)
 	}
+	for _, from := range []string{"file://" + small, "ftp://host/r.csv"} {
+		got := ask(t, registryCommand, "update", "--from", from)
+		if got.status != exitFailed || !strings.Contains(got.stderr, "fetch "+from+": neither an http or https URL nor the name of a file\n  try: ") {
+			t.Errorf("%s: %+v", from, got)
+		}
+	}
 	if got := ask(t, registryCommand, "update", "--from", small+".missing"); got.status != exitFailed ||
 		!strings.Contains(got.stderr, "no such file or directory\n  try: ") {
 		t.Errorf("missing: %+v", got)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/portwatch/portwatch/registry"
@@ -128,6 +129,9 @@ func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 	u, err := url.Parse(from)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 		f, err := os.Open(from)
+		if errors.Is(err, fs.ErrNotExist) && strings.Contains(from, "://") {
+			return nil, errors.New("neither an http or https URL nor the name of a file")
+		}
 		if err != nil {
 			return nil, cause(err)
 		}
