@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // completed are beginnings of a command line, each with the last word as a shell
@@ -50,16 +52,27 @@ for line in $argv[2..-1]
 	set -l found (complete -C $line | string split -f 1 \t)
 	set -q found[1]; and echo $found; or string split -r -m 1 -f 2 ' ' $line
 end`},
-	// zsh completes only where somebody types: at a terminal of its own. ^X shows the line.
+	// zsh completes only where somebody types: at a terminal of its own, which its line editor
+	// must have before the first key comes. ^G, with which no other key begins, shows the line.
 	"zsh": {"zsh", "-f", "-c", `
+export ZDOTDIR=${1:h}
+cat >$ZDOTDIR/.zshrc <<-'end'
+	PS1= fpath=($ZDOTDIR $fpath)
+	autoload -Uz compinit
+	compinit -u -D
+	setopt nobeep
+	show() { print -r -- "<$BUFFER>"; BUFFER= }
+	zle-line-init() { print ready }
+	zle -N show
+	zle -N zle-line-init
+	bindkey '^G' show
+end
 zmodload zsh/zpty
-zpty typist zsh -f -i
-zpty -w typist "PS1=; unsetopt zle; fpath=(${1:h} \$fpath); autoload -Uz compinit; compinit -u -D"
-zpty -w typist "show() { print -r -- \"<\$BUFFER>\"; BUFFER= }; zle -N show; bindkey '^X' show; setopt zle nobeep; print rea''dy"
+zpty typist zsh -d -i
 zpty -r typist out '*ready*'
 shift
 for line; do
-	zpty -w -n typist "$line"$'\t\C-x'
+	zpty -w -n typist "$line"$'\t\C-g'
 	zpty -r typist out '*<*>*'
 	out=${${out##*<}%%>*}
 	print -r -- ${${=out}[-1]}
@@ -86,7 +99,11 @@ func TestCompletion(t *testing.T) {
 			for _, c := range completed {
 				args = append(args, c[0])
 			}
-			out, err := exec.Command(completer[0], args...).CombinedOutput()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a shell may wait for what never comes
+			defer cancel()
+			c := exec.CommandContext(ctx, completer[0], args...)
+			c.WaitDelay = time.Second
+			out, err := c.CombinedOutput()
 			words := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 			if err != nil || len(words) != len(completed) {
 				t.Fatalf("%v, %d answers of %d:\n%s", err, len(words), len(completed), out)
