@@ -328,8 +328,8 @@ func (r *annotateRun) run(ctx context.Context) error {
 	r.delay, abandon = context.WithCancel(context.Background())
 	defer abandon()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(settleTime, abandon) })()
-	defer context.AfterFunc(ctx, r.sinks.limit)()
 	r.sinks.begin()
+	defer context.AfterFunc(ctx, r.sinks.limit)()
 	for range r.options.workers {
 		go func() {
 			a := r.newer()
