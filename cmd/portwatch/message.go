@@ -46,7 +46,7 @@ func hintFor(err error) string {
 	case errors.As(err, &failed):
 		return failed.hint
 	case errors.As(err, &filter) && isFile(filter.Expr):
-		return "-r before each savefile: what stands alone is a filter expression"
+		return eachSavefile
 	case errors.As(err, &filter):
 		return "the expression in quotes as one argument, for instance 'tcp port 80'; pcap-filter(7) has the language"
 	case errors.Is(err, capture.ErrNoDevice):
@@ -80,6 +80,8 @@ func hintFor(err error) string {
 	}
 	return ""
 }
+
+const eachSavefile = "-r before each savefile: what stands alone is a filter expression"
 
 // isFile reports whether the first word of a filter expression is the name of a file, as a
 // shell's * leaves it.

@@ -253,6 +253,16 @@ func (o *options) blame(err error) error {
 
 var errNoInput = errors.New("neither -i nor -r")
 
+// notBehindInput is about words that stand alone: a savefile, an expression, or a subcommand
+// with a typo.
+func notBehindInput(words string) error {
+	hint := "-i DEVICE or -r FILE before an expression; the subcommands are " + strings.Join(subcommands, ", ")
+	if isFile(words) {
+		hint = eachSavefile
+	}
+	return usageError{words + ": " + errNoInput.Error() + " says what to read", hint}
+}
+
 const usage = `portwatch meters packets into flows and says what IANA registered for the ports.
 
 Usage:

@@ -49,6 +49,9 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	switch {
 	case errors.Is(err, errNoInput):
 		io.WriteString(stderr, usage)
+		if o.filter != "" { // below the usage, where it is seen
+			report(stderr, notBehindInput(o.filter))
+		}
 		return exitUsage
 	case err != nil:
 		report(stderr, err)
