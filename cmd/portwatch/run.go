@@ -320,11 +320,18 @@ func (r *run) interrupt() {
 	time.AfterFunc(enough, r.stop)
 }
 
-// interrupted reports whether frames, which were read last, came behind an interrupt: none
-// at all, or one so late that the packets of other devices are read as well.
+// interrupted reports whether frames, which were read last, came behind an interrupt: one so
+// late that the packets of other devices are read as well, or none at all for as long as the
+// kernel gathers packets before it hands them over.
 func (r *run) interrupted(frames []capture.Frame) bool {
 	until := r.until.Load()
-	return until != 0 && (len(frames) == 0 || frames[len(frames)-1].Time > until+batchTime)
+	if until == 0 {
+		return false
+	}
+	if len(frames) == 0 {
+		return time.Now().UnixNano() > until+2*batchTime
+	}
+	return frames[len(frames)-1].Time > until+batchTime
 }
 
 // stop ends the reading, from another goroutine.
