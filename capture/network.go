@@ -50,13 +50,12 @@ func (d *digest) ipv4(data []byte) error {
 		return errIPv4
 	}
 	dst := be.Uint32(data[16:])
-	group := dst>>28 == 14 || dst == 1<<32-1 || d.broadcast && directed(dst)
 	if d.depth > 0 {
 		if err := d.nest(4); err != nil {
 			return err
 		}
 	}
-	d.enter(4, total, group)
+	d.enter(4, total, isGroup(dst, d.broadcast))
 	d.ip.src[0], d.ip.src[1] = 0, uint64(be.Uint32(data[12:]))
 	d.ip.dst[0], d.ip.dst[1] = 0, uint64(dst)
 	d.segment = total - header
@@ -71,9 +70,12 @@ func (d *digest) ipv4(data []byte) error {
 	return d.protocol(data[9], data[min(end, int(header)):end])
 }
 
-// directed reports whether an IPv4 address can be the broadcast address of a
-// network of four addresses or more (RFC 919 section 7).
-func directed(address uint32) bool { return address&3 == 3 }
+// isGroup reports whether an IPv4 address is that of many receivers: multicast, limited
+// broadcast, or, in a frame to all, one that can be the broadcast address of a network of
+// four addresses or more (RFC 919 section 7).
+func isGroup(address uint32, broadcast bool) bool {
+	return address>>28 == 14 || address == 1<<32-1 || broadcast && address&3 == 3
+}
 
 // upTo cuts off what lies behind a header's own length, such as Ethernet's padding.
 func upTo(data []byte, length uint32) []byte {

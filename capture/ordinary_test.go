@@ -40,6 +40,11 @@ func checkOrdinary(t *testing.T, o DecoderOptions, frames ...Frame) {
 	t.Fatalf("at once      %+v\nstep by step %+v\nof %x", got, want, frames[0].Data)
 }
 
+// multicast is a frame to a group of stations.
+func multicast(etherType int, carried ...[]byte) []byte {
+	return slices.Concat(octets("01 00 5e 00 00 fb"), ethernet(etherType, carried...)[6:])
+}
+
 // ordinaryFrames are some of each kind.
 func ordinaryFrames() map[string][]byte {
 	return map[string][]byte{
@@ -47,13 +52,19 @@ func ordinaryFrames() map[string][]byte {
 		"TCP without data": ethernet(0x0800, ip4(6, "10.0.0.2", "10.0.0.1", tcp(443, 40000, flow.SYN|flow.ACK))),
 		"UDP":              ethernet(0x0800, ip4(17, "10.0.0.1", "10.0.0.2", udp(40000, 53, octets("de ad be ef")))),
 		"UDP without data": ethernet(0x0800, ip4(17, "10.0.0.1", "10.0.0.1", udp(53, 40000))),
+		"control port":     ethernet(0x0800, ip4(6, "10.0.0.1", "10.0.0.2", tcp(40000, portSIP, flow.SYN))),
+		"multicast":        multicast(0x0800, ip4(17, "10.0.0.1", "224.0.0.251", udp(5353, 5353, octets("de ad")))),
+		"broadcast":        broadcast(0x0800, ip4(17, "10.0.0.1", "10.0.0.255", udp(40000, 137, octets("de ad")))),
+		"IPv6, TCP":        ethernet(0x86dd, ip6(6, "2001:db8::1", "2001:db8::2", tcp(40000, 443, flow.ACK|flow.PSH, octets("de ad be ef")))),
+		"IPv6, UDP":        ethernet(0x86dd, ip6(17, "2001:db8::2", "2001:db8::1", udp(443, 40000, octets("de ad be ef")))),
+		"IPv6, multicast":  multicast(0x86dd, ip6(17, "fe80::1", "ff02::fb", udp(5353, 5353))),
 	}
 }
 
 // Whatever octet of an ordinary frame is another one, wherever it is cut, and whatever it has
 // behind it: it is read as the layers read it.
 func TestOrdinary(t *testing.T) {
-	const time, padding = 1_700_000_000_000_000_007, 60
+	const time, padding = 1_700_000_000_000_000_007, 80
 	for name, data := range ordinaryFrames() {
 		frame := Frame{Data: data, Time: time, Length: uint32(len(data)), Link: LinkEthernet}
 		d := NewDecoder(DecoderOptions{})
@@ -90,8 +101,12 @@ func TestOrdinary(t *testing.T) {
 func TestOrdinaryPorts(t *testing.T) {
 	frames := make([]Frame, 0, 1024)
 	add := func(protocol int, segment []byte) {
-		data := ethernet(0x0800, ip4(protocol, "10.0.0.1", "10.0.0.2", segment))
-		frames = append(frames, Frame{Data: data, Length: uint32(len(data)), Link: LinkEthernet})
+		for _, data := range [][]byte{
+			ethernet(0x0800, ip4(protocol, "10.0.0.1", "10.0.0.2", segment)),
+			ethernet(0x86dd, ip6(protocol, "2001:db8::1", "2001:db8::2", segment)),
+		} {
+			frames = append(frames, Frame{Data: data, Length: uint32(len(data)), Link: LinkEthernet})
+		}
 	}
 	for port := range 1 << 16 {
 		add(6, tcp(port, 40000, flow.ACK, blank(12)))
