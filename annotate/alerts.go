@@ -66,7 +66,8 @@ func NewAlerts(window time.Duration) *Alerts {
 func (a *Alerts) Add(r *Record) {
 	a.Advance(r.Flow.End)
 	for i := range r.Findings {
-		a.take(newSighting(r, &r.Findings[i]))
+		s := newSighting(r, &r.Findings[i])
+		a.take(&s)
 	}
 }
 
@@ -148,7 +149,7 @@ func newSighting(r *Record, f *Finding) sighting {
 
 // take counts a finding where it belongs: with its own subject where that is known,
 // or may be opened, and else with a wider one.
-func (a *Alerts) take(s sighting) {
+func (a *Alerts) take(s *sighting) {
 	all, limit := &a.used, servicesOfClient
 	own := subjectKey{
 		scope: OneService, rule: s.finding.Rule, transport: s.record.Flow.Transport,
@@ -161,11 +162,11 @@ func (a *Alerts) take(s sighting) {
 		own.scope, own.port = Attempts, 0
 		wider.scope, wider.addr = Sweep, netip.Addr{}
 	}
-	if known := a.find(all, own); known != nil {
+	if known := a.find(all, &own); known != nil {
 		a.count(known, s)
 		return
 	}
-	around := a.find(all, wider)
+	around := a.find(all, &wider)
 	if around != nil && around.opened == limit {
 		a.count(around, s)
 		return
@@ -175,15 +176,15 @@ func (a *Alerts) take(s sighting) {
 		return
 	}
 	if around == nil {
-		around = a.open(all, wider)
+		around = a.open(all, &wider)
 	}
 	around.opened++
-	a.count(a.open(all, own), s)
+	a.count(a.open(all, &own), s)
 }
 
 // find returns the subject of a key whose window is not over.
-func (a *Alerts) find(all *subjects, k subjectKey) *subject {
-	s := all.byKey[k]
+func (a *Alerts) find(all *subjects, k *subjectKey) *subject {
+	s := all.byKey[*k]
 	if s != nil && a.over(s) {
 		a.end(all, s)
 		return nil
@@ -200,7 +201,7 @@ func (a *Alerts) end(all *subjects, s *subject) {
 }
 
 // open begins the window of a new subject, of which nothing is told yet.
-func (a *Alerts) open(all *subjects, k subjectKey) *subject {
+func (a *Alerts) open(all *subjects, k *subjectKey) *subject {
 	if all.room() == 0 {
 		oldest := all.oldest()
 		if !oldest.closed && !a.over(oldest) {
@@ -220,7 +221,7 @@ func (a *Alerts) open(all *subjects, k subjectKey) *subject {
 }
 
 // count adds a finding to a subject. The first one opens its alert.
-func (a *Alerts) count(s *subject, t sighting) {
+func (a *Alerts) count(s *subject, t *sighting) {
 	s.count(t)
 	if s.told {
 		s.news = true
@@ -256,13 +257,13 @@ type subject struct {
 }
 
 // reset makes a subject new again, with the memory that it has.
-func (s *subject) reset(k subjectKey) {
+func (s *subject) reset(k *subjectKey) {
 	s.others.reset()
-	*s = subject{key: k, others: s.others, ports: s.ports}
+	*s = subject{key: *k, others: s.others, ports: s.ports}
 }
 
 // begin notes what the finding that opens the alert tells.
-func (s *subject) begin(t sighting) {
+func (s *subject) begin(t *sighting) {
 	f, d := t.record.Flow, &s.alert
 	d.Rule, d.Scope = t.finding.Rule, s.key.scope
 	d.Transport, d.Version, d.Registry = f.Transport, f.Version, t.record.Registry
@@ -292,7 +293,7 @@ func (s *subject) id(sequence uint32) [16]byte {
 }
 
 // count takes in what one finding adds.
-func (s *subject) count(t sighting) {
+func (s *subject) count(t *sighting) {
 	f, d := t.record.Flow, &s.alert
 	if d.Records == 0 {
 		d.Start, d.End = f.Start, f.End
@@ -396,7 +397,7 @@ func (all *subjects) remove() {
 }
 
 // add puts a new one behind the others. There has to be room.
-func (all *subjects) add(k subjectKey) *subject {
+func (all *subjects) add(k *subjectKey) *subject {
 	s := new(subject)
 	if last := len(all.free) - 1; last >= 0 {
 		s, all.free = all.free[last], all.free[:last]
@@ -404,6 +405,6 @@ func (all *subjects) add(k subjectKey) *subject {
 	s.reset(k)
 	all.ring[(all.first+all.n)%len(all.ring)] = s
 	all.n++
-	all.byKey[k] = s
+	all.byKey[*k] = s
 	return s
 }

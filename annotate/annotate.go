@@ -61,14 +61,11 @@ func New(reg *registry.Registry) *Annotator { return &Annotator{registry: reg} }
 // before does not matter; its memory is used again.
 func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 	t := RegistryTransport(r.Transport)
-	*dst = Record{
-		Flow:             r,
-		Registry:         a.registry,
-		Source:           a.port(t, r.Source.Port(), Client),
-		Destination:      a.port(t, r.Destination.Port(), Service),
-		Findings:         dst.Findings[:0],
-		DirectionUnknown: directionUnknown(r),
-	}
+	dst.Flow, dst.Registry = r, a.registry
+	a.port(&dst.Source, t, r.Source.Port(), Client)
+	a.port(&dst.Destination, t, r.Destination.Port(), Service)
+	dst.Findings = dst.Findings[:0]
+	dst.DirectionUnknown = directionUnknown(r)
 	if r.Direction.Method == flow.Symmetric {
 		dst.Source.Role = Service
 	}
@@ -86,11 +83,9 @@ func (r *Record) Swap() {
 	}
 }
 
-func (a *Annotator) port(t registry.Transport, number uint16, role Role) Port {
-	return Port{
-		Number: number, Role: role, Class: registry.ClassOf(number),
-		Transport: t, Entry: a.registry.Lookup(t, number),
-	}
+func (a *Annotator) port(dst *Port, t registry.Transport, number uint16, role Role) {
+	dst.Number, dst.Role, dst.Class = number, role, registry.ClassOf(number)
+	dst.Transport, dst.Entry = t, a.registry.Lookup(t, number)
 }
 
 // RegistryTransport returns the transport to ask the registry for: it has no

@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"maps"
+
 	"github.com/google/gopacket"
 
 	"github.com/portwatch/portwatch/flow"
@@ -35,7 +37,7 @@ type Decoder struct {
 func NewDecoder(o DecoderOptions) *Decoder {
 	d := &Decoder{}
 	d.tunnels = o.Tunnels
-	d.links = make(map[LinkType]*uint64)
+	d.links = make(map[LinkType]uint64)
 	var all layers
 	for is, decode := range decoders {
 		if decode != nil {
@@ -56,6 +58,7 @@ func NewDecoder(o DecoderOptions) *Decoder {
 // counted in one Class, whatever its octets are.
 func (d *Decoder) Decode(frames []Frame, b *flow.Batch) {
 	d.batch = b
+	d.countFrames(frames)
 	for len(frames) > 0 {
 		frames = frames[d.decodeSome(frames):]
 	}
@@ -67,7 +70,7 @@ func (d *Decoder) decodeSome(frames []Frame) (n int) {
 	defer func() {
 		if recover() != nil {
 			d.panics++
-			d.settle(&frames[n])
+			d.settle()
 			n++
 		}
 	}()
@@ -77,34 +80,40 @@ func (d *Decoder) decodeSome(frames []Frame) (n int) {
 		if err := d.parser.DecodeLayers(f.Data, nil); err != nil {
 			d.countFault(err.(fault))
 		}
-		d.settle(f)
+		d.settle()
 	}
 	return n
 }
 
 // settle counts a frame whose walk has ended.
-func (d *Decoder) settle(f *Frame) {
+func (d *Decoder) settle() {
 	if d.tunnels == Inner {
 		d.keepInnermost()
 	}
-	d.octets += uint64(len(f.Data))
 	d.packets[d.class]++
-	*d.linkCounter(f.Link)++
 }
 
-// linkCounter returns the counter of a link type. It is that of the frame before in
-// nearly all captures, and a map would be a sixth of decoding.
-func (d *Decoder) linkCounter(l LinkType) *uint64 {
-	if d.lastCounter != nil && d.lastLink == l {
-		return d.lastCounter
+// countFrames counts what needs no look into frames: their octets, and their link types, a
+// row of one type at a time: most captures have no other.
+func (d *Decoder) countFrames(frames []Frame) {
+	octets, from := uint64(0), 0
+	for i := range frames {
+		octets += uint64(len(frames[i].Data))
+		if frames[i].Link != d.rowLink {
+			d.inRow += uint64(i - from)
+			d.endRow()
+			d.rowLink, from = frames[i].Link, i
+		}
 	}
-	counter := d.links[l]
-	if counter == nil {
-		counter = new(uint64)
-		d.links[l] = counter
+	d.octets += octets
+	d.inRow += uint64(len(frames) - from)
+}
+
+func (d *Decoder) endRow() {
+	if d.inRow > 0 {
+		d.links[d.rowLink] += d.inRow
+		d.inRow = 0
 	}
-	d.lastLink, d.lastCounter = l, counter
-	return counter
 }
 
 // countFault counts what a layer found wrong. That something is no tunnel is no fault.
@@ -143,18 +152,16 @@ func (c *Counters) Read() (n uint64) {
 
 // Counters returns a copy of the sums so far.
 func (d *Decoder) Counters() Counters {
+	d.endRow()
 	c := Counters{
 		Packets: d.packets,
 		Octets:  d.octets,
-		Links:   make(map[LinkType]uint64),
+		Links:   maps.Clone(d.links),
 		Faults:  make(map[string]uint64),
 		Limits:  make(map[string]uint64),
 		Panics:  d.panics,
 
 		LaterFragmentsJoined: d.joined,
-	}
-	for link, n := range d.links {
-		c.Links[link] = *n
 	}
 	for i, n := range d.faults {
 		switch f := fault(i); {

@@ -214,10 +214,12 @@ func (f *File) Read(frames []Frame) (n int, err error) {
 		return 0, err
 	}
 	n, err = f.from.more(frames[1:])
-	for i := range frames[1 : 1+n] {
-		f.stats.Bytes += uint64(len(frames[1+i].Data))
+	octets, more := uint64(0), frames[1:1+n]
+	for i := range more {
+		octets += uint64(len(more[i].Data))
 	}
 	f.stats.Packets += uint64(n)
+	f.stats.Bytes += octets
 	if err != nil {
 		f.fail(err) // which Next says from now on
 	}

@@ -362,9 +362,9 @@ type counters struct {
 	panics  uint64
 	joined  uint64
 
-	links       map[LinkType]*uint64
-	lastLink    LinkType
-	lastCounter *uint64 // links[lastLink]
+	links   map[LinkType]uint64 // but for the inRow frames of type rowLink that came last
+	rowLink LinkType
+	inRow   uint64
 }
 
 // A network is what an IP header says.

@@ -144,13 +144,11 @@ func (r *pcapReader) more(frames []Frame) (n int, _ error) {
 		if captured > MaxPacket || whole > len(data) {
 			break
 		}
-		frames[i] = Frame{
-			Data:   data[header:whole:whole],
-			Time:   int64(binary.LittleEndian.Uint32(h))*1e9 + int64(binary.LittleEndian.Uint32(h[4:]))*unit,
-			Length: binary.LittleEndian.Uint32(h[12:]),
-			Link:   link,
-			FCS:    fcs,
-		}
+		f := &frames[i] // set field by field: a Frame made elsewhere and copied costs as much again
+		f.Data = data[header:whole:whole]
+		f.Time = int64(binary.LittleEndian.Uint32(h))*1e9 + int64(binary.LittleEndian.Uint32(h[4:]))*unit
+		f.Timeless, f.Interface = false, 0
+		f.Length, f.Link, f.FCS = binary.LittleEndian.Uint32(h[12:]), link, fcs
 		data = data[whole:]
 		n++
 	}

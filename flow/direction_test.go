@@ -349,7 +349,7 @@ func TestSidesSwap(t *testing.T) {
 // Whoever is used keeps the seat.
 func TestLearnedForgets(t *testing.T) {
 	j := NewJudge(nil)
-	end := func(i int) service { return service{addr: [2]uint64{0, uint64(i)}, port: uint64(i)} }
+	end := func(i int) service { return service{lower: uint64(i), port: uint64(i)} }
 	known := func(s service) (k knowledge) {
 		if p := j.known.of(j.known.spot(&s)); p != nil {
 			k = *p
@@ -382,7 +382,7 @@ func TestLearnedForgets(t *testing.T) {
 // What is remembered follows from the order of the packets, not from the seed.
 func TestLearnedHasNoSeed(t *testing.T) {
 	a, b := NewJudge(nil), NewJudge(nil)
-	end := func(i int) service { return service{addr: [2]uint64{uint64(i) << 40, uint64(i)}, port: uint64(i % 7)} }
+	end := func(i int) service { return service{upper: uint64(i) << 40, lower: uint64(i), port: uint64(i % 7)} }
 	table := NewTable(Options{})
 	for i := range 3 * learnedEndpoints {
 		table.met(end(i), end(i/3))

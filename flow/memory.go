@@ -28,8 +28,8 @@ type seat[V any] struct {
 
 // A service is an endpoint as its clients name it.
 type service struct {
-	addr [2]uint64
-	port uint64 // with IP version and transport above it
+	upper, lower uint64 // of the address
+	port         uint64 // with IP version and transport above it
 }
 
 func (k *Key) service(side int) service { return k.serviceAt(side, k.Transport(), k.port(side)) }
@@ -37,14 +37,15 @@ func (k *Key) service(side int) service { return k.serviceAt(side, k.Transport()
 // serviceAt is another service at the address of one of the Key's endpoints.
 func (k *Key) serviceAt(side int, t Transport, port uint16) service {
 	return service{
-		addr: [2]uint64{k.addr[2*side], k.addr[2*side+1]},
-		port: uint64(k.Version())<<24 | uint64(t)<<16 | uint64(port),
+		upper: k.addr[2*side],
+		lower: k.addr[2*side+1],
+		port:  uint64(k.Version())<<24 | uint64(t)<<16 | uint64(port),
 	}
 }
 
 // hash is without a seed.
 func (s *service) hash() uint64 {
-	return mix(mix(s.addr[0]^fixed[0], s.addr[1]^fixed[1])^s.port, fixed[2])
+	return mix(mix(s.upper^fixed[0], s.lower^fixed[1])^s.port, fixed[2])
 }
 
 // A spot is where a memory has an endpoint, if it has it.
@@ -54,7 +55,7 @@ type spot struct {
 }
 
 func (m *memory[V]) spot(s *service) spot {
-	h := mix(s.addr[0]^m.seed[0], s.addr[1]^m.seed[1])
+	h := mix(s.upper^m.seed[0], s.lower^m.seed[1])
 	return spot{m.number(s), mix(h^m.seed[2], s.port^m.seed[3]) | 1}
 }
 

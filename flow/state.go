@@ -115,7 +115,7 @@ func (g *progress) routine(p *Packet) bool {
 
 // step takes in a packet that side from sent; sent counts each side's packets,
 // with this one.
-func (g *progress) step(p *Packet, from int, sent [2]uint64) {
+func (g *progress) step(p *Packet, from int, sent *[2]Count) {
 	g.flags[from] |= p.Flags
 	if p.Marks&Group != 0 {
 		g.facts |= groupSecond >> from
@@ -136,7 +136,7 @@ func (g *progress) step(p *Packet, from int, sent [2]uint64) {
 }
 
 // tcp follows a connection (RFC 9293 section 3.5, seen from outside).
-func (g *progress) tcp(p *Packet, from int, sent [2]uint64) {
+func (g *progress) tcp(p *Packet, from int, sent *[2]Count) {
 	switch p.Flags & (SYN | ACK | RST) {
 	case SYN:
 		g.open(from)
@@ -163,12 +163,12 @@ func (g *progress) tcp(p *Packet, from int, sent [2]uint64) {
 
 // reset is what an RST means: an end, and before any answer a refusal, unless
 // the only side that sent anything so far gives up.
-func (g *progress) reset(from int, sent [2]uint64) {
+func (g *progress) reset(from int, sent *[2]Count) {
 	switch g.state {
 	case Established:
 		g.state = Reset
 	case Attempt, OneWay:
-		if sent[1-from] > 0 || sent[from] == 1 {
+		if sent[1-from].Packets > 0 || sent[from].Packets == 1 {
 			g.state = Rejected
 		}
 	}
@@ -176,7 +176,7 @@ func (g *progress) reset(from int, sent [2]uint64) {
 }
 
 // datagram follows the transports that have no flags.
-func (g *progress) datagram(t Transport, p *Packet, from int, sent [2]uint64) {
+func (g *progress) datagram(t Transport, p *Packet, from int, sent *[2]Count) {
 	goesOn := p.Marks&Data != 0
 	if p.Flags&RST != 0 { // SCTP ABORT, DCCP Reset
 		g.facts |= begun
@@ -190,7 +190,7 @@ func (g *progress) datagram(t Transport, p *Packet, from int, sent [2]uint64) {
 	switch {
 	case t == UDP || t == UDPLite:
 		g.facts |= begun // there is nothing that opens
-		goesOn = sent[from] > 2
+		goesOn = sent[from].Packets > 2
 	case p.Marks&Request != 0:
 		g.open(from)
 		g.facts &^= midstream
@@ -206,10 +206,10 @@ func (g *progress) datagram(t Transport, p *Packet, from int, sent [2]uint64) {
 
 // answer tells the states of a Flow that is not over from who sent, and from
 // whether an unanswered side goes on with more than its opening.
-func (g *progress) answer(sent [2]uint64, goesOn bool) {
+func (g *progress) answer(sent *[2]Count, goesOn bool) {
 	switch {
 	case g.state == Established:
-	case sent[0] > 0 && sent[1] > 0:
+	case sent[0].Packets > 0 && sent[1].Packets > 0:
 		g.state = Established
 	case goesOn && g.state == Attempt:
 		g.state = OneWay
@@ -218,15 +218,15 @@ func (g *progress) answer(sent [2]uint64, goesOn bool) {
 
 // answerLate is answer for a Flow that is over: who has given up without an answer may
 // still get one, which was under way.
-func (g *progress) answerLate(sent [2]uint64) {
-	if (g.state == Attempt || g.state == OneWay) && sent[0] > 0 && sent[1] > 0 {
+func (g *progress) answerLate(sent *[2]Count) {
+	if (g.state == Attempt || g.state == OneWay) && sent[0].Packets > 0 && sent[1].Packets > 0 {
 		g.state = Reset
 	}
 }
 
 // unreachable takes in an ICMP error about a packet of side from.
-func (g *progress) unreachable(t Transport, from int, sent [2]uint64) {
-	if sent[from] > 0 && sent[1-from] == 0 && g.facts&over == 0 {
+func (g *progress) unreachable(t Transport, from int, sent *[2]Count) {
+	if sent[from].Packets > 0 && sent[1-from].Packets == 0 && g.facts&over == 0 {
 		g.state = Rejected
 		g.life = g.lifeOf(t)
 	}

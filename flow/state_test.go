@@ -189,7 +189,7 @@ func TestRoutine(t *testing.T) {
 	for range 20_000 {
 		transport := []Transport{TCP, TCP, UDP, UDPLite, SCTP, DCCP}[random.IntN(6)]
 		p := packet(transport, to)
-		g, sent := progress{}, [2]uint64{}
+		g, sent := progress{}, [2]Count{}
 		for i := range 12 {
 			p.Flags, p.Marks = 0, Marks(random.IntN(256))&^Unreachable
 			if random.IntN(2) == 0 { // what is usual more often
@@ -199,12 +199,12 @@ func TestRoutine(t *testing.T) {
 				p.Flags = []TCPFlags{SYN, SYN | ACK, ACK, PSH | ACK, ACK, TCPFlags(random.IntN(256))}[random.IntN(6)]
 			}
 			from := int(p.Marks & Reverse)
-			sent[from]++
+			sent[from].Packets++
 			was, is := g, g.routine(&p)
 			if i == 0 {
 				g.begin(&p)
 			}
-			g.step(&p, from, sent)
+			g.step(&p, from, &sent)
 			if is {
 				routine++
 			}

@@ -411,7 +411,7 @@ func (t *Table) count(e *entry, i uint32, p *Packet) {
 		t.fragment(i, from, p)
 	}
 	was, lived := e.state, t.lives[e.life]
-	e.step(p, from, [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
+	e.step(p, from, &e.sent)
 	switch {
 	case e.state != was && was != Established:
 		t.learn(e, from)
@@ -442,7 +442,7 @@ func (t *Table) rare(i uint32) *rare {
 // refuse takes in that a packet of the Flow was answered by an ICMP error.
 func (t *Table) refuse(i uint32, p *Packet) {
 	e := t.entries.at(i)
-	e.unreachable(p.Key.Transport(), int(p.Marks&Reverse), [2]uint64{e.sent[0].Packets, e.sent[1].Packets})
+	e.unreachable(p.Key.Transport(), int(p.Marks&Reverse), &e.sent)
 	t.wheel.hasten(t.margins.at(i), i, t.due(e))
 }
 

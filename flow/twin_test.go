@@ -149,7 +149,7 @@ func (w *twin) learn(f *twinFlow, p *Packet, from int, was State) {
 	case byHandshake:
 	case answered || f.state == OneWay:
 		w.known.meet(sender, receiver)
-	case f.state == Rejected && f.sent()[1-from] == 0:
+	case f.state == Rejected && f.sent()[1-from].Packets == 0:
 		if p.Flags&ACK != 0 {
 			w.known.refuse(sender, receiver)
 		} else {
@@ -248,11 +248,12 @@ func (w *twin) begin(p Packet, tunnels []Tunnel) *twinFlow {
 	return f
 }
 
-func (f *twinFlow) sent() (n [2]uint64) {
+func (f *twinFlow) sent() *[2]Count {
+	var n [2]Count
 	for _, p := range f.packets {
-		n[p.Marks&Reverse]++
+		n[p.Marks&Reverse].Packets++
 	}
-	return n
+	return &n
 }
 
 func (w *twin) turn(now int64) {

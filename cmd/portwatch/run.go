@@ -398,14 +398,16 @@ func (r *run) packets(frames []capture.Frame) error {
 		}
 	}
 	r.passed += uint64(len(frames))
+	span := r.span
 	for i := range frames {
 		if f := &frames[i]; !f.Timeless {
-			if !r.span.some {
+			if !span.some {
 				r.pipeline.load.began = f.Time
 			}
-			r.span.include(f.Time)
+			span.include(f.Time)
 		}
 	}
+	r.span = span
 	batch := &r.pipeline.load.Batch
 	r.decoder.Decode(frames, batch)
 	if failed != nil {
