@@ -56,8 +56,10 @@ func (t *Table) Take(x *Ends) (more bool) {
 			if len(x.lessons) == cap(x.lessons) {
 				return true
 			}
-			x.lessons = append(x.lessons, t.lessons[t.taught])
-			x.lessons[len(x.lessons)-1].before = uint64(len(x.Flows))
+			n := len(x.lessons)
+			x.lessons = x.lessons[:n+1]
+			x.lessons[n] = t.lessons[t.taught]
+			x.lessons[n].before = uint64(len(x.Flows))
 			t.taught++
 		}
 		if t.taken == len(t.ready) {

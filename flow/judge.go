@@ -144,7 +144,8 @@ func (j *Judge) judge(x *Ended, sides *[2]spot) {
 	if again {
 		v = j.kept[first]
 	} else {
-		e := j.evidence(&x.entry, sides)
+		var e evidence
+		j.collect(&e, &x.entry, sides)
 		v.service, v.Direction = e.verdict()
 	}
 	x.direction, x.source = v.Direction, 1-v.service
@@ -160,20 +161,18 @@ func (j *Judge) judge(x *Ended, sides *[2]spot) {
 	}
 }
 
-// evidence collects what tells a Flow's direction.
-func (j *Judge) evidence(e *entry, sides *[2]spot) evidence {
-	v := evidence{
-		transport: e.key.Transport(),
-		port:      [2]uint16{e.key.port(0), e.key.port(1)},
-		opener:    nobody,
-		group:     either(e.facts&groupFirst != 0, e.facts&groupSecond != 0),
-		announced: either(e.facts&announcedFirst != 0, e.facts&announcedSecond != 0),
-		beginner:  int(e.facts & secondBegan),
-		settled:   e.facts&settled != 0,
-	}
+// collect finds what tells a Flow's direction. v is empty.
+func (j *Judge) collect(v *evidence, e *entry, sides *[2]spot) {
+	v.transport = e.key.Transport()
+	v.port[0], v.port[1] = e.key.port(0), e.key.port(1)
+	v.opener = nobody
+	v.group = either(e.facts&groupFirst != 0, e.facts&groupSecond != 0)
+	v.announced = either(e.facts&announcedFirst != 0, e.facts&announcedSecond != 0)
+	v.beginner = int(e.facts & secondBegan)
+	v.settled = e.facts&settled != 0
 	if e.facts&opened != 0 {
 		v.opener = e.initiator()
-		return v
+		return
 	}
 	v.flags = e.flags
 	for side := range 2 {
@@ -185,5 +184,4 @@ func (j *Judge) evidence(e *entry, sides *[2]spot) evidence {
 		v.private[side] = e.key.private(side)
 		v.assigned[side] = j.assigned != nil && j.assigned(v.transport, v.port[side])
 	}
-	return v
 }

@@ -1,6 +1,9 @@
 package flow
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Options say how a Table meters. The zero value has the documented defaults.
 type Options struct {
@@ -174,6 +177,10 @@ type place struct {
 	tag   uint32
 }
 
+// holds reports whether flow is the live one with a Key. What was looked up may have ended
+// since, and its entry be another Flow's; where shrink moved it, the old one is left empty.
+func (at *place) holds(k *Key) bool { return at.flow.facts&live != 0 && at.flow.key.equals(k) }
+
 // Prepare does as much of Add as needs no Flow: that can be another core's work, while Add
 // is at other batches. Add does it where nobody did. What was prepared stays in b, at its
 // place; with IgnoreVLAN, its Keys change.
@@ -230,7 +237,9 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 		if t.ordinal%run == 0 {
 			t.sweep(t.clock)
 		}
-		t.meter(p, tunnels, &places[i])
+		if at := &places[i]; !t.goesOn(p, at) {
+			t.meter(p, tunnels, at)
+		}
 	}
 }
 
@@ -310,15 +319,24 @@ func (t *Table) touchEndings(ends []ending) {
 
 // find returns the live Flow with a Key, and tells its number in at; or nil, and 0.
 func (t *Table) find(k *Key, at *place) *entry {
-	// The guess may have ended since, and its entry be another Flow's. Where shrink moved
-	// it, the old one is left empty.
-	if e := at.flow; e.facts&live != 0 && e.key.equals(k) {
-		return e
+	if at.holds(k) {
+		return at.flow
 	}
 	if at.entry = at.part.index.find(at.tag, k, &t.entries); at.entry == 0 {
 		return nil
 	}
 	return t.entries.at(at.entry)
+}
+
+// goesOn takes in a packet that is one more of a long conversation, and reports false of any
+// other, which meter takes in. Most packets end here.
+func (t *Table) goesOn(p *Packet, at *place) bool {
+	e := at.flow
+	if e.facts&steady == 0 || !at.holds(&p.Key) || t.overdue(e) || p.Time != t.clock || !e.routine(p) {
+		return false
+	}
+	t.tally(e, p)
+	return true
 }
 
 // meter takes in one packet.
@@ -327,10 +345,6 @@ func (t *Table) meter(p *Packet, tunnels []Tunnel, at *place) {
 	if e != nil && t.overdue(e) && t.expire(at.entry, t.clock) {
 		t.drop(at)
 		e = nil
-	}
-	if e != nil && p.Time == t.clock && e.routine(p) {
-		t.tally(e, p)
-		return
 	}
 	if p.Marks&Unreachable != 0 {
 		if e != nil {
@@ -481,5 +495,8 @@ func (t *Table) refused(s, peer service) { t.teach(s, peer.peer()) }
 
 // teach adds to what is known of s, for Flows that are released later.
 func (t *Table) teach(s service, more knowledge) {
-	t.lessons = append(t.lessons, lesson{s, more, t.released})
+	n := len(t.lessons)
+	t.lessons = slices.Grow(t.lessons, 1)[:n+1]
+	l := &t.lessons[n]
+	l.of, l.more, l.before = s, more, t.released
 }
