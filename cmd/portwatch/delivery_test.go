@@ -554,34 +554,39 @@ func waitFor(t *testing.T, so func() bool) {
 }
 
 // TestSignalEndsDelivery: after SIGTERM a receiver that takes nothing has the grace
-// and no more, and what waits for it stays in the spool.
+// and no more, one that is away has none, and what waits for it stays in the spool.
 func TestSignalEndsDelivery(t *testing.T) {
-	dir := t.TempDir()
-	stats := filepath.Join(dir, "stats.json")
-	c := portwatch("-r", "-", "--to", "http+http://127.0.0.1:1/", "--spool", filepath.Join(dir, "spool"), "--drain-timeout", "200ms",
-		"--stats", stats)
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Process.Kill()
 	capture, err := os.ReadFile(flows(t, 2000)) // more than the pipe holds
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.Write(capture)
-	c.Process.Signal(syscall.SIGTERM)
-	began := time.Now()
-	if err := c.Wait(); err != nil {
-		t.Errorf("%v: %s", err, c.Stderr)
-	}
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("the end took %v", took)
-	}
-	if b := balances(t, stats)[0]; b.InSpool < 100 || b.InSpool != b.Accepted {
-		t.Errorf("%+v", b)
+	silent := newTaker(t)
+	over := make(chan struct{})
+	defer close(over)
+	silent.answer = func(http.ResponseWriter, func()) { <-over }
+	for to, grace := range map[string]string{silent.to(): "200ms", "http+http://127.0.0.1:1/": "1m"} {
+		dir := t.TempDir()
+		stats := filepath.Join(dir, "stats.json")
+		c := portwatch("-r", "-", "--to", to, "--spool", filepath.Join(dir, "spool"), "--drain-timeout", grace, "--stats", stats)
+		in, err := c.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer c.Process.Kill()
+		in.Write(capture)
+		c.Process.Signal(syscall.SIGTERM)
+		began := time.Now()
+		if err := c.Wait(); err != nil {
+			t.Errorf("%v: %s", err, c.Stderr)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s: the end took %v", to, took)
+		}
+		if b := balances(t, stats)[0]; b.InSpool < 100 || b.InSpool != b.Accepted {
+			t.Errorf("%s: %+v", to, b)
+		}
 	}
 }

@@ -340,8 +340,12 @@ func (s *sinks) hurry() {
 	}
 }
 
-// limit says that a signal came: sinks have the grace, and no more.
+// limit says that a signal came: sinks have the grace, and no more. What the spool has does
+// not wait for one that is away: until the next run nobody captures.
 func (s *sinks) limit() {
+	for _, v := range s.list {
+		v.Leave()
+	}
 	time.AfterFunc(s.grace, func() {
 		for _, v := range s.list {
 			v.GiveUp()

@@ -60,6 +60,7 @@ type Delivery struct {
 	progress     time.Time     // when something was settled
 	outage       *outage       // nil: the receiver is there
 	told         time.Time     // when of the last outage
+	leaving      bool          // Leave was called
 	back         chan struct{} // closed when the receiver is back
 	failed       error
 }
@@ -404,7 +405,7 @@ func (d *Delivery) report(err error) {
 func (d *Delivery) Hurry(grace time.Duration) {
 	begun := time.Now()
 	go func() {
-		tick := time.NewTicker(max(grace/20, time.Millisecond))
+		tick := time.NewTicker(max(min(grace/20, linger), time.Millisecond))
 		defer tick.Stop()
 		for {
 			select {
@@ -412,16 +413,26 @@ func (d *Delivery) Hurry(grace time.Duration) {
 				return
 			case <-tick.C:
 			}
-			waiting, _, _ := d.queue.Ready()
+			waiting, _, ended := d.queue.Ready()
+			safe := ended && d.queue.Counts().Kept
 			d.mu.Lock()
 			still := time.Since(later(begun, d.progress)) > grace && (waiting > 0 || d.underWay > 0)
+			leave := d.leaving && safe && d.outage != nil
 			d.mu.Unlock()
-			if still {
+			if still || leave {
 				d.GiveUp()
 				return
 			}
 		}
 	}()
+}
+
+// Leave says, beside Hurry, that whoever ends the run wants it to end: once the queue has
+// ended, what it keeps for the next run does not wait for a receiver that is out of reach.
+func (d *Delivery) Leave() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leaving = true
 }
 
 func later(a, b time.Time) time.Time {

@@ -538,8 +538,6 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestHurry: a receiver that still takes something has as long as it needs; one
-// that takes nothing has the grace.
 // TestPass has a receiver that is full now and then: what it does not take at once comes
 // by the spool, behind what it has taken, and with the spool empty nothing goes there.
 func TestPass(t *testing.T) {
@@ -623,6 +621,8 @@ func TestPass(t *testing.T) {
 	}
 }
 
+// TestHurry: a receiver that still takes something has as long as it needs; one
+// that takes nothing has the grace.
 func TestHurry(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	slow := func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
@@ -650,6 +650,46 @@ func TestHurry(t *testing.T) {
 		wantLaw(t, b)
 		if b.Delivered != test.delivered || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
 			t.Errorf("%+v %v, want %s", b, err, test.err)
+		}
+	}
+}
+
+// TestLeave: what is safe in the spool does not wait for a receiver that is away; one that
+// is there has the grace.
+func TestLeave(t *testing.T) {
+	few := sink.Limits{Records: 1, Octets: 1 << 20, Record: 1 << 20, Parallel: 1}
+	slow := func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+		time.Sleep(2 * time.Millisecond)
+		return all(ctx, records, verdicts)
+	}
+	for _, deliver := range []func(context.Context, []sink.Record, []sink.Verdict) error{slow, away} {
+		s, err := spool.Open(t.TempDir(), spool.Options{Max: spool.MinMax})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		q, err := s.Cursor("test://", "ecs")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newScript(few, deliver)
+		d := sink.NewDelivery(r, q, options(t, new(told)))
+		d.Leave()
+		d.Hurry(time.Hour)
+		for i := range 200 { // some of them after the first failure
+			if err := s.Append("ecs", []sink.Record{record(i, 0)}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		q.End()
+		b, err := d.Close()
+		wantLaw(t, b)
+		if err != nil || b.Accepted != 200 || b.InSpool+b.Delivered != 200 || int(b.Delivered) != len(r.taken) {
+			t.Errorf("%+v %v", b, err)
+		}
+		if there := b.Outages == 0; there != (b.InSpool == 0) {
+			t.Errorf("%+v", b)
 		}
 	}
 }
