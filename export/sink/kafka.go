@@ -115,7 +115,7 @@ func kafkaSecurity(t *Target) (options []kgo.Opt, err error) {
 	switch {
 	case t.err != nil:
 		return nil, t.err
-	case !secure && (security.RootCAs != nil || security.Certificates != nil):
+	case !secure && (security.RootCAs != nil || security.GetClientCertificate != nil):
 		return nil, errors.New("ca=, cert= and key= need tls=1")
 	case mechanism == "none" && t.User == "":
 	case mechanism == "none":

@@ -130,7 +130,8 @@ func (s *Settings) Secret(key, variable string) string {
 }
 
 // TLS returns a configuration that verifies the peer's name: TLS 1.2 at least, ca=
-// for another authority than the system's, cert= and key= for a certificate of our own.
+// for another authority than the system's, cert= and key= for a certificate of our own,
+// which may be replaced at any time: each connection has what is in the files then.
 func (s *Settings) TLS(host string) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if path := s.Text("ca", ""); path != "" {
@@ -149,7 +150,12 @@ func (s *Settings) TLS(host string) *tls.Config {
 		if err != nil {
 			s.fail("cert and key: %v", err)
 		}
-		c.Certificates = []tls.Certificate{pair}
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if now, err := tls.LoadX509KeyPair(cert, key); err == nil {
+				return &now, nil
+			}
+			return &pair, nil // of two files one may be replaced and the other not yet
+		}
 	}
 	return c
 }

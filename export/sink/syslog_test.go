@@ -273,6 +273,31 @@ func TestSyslogLocalStream(t *testing.T) {
 	}
 }
 
+// TestCertificateReplaced: each connection has the certificate that is in the files then, or
+// the first one while they do not belong together.
+func TestCertificateReplaced(t *testing.T) {
+	a := newAuthority(t)
+	first, cert, key := a.issue(t, "first")
+	second, newCert, newKey := a.issue(t, "second")
+	s, err := ParseSettings("cert=" + cert + "&key=" + key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.TLS("")
+	for _, step := range []struct {
+		from, to string // what is renamed before
+		want     tls.Certificate
+	}{{key, key, first}, {newCert, cert, first}, {newKey, key, second}} {
+		if err := os.Rename(step.from, step.to); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetClientCertificate(nil)
+		if err != nil || !bytes.Equal(got.Certificate[0], step.want.Certificate[0]) {
+			t.Errorf("%s: another certificate, or %v", step.to, err)
+		}
+	}
+}
+
 func TestSyslogTLSRefused(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
 	pair, cert, key := ours.issue(t, "127.0.0.1")
