@@ -129,7 +129,11 @@ func parseOptions(args []string) (*options, error) {
 // name.
 func checkEmpty(f *pflag.FlagSet) (err error) {
 	f.Visit(func(flag *pflag.Flag) {
-		if flag.Value.Type() == "string" && flag.Value.String() == "" && flag.Name != "observer" {
+		empty := flag.Value.Type() == "string" && flag.Value.String() == ""
+		if list, ok := flag.Value.(pflag.SliceValue); ok {
+			empty = slices.Contains(list.GetSlice(), "")
+		}
+		if empty && flag.Name != "observer" {
 			err = usageError{fmt.Sprintf("--%s: its value is empty", flag.Name), "a value, or to leave the option out"}
 		}
 	})
