@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/flow"
 	"github.com/portwatch/portwatch/registry"
 )
 
@@ -99,7 +101,7 @@ func parseQuestion(arg string) (question, error) {
 	subject := arg
 	slash := strings.LastIndexByte(arg, '/')
 	if slash >= 0 {
-		t, err := registry.ParseTransport(arg[slash+1:])
+		t, err := parseTransport(arg[slash+1:])
 		switch {
 		case err == nil:
 			subject, q.transports = arg[:slash], []registry.Transport{t}
@@ -122,6 +124,14 @@ func parseQuestion(arg string) (question, error) {
 	}
 	q.port = ports.First
 	return q, nil
+}
+
+// parseTransport takes what the registry has, and UDP-Lite as records have it.
+func parseTransport(word string) (registry.Transport, error) {
+	if strings.EqualFold(strings.ReplaceAll(word, "-", ""), flow.UDPLite.String()) {
+		return annotate.RegistryTransport(flow.UDPLite), nil
+	}
+	return registry.ParseTransport(word)
 }
 
 // isNumber reports whether s is meant as a number, or a range of them.

@@ -128,6 +128,8 @@ func TestLookupSays(t *testing.T) {
 		{"15/tcp", "15/tcp  unassigned\n"},
 		{"14001/udp", "14001/udp  deregistered\n"},
 		{"6010/tcp", "unauthorized use  not of this port: Known Unauthorized Use on port 6003\n"},
+		{"53/udplite", "53/udp  assigned to domain\n"},
+		{"domain/UDP-Lite", "53/udp  assigned to domain\n"},
 		{"80/dccp", "elsewhere         assigned to http on tcp, udp, sctp\n"},
 		{"8282/dccp", "8282/dccp  reserved (tcp and udp have it)\n"},
 		{"--help", "Examples:\n"},
