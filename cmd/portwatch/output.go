@@ -265,7 +265,8 @@ func (o *options) outputFiles() []string {
 // refuseSharing finds two outputs that are one file: what one writes, the other would
 // overwrite. A pipe or a device takes from several.
 func (o *options) refuseSharing(redirected os.FileInfo) error {
-	taken := make(map[string]bool)
+	var there []os.FileInfo
+	toMake := make(map[string]bool)
 	for _, out := range o.outputFiles() {
 		info, err := os.Stat(out)
 		if out == "" || out == "-" || err == nil && !info.Mode().IsRegular() {
@@ -274,19 +275,25 @@ func (o *options) refuseSharing(redirected os.FileInfo) error {
 		if err == nil && redirected != nil && os.SameFile(info, redirected) {
 			return usageError{out + ": standard output goes there as well", "another name for one of them"}
 		}
+		shared := usageError{out + ": wanted by two outputs", "another name for one of them"}
+		if err == nil { // by whatever name: a file may have several
+			if slices.ContainsFunc(there, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+				return shared
+			}
+			there = append(there, info)
+			continue
+		}
 		path, err := filepath.Abs(out)
 		if err != nil {
 			return err
 		}
-		if target, err := filepath.EvalSymlinks(path); err == nil {
-			path = target
-		} else if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil { // the file is still to be made
+		if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 			path = filepath.Join(folder, filepath.Base(path))
 		}
-		if taken[path] {
-			return usageError{out + ": wanted by two outputs", "another name for one of them"}
+		if toMake[path] {
+			return shared
 		}
-		taken[path] = true
+		toMake[path] = true
 	}
 	return nil
 }
