@@ -77,6 +77,9 @@ func parseTarget(to string) (*Target, error) {
 	t.User = user
 	for host := range strings.SplitSeq(authority, ",") {
 		u, err := url.Parse("//" + host)
+		if strings.HasPrefix(host, "[") { // before a zone stands %25 in a URL (RFC 6874 section 2), else %
+			host = strings.Replace(host, "%25", "%", 1)
+		}
 		if err != nil || u.Host != host || host != "" && host[0] != '[' && strings.Contains(u.Hostname(), ":") {
 			if strings.Contains(to, "@") { // behind a password with a slash or a question mark
 				return nil, fmt.Errorf("%s: %w", WithoutSecrets(to), errPassword)

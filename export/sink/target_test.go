@@ -14,6 +14,7 @@ func TestParseTarget(t *testing.T) {
 	}{
 		{"kafka://h1:9092,h2:9092/flows", "", "/flows", "kafka://h1:9092,h2:9092/flows", []string{"h1:9092", "h2:9092"}},
 		{"opensearch+https://us%40er@[::1]:9200/a%20b?name=x", "us@er", "/a b", "x", []string{"[::1]:9200"}},
+		{"syslog+tcp://[fe80::1%25eth0]:514", "", "", "syslog+tcp://[fe80::1%25eth0]:514", []string{"[fe80::1%eth0]:514"}},
 		{"syslog+unix:///dev/log", "", "/dev/log", "syslog+unix:///dev/log", nil},
 		{"syslog+udp://h?name=", "", "", "syslog+udp://h", []string{"h"}},
 		{"syslog+udp://h", "", "", "syslog+udp://h", []string{"h"}},
@@ -48,6 +49,7 @@ func TestTargetErrors(t *testing.T) {
 		"kafka://u:a?pass@h/t":      "password in the URL",
 		"kafka://h:x/t":             "cannot read the host",
 		"kafka://h:1:2/t":           "cannot read the host",
+		"kafka://h%25eth0/t":        "cannot read the host",
 		"kafka://h/t?%zz":           "question mark",
 		"kafka://h/t?name=a&name=b": "2 times",
 		"carrier-pigeon://h/t":      "unknown destination",
