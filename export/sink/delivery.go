@@ -217,11 +217,16 @@ func (d *Delivery) deliver(records []Record, verdicts []Verdict) (left int) {
 		if len(records) == 0 {
 			break
 		}
-		if d.o.RetryFor > 0 && time.Since(began) > d.o.RetryFor {
-			d.reject(records, fmt.Sprintf("not delivered in %v: %s", d.o.RetryFor, causeOf(err)))
-			return 0
+		least := askedFor(err)
+		if d.o.RetryFor > 0 {
+			left := d.o.RetryFor - time.Since(began)
+			if left < 0 {
+				d.reject(records, fmt.Sprintf("not delivered in %v: %s", d.o.RetryFor, causeOf(err)))
+				return 0
+			}
+			least = min(least, left)
 		}
-		if !d.pause(wait, askedFor(err)) {
+		if !d.pause(wait, least) {
 			break
 		}
 		wait = min(2*wait, d.o.LongestWait)

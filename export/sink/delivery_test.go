@@ -528,6 +528,20 @@ func TestRetryFor(t *testing.T) {
 	}
 }
 
+// TestRetryAfterTooLong: a receiver that asks for more time than a record has gets no more.
+func TestRetryAfterTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newScript(wide, func(context.Context, []sink.Record, []sink.Verdict) error { return busy{10 * time.Minute} })
+		o := options(t, new(told))
+		o.RetryFor = time.Minute
+		began := time.Now()
+		b, err := deliver(t, r, o, record(0, 0))
+		if took := time.Since(began); b.DeadLettered != 1 || err != nil || took < time.Minute || took > time.Minute+time.Second {
+			t.Errorf("%+v %v in %v", b, err, took)
+		}
+	})
+}
+
 func TestTimeout(t *testing.T) {
 	var said told
 	o := options(t, &said)
