@@ -139,6 +139,9 @@ func (s *Saver) convert() (err error) {
 	if err != nil {
 		return err
 	}
+	if there, err := os.Stat(path); err == nil && !os.SameFile(info, there) {
+		return errors.New("another file has taken its name")
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err

@@ -251,6 +251,23 @@ func TestSaverErrors(t *testing.T) {
 		t.Errorf("converted, and gone: %v", err)
 	}
 	s.Close()
+	if s, err = NewSaver(gone); err != nil {
+		t.Fatal(err)
+	}
+	moved := filepath.Join(dir, "moved.pcap")
+	if err := errors.Join(s.Write(&first), os.Rename(gone, moved), os.WriteFile(gone, []byte("of others"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(&second); err == nil || err.Error() != "make "+gone+" a pcapng file: another file has taken its name" {
+		t.Errorf("converted, and replaced: %v", err)
+	}
+	s.Close()
+	if data, _ := os.ReadFile(gone); string(data) != "of others" {
+		t.Errorf("another's file has now %q", data)
+	}
+	if data, _ := os.ReadFile(moved); len(mustRead(t, data)) != 1 {
+		t.Error("what was saved before is not in the file that was renamed")
+	}
 	if _, err := NewSaver(dir); err == nil || err.Error() != "open "+dir+": is a directory" {
 		t.Errorf("folder: %v", err)
 	}
