@@ -1,10 +1,6 @@
 package export
 
-import (
-	"time"
-
-	"github.com/portwatch/portwatch/annotate"
-)
+import "time"
 
 // AnnotateCounts are the counters of a run that annotates records of others. Every
 // line is in exactly one class:
@@ -16,7 +12,7 @@ type AnnotateCounts struct {
 	Classes    [4]uint64 // by records.Class
 	Unreadable uint64
 	Written    uint64 // records; fewer than were read with --flagged
-	Findings   [annotate.Rules]uint64
+	Findings   Findings
 	Delivery   DeliveryCounts
 
 	Wall, CPU time.Duration
@@ -26,21 +22,6 @@ type AnnotateCounts struct {
 var annotateClasses = [...]struct{ name, title string }{
 	{"annotated", "annotated"}, {"without_ports", "without ports"}, {"other_type", "of another type"},
 	{"annotated_before", "annotated before"},
-}
-
-// Count adds the record's findings.
-func (c *AnnotateCounts) Count(r *annotate.Record) {
-	for i := range r.Findings {
-		c.Findings[r.Findings[i].Rule]++
-	}
-}
-
-// Found is how many findings there are.
-func (c *AnnotateCounts) Found() (n uint64) {
-	for _, of := range c.Findings {
-		n += of
-	}
-	return n
 }
 
 // Add adds the counters of a part of the run.
@@ -65,16 +46,13 @@ func (c *AnnotateCounts) Append(dst []byte) []byte {
 	dst = append(dst, ", "...)
 	dst = appendCounted(dst, c.Written, "record")
 	dst = append(dst, " written\n"...)
-	var classes, findings []Named
+	var classes []Named
 	for i, n := range c.Classes {
 		classes = append(classes, Named{annotateClasses[i].title, n})
 	}
 	classes = append(classes, Named{"heads and blank lines", c.NoRecord}, Named{"that cannot be read", c.Unreadable})
 	dst = appendNamedLine(dst, "  ", classes, false)
-	for i, n := range c.Findings {
-		findings = append(findings, Named{annotate.Rule(i).String(), n})
-	}
-	dst = appendNamedLine(dst, "! findings: ", findings, false)
+	dst = appendNamedLine(dst, "! findings: ", c.Findings.named(), false)
 	return c.Delivery.appendLines(dst)
 }
 
@@ -87,12 +65,8 @@ func (c *AnnotateCounts) AppendJSON(dst []byte) []byte {
 	members = append(members, Named{"unreadable", c.Unreadable}, Named{"written", c.Written})
 	dst = append(dst, `{"lines":`...)
 	dst = appendObject(dst, members)
-	var findings []Named
-	for i, n := range c.Findings {
-		findings = append(findings, Named{annotate.Rule(i).String(), n})
-	}
 	dst = append(dst, `,"findings":`...)
-	dst = appendObject(dst, findings)
+	dst = appendObject(dst, c.Findings.named())
 	if len(c.Delivery.Sinks) > 0 {
 		dst = append(dst, `,"delivery":`...)
 		dst = c.Delivery.appendJSON(dst)

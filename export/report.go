@@ -182,7 +182,7 @@ func (s *Summary) appendFlagged(dst []byte, c *Counts) []byte {
 	if len(hosts) == 0 {
 		return append(dst, "\nNo findings.\n"...)
 	}
-	dst = appendNamedLine(append(dst, '\n'), "! findings: ", c.findings(), false)
+	dst = appendNamedLine(append(dst, '\n'), "! findings: ", c.Findings.named(), false)
 	rows := table{{"FLAGGED ENDPOINT", "TRANSPORT", "THE REGISTRY SAYS", "STATE", "FLOWS", "CLIENTS", "OCTETS"}}
 	for _, h := range hosts[:min(len(hosts), toldHosts)] {
 		rows = s.appendHost(rows, h)

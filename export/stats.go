@@ -27,7 +27,7 @@ type Counts struct {
 		Exported uint64                           // records
 		ByReason [flow.LackOfResources + 1]uint64 // records, by flow.EndReason
 	}
-	Findings  [annotate.Rules]uint64 // by annotate.Rule; see Count
+	Findings  Findings
 	Alerts    struct{ Opened, Updated uint64 }
 	LinkTypes []Named // packets
 	Limits    []Named // what bound was hit: how often
@@ -83,19 +83,29 @@ func (c *SinkCounts) named() [8]Named {
 	}
 }
 
-// Count adds the record's findings.
-func (c *Counts) Count(r *annotate.Record) {
+// Findings counts the findings of each annotate.Rule.
+type Findings [annotate.Rules]uint64
+
+// Add adds the record's findings.
+func (f *Findings) Add(r *annotate.Record) {
 	for i := range r.Findings {
-		c.Findings[r.Findings[i].Rule]++
+		f[r.Findings[i].Rule]++
 	}
 }
 
-// Found is the number of findings of all rules.
-func (c *Counts) Found() (n uint64) {
-	for _, rule := range c.Findings {
-		n += rule
+// Sum is the number of findings of all rules.
+func (f *Findings) Sum() (n uint64) {
+	for _, of := range f {
+		n += of
 	}
 	return n
+}
+
+func (f *Findings) named() (all []Named) {
+	for rule, n := range f {
+		all = append(all, Named{annotate.Rule(rule).String(), n})
+	}
+	return all
 }
 
 // classes are the counters of PacketCounts but Read, with their name in JSON and
@@ -145,7 +155,7 @@ func (c *Counts) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `,"by_end_reason":`...)
 	dst = appendObject(dst, c.byReason())
 	dst = append(dst, `},"findings":`...)
-	dst = appendObject(dst, c.findings())
+	dst = appendObject(dst, c.Findings.named())
 	dst = append(dst, `,"alerts":`...)
 	dst = appendObject(dst, []Named{{"opened", c.Alerts.Opened}, {"updated", c.Alerts.Updated}})
 	dst = append(dst, `,"link_types":`...)
@@ -187,14 +197,6 @@ func (c *Counts) byReason() []Named {
 	var all []Named
 	for reason := flow.IdleTimeout; reason <= flow.LackOfResources; reason++ {
 		all = append(all, Named{reason.String(), c.Flows.ByReason[reason]})
-	}
-	return all
-}
-
-func (c *Counts) findings() []Named {
-	var all []Named
-	for rule := range annotate.Rule(annotate.Rules) {
-		all = append(all, Named{rule.String(), c.Findings[rule]})
 	}
 	return all
 }

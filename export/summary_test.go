@@ -28,7 +28,7 @@ func testCounts(records []*annotate.Record) *Counts {
 	c.Seconds.Wall, c.Seconds.CPU, c.Seconds.Capture = 1240*time.Millisecond, 1100*time.Millisecond, 13*time.Hour
 	c.Alerts.Opened, c.Alerts.Updated = 6, 2
 	for _, r := range records {
-		c.Count(r)
+		c.Findings.Add(r)
 	}
 	return c
 }

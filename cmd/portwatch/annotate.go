@@ -214,7 +214,7 @@ func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File
 	switch {
 	case err != nil:
 		return statusOf(err)
-	case o.exitCode && r.counts.Found() > 0:
+	case o.exitCode && r.counts.Findings.Sum() > 0:
 		return exitFindings
 	}
 	return exitDone

@@ -75,7 +75,7 @@ func (a *annotator) line(j *job, line []byte, head *records.Head) {
 			a.annotated.Swap()
 		}
 		severity = a.annotated.Severity()
-		j.counts.Count(&a.annotated)
+		j.counts.Findings.Add(&a.annotated)
 	}
 	if a.flagged && severity == 0 {
 		return

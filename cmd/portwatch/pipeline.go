@@ -286,10 +286,10 @@ type tagger struct {
 	alerts    *annotate.Alerts // nil: none are wanted
 	flagged   bool             // only records with a finding are written
 
-	number   uint64        // of the last record to be written
-	alert    uint64        // of the last alert
-	counts   export.Counts // of it, the findings
-	findings atomic.Uint64 // their number, for the progress line
+	number   uint64 // of the last record to be written
+	alert    uint64 // of the last alert
+	found    export.Findings
+	findings atomic.Uint64 // their sum, for the progress line
 }
 
 func (t *tagger) tag(c *chunk) {
@@ -299,7 +299,7 @@ func (t *tagger) tag(c *chunk) {
 		c.ends.Flows[i].Record(&c.flows[i])
 		r := &c.records[i]
 		t.annotator.Annotate(r, &c.flows[i])
-		t.counts.Count(r)
+		t.found.Add(r)
 		c.numbers[i] = 0
 		if !t.flagged || len(r.Findings) > 0 {
 			t.number++
@@ -319,7 +319,7 @@ func (t *tagger) tag(c *chunk) {
 		}
 		t.takeAlerts(c, c.n)
 	}
-	t.findings.Store(t.counts.Found())
+	t.findings.Store(t.found.Sum())
 }
 
 // takeAlerts puts the alerts that are due behind so many of the chunk's records.

@@ -87,7 +87,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	switch {
 	case err != nil:
 		return statusOf(err)
-	case o.exitCode && r.pipeline.tagger.counts.Found() > 0:
+	case o.exitCode && r.pipeline.tagger.found.Sum() > 0:
 		return exitFindings
 	}
 	return exitDone
@@ -552,7 +552,7 @@ func (r *run) count() {
 	slices.SortFunc(c.LinkTypes, func(a, b export.Named) int { return strings.Compare(a.Name, b.Name) })
 
 	t := r.pipeline.meter.table.Stats()
-	c.Findings = r.pipeline.tagger.counts.Findings
+	c.Findings = r.pipeline.tagger.found
 	c.Flows.Created, c.Flows.Exported = t.Created, t.Exported
 	copy(c.Flows.ByReason[:], t.ByEndReason[:])
 	var alerts annotate.AlertStats
