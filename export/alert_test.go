@@ -87,8 +87,8 @@ var alertFormats = []alertFormat{
 	{"ecs", "ecs-9.4-alert-fields.tsv", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewECS(reg, o) }},
 	{"eve", "eve-8.0-alert-fields.tsv", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewEVE(reg, o) }},
 	{"ocsf", "ocsf-1.8-detection-finding-fields.tsv", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewOCSF(reg, o) }},
-	{"cef", "", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewCEF(reg, CEFOptions(o)) }},
-	{"leef", "", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewLEEF(reg, LEEFOptions(o)) }},
+	{"cef", "", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewCEF(reg, o) }},
+	{"leef", "", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewLEEF(reg, o) }},
 }
 
 func TestAlertsGolden(t *testing.T) {

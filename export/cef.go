@@ -10,10 +10,6 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// CEFOptions are the facts that a record cannot know; see [ECSOptions]. They
-// become the device version, dvchost, deviceInboundInterface and rt.
-type CEFOptions ECSOptions
-
 // CEF writes records as lines of the ArcSight Common Event Format, version 0 ("CEF
 // Implementation Standard", document version 27: header, character encoding and
 // extension dictionary). There is no syslog prefix: that is the transport's.
@@ -65,8 +61,9 @@ const (
 	cefCustom    = 4000 // cs1 to cs6
 )
 
-// NewCEF returns a format for records that were annotated from reg.
-func NewCEF(reg *registry.Registry, o CEFOptions) *CEF {
+// NewCEF returns a format for records that were annotated from reg. The options
+// become the device version, dvchost, deviceInboundInterface and rt.
+func NewCEF(reg *registry.Registry, o ECSOptions) *CEF {
 	c := &CEF{now: o.Now}
 	for side := range c.answers {
 		c.answers[side] = make([][]byte, reg.Entries())

@@ -13,7 +13,7 @@ import (
 )
 
 func TestCEFGolden(t *testing.T) {
-	golden(t, "cef.golden", renderFlat(t, nil, NewCEF(testRegistry(t), CEFOptions{Version: "1.2.3"}).Append))
+	golden(t, "cef.golden", renderFlat(t, nil, NewCEF(testRegistry(t), ECSOptions{Version: "1.2.3"}).Append))
 }
 
 // The lengths of the dictionary's strings, and of the header's; those of keys that
@@ -165,7 +165,7 @@ func TestCEFReadsBack(t *testing.T) {
 		"PW001": "unregistered-port", "PW002": "unauthorized-use-reported", "PW003": "dynamic-port-service",
 	}
 	format := func(c flatCase) func([]byte, *annotate.Record, uint64) []byte {
-		return NewCEF(c.reg, CEFOptions(c.o)).Append
+		return NewCEF(c.reg, c.o).Append
 	}
 	checkFlat(t, format, readCEF, func(c flatCase, ecs map[string]string) map[string]string {
 		const port = "portwatch.%s.port."

@@ -8,12 +8,6 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// CSVOptions are the facts that a record cannot know.
-type CSVOptions struct {
-	// ObserverName is in observer.name of every row; it may be empty.
-	ObserverName string
-}
-
 // CSV writes records as comma-separated values (RFC 4180): a header, and one row a
 // record. Rows end with carriage return and line feed, as the RFC has it.
 //
@@ -57,8 +51,9 @@ var csvColumns = []string{
 	"observer.name", "portwatch.registry.date",
 }
 
-// NewCSV returns a format for records that were annotated from reg.
-func NewCSV(reg *registry.Registry, o CSVOptions) *CSV {
+// NewCSV returns a format for records that were annotated from reg. Of the options it
+// uses ObserverName.
+func NewCSV(reg *registry.Registry, o ECSOptions) *CSV {
 	c := &CSV{answers: make([][]byte, reg.Entries())}
 	for t := range c.tags {
 		c.tags[t] = []byte(strings.Join(annotate.Tags(t).Names(), " "))

@@ -10,14 +10,14 @@ import (
 )
 
 func TestCSVGolden(t *testing.T) {
-	c := NewCSV(testRegistry(t), CSVOptions{ObserverName: "sensor, one"})
+	c := NewCSV(testRegistry(t), ECSOptions{ObserverName: "sensor, one"})
 	golden(t, "csv.golden", renderFlat(t, c.Header(nil), c.Append))
 }
 
 // TestCSVReadsBack reads header and rows by encoding/csv, and wants the value of the
 // ECS field that a column is named after.
 func TestCSVReadsBack(t *testing.T) {
-	header := string(NewCSV(testRegistry(t), CSVOptions{}).Header(nil))
+	header := string(NewCSV(testRegistry(t), ECSOptions{}).Header(nil))
 	columns := strings.Split(strings.TrimSuffix(header, "\r\n"), ",")
 	filled := make(map[string]bool)
 	read := func(line string) (map[string]string, error) {
@@ -39,7 +39,7 @@ func TestCSVReadsBack(t *testing.T) {
 		return fields, nil
 	}
 	format := func(c flatCase) func([]byte, *annotate.Record, uint64) []byte {
-		return NewCSV(c.reg, CSVOptions{ObserverName: c.o.ObserverName}).Append
+		return NewCSV(c.reg, c.o).Append
 	}
 	checkFlat(t, format, read, func(c flatCase, ecs map[string]string) map[string]string {
 		want := make(map[string]string)

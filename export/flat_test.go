@@ -246,9 +246,9 @@ func TestFlatNoAllocs(t *testing.T) {
 	reg := testRegistry(t)
 	records := annotated(reg, testFlows())
 	for name, appendTo := range map[string]func([]byte, *annotate.Record, uint64) []byte{
-		"cef":  NewCEF(reg, CEFOptions(fullOptions)).Append,
-		"leef": NewLEEF(reg, LEEFOptions(fullOptions)).Append,
-		"csv":  NewCSV(reg, CSVOptions{ObserverName: "one"}).Append,
+		"cef":  NewCEF(reg, fullOptions).Append,
+		"leef": NewLEEF(reg, fullOptions).Append,
+		"csv":  NewCSV(reg, ECSOptions{ObserverName: "one"}).Append,
 	} {
 		var out []byte
 		all := func() {
@@ -274,9 +274,9 @@ func BenchmarkFlat(b *testing.B) {
 		name     string
 		appendTo func([]byte, *annotate.Record, uint64) []byte
 	}{
-		{"cef", NewCEF(reg, CEFOptions(o)).Append},
-		{"leef", NewLEEF(reg, LEEFOptions(o)).Append},
-		{"csv", NewCSV(reg, CSVOptions{}).Append},
+		{"cef", NewCEF(reg, o).Append},
+		{"leef", NewLEEF(reg, o).Append},
+		{"csv", NewCSV(reg, ECSOptions{}).Append},
 	} {
 		for i, name := range []string{"plain", "flagged"} {
 			r := annotated(reg, testFlows())[i]

@@ -9,10 +9,6 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// LEEFOptions are the facts that a record cannot know; see [ECSOptions]. They
-// become the product version, observerName and observerInterface; Now is not used.
-type LEEFOptions ECSOptions
-
 // LEEF writes records as lines of IBM's Log Event Extended Format 2.0 ("QRadar Log
 // Event Extended Format (LEEF)": event components, predefined event attributes,
 // custom event keys). There is no syslog header: that is the transport's.
@@ -42,8 +38,9 @@ type LEEF struct {
 
 const leefText = 1023 // octets of a text from outside
 
-// NewLEEF returns a format for records that were annotated from reg.
-func NewLEEF(reg *registry.Registry, o LEEFOptions) *LEEF {
+// NewLEEF returns a format for records that were annotated from reg. The options
+// become the product version, observerName and observerInterface; Now is not used.
+func NewLEEF(reg *registry.Registry, o ECSOptions) *LEEF {
 	l := &LEEF{}
 	for side := range l.answers {
 		l.answers[side] = make([][]byte, reg.Entries())

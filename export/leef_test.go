@@ -11,7 +11,7 @@ import (
 )
 
 func TestLEEFGolden(t *testing.T) {
-	golden(t, "leef.golden", renderFlat(t, nil, NewLEEF(testRegistry(t), LEEFOptions{Version: "1.2.3"}).Append))
+	golden(t, "leef.golden", renderFlat(t, nil, NewLEEF(testRegistry(t), ECSOptions{Version: "1.2.3"}).Append))
 }
 
 // readLEEF reads a line as IBM describes LEEF 2.0: six header fields, each with a
@@ -78,7 +78,7 @@ func TestReadLEEFRefuses(t *testing.T) {
 // TestLEEFReadsBack wants every value of the ECS record under its key of LEEF.
 func TestLEEFReadsBack(t *testing.T) {
 	format := func(c flatCase) func([]byte, *annotate.Record, uint64) []byte {
-		return NewLEEF(c.reg, LEEFOptions(c.o)).Append
+		return NewLEEF(c.reg, c.o).Append
 	}
 	checkFlat(t, format, readLEEF, func(c flatCase, ecs map[string]string) map[string]string {
 		text := func(s string) string { return clipped(printed(s), 1023) }

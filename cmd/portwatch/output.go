@@ -61,11 +61,11 @@ func (o *options) newFormat(name string, reg *registry.Registry, s screen) forma
 	case "eve":
 		return export.NewEVE(reg, e)
 	case "cef":
-		return export.NewCEF(reg, export.CEFOptions(e))
+		return export.NewCEF(reg, e)
 	case "leef":
-		return export.NewLEEF(reg, export.LEEFOptions(e))
+		return export.NewLEEF(reg, e)
 	case "csv":
-		return export.NewCSV(reg, export.CSVOptions{ObserverName: o.observer})
+		return export.NewCSV(reg, e)
 	}
 	return export.NewECS(reg, e)
 }
