@@ -164,7 +164,7 @@ func (e *ECS) appendAlertSums(dst []byte, a *annotate.Alert) []byte {
 	dst = append(dst, `]},"confidence":"`...)
 	dst = append(dst, a.Confidence.String()...)
 	dst = append(dst, `","flow_id":"`...)
-	return append(appendFlowID(dst, a), `"}`...)
+	return append(appendID(dst, &a.FlowID), `"}`...)
 }
 
 // appendAlertPort appends what the registry says of the port of a service.
@@ -182,13 +182,6 @@ func appendNumber(dst []byte, n annotate.Number) []byte {
 		return append(dst, `,"estimated":true}`...)
 	}
 	return append(dst, `,"estimated":false}`...)
-}
-
-// appendFlowID appends the id of the Flow that opened the alert.
-func appendFlowID(dst []byte, a *annotate.Alert) []byte {
-	var digits [32]byte
-	putHex(&digits, &a.FlowID)
-	return append(dst, digits[:]...)
 }
 
 // appendFirstPorts appends the first ports with a space between.

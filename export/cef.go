@@ -306,7 +306,7 @@ func (c *CEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 	dst = appendFirstPorts(append(dst, " portwatchFirstPorts="...), a)
 	dst = appendMillis(append(dst, " portwatchWindowStart="...), a.WindowStart)
 	dst = appendMillis(append(dst, " portwatchWindowEnd="...), a.WindowEnd)
-	dst = appendFlowID(append(dst, " portwatchFlowId="...), a)
+	dst = appendID(append(dst, " portwatchFlowId="...), &a.FlowID)
 	dst = append(dst, c.device...)
 	return append(appendUint(dst, sequence), '\n')
 }

@@ -76,11 +76,16 @@ func protocol(t flow.Transport) string {
 // appendEventID appends event.id of ECS: the Flow's id and the record's number in
 // the Flow. It tells a second delivery from a second record.
 func appendEventID(dst []byte, f *flow.Record) []byte {
-	var digits [32]byte
 	id := f.ID()
-	putHex(&digits, &id)
-	dst = append(append(dst, digits[:]...), '-')
+	dst = append(appendID(dst, &id), '-')
 	return appendUint(dst, uint64(f.Sequence))
+}
+
+// appendID appends the id of a Flow or of an alert.
+func appendID(dst []byte, id *[16]byte) []byte {
+	var digits [32]byte
+	putHex(&digits, id)
+	return append(dst, digits[:]...)
 }
 
 // appendMillis appends nanoseconds since the Unix epoch in whole milliseconds.

@@ -215,7 +215,7 @@ func (l *LEEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byt
 	dst = appendMillis(append(dst, "\tendTime="...), a.End)
 	dst = append(append(dst, "\taction="...), alertPhase(a)...)
 	dst = a.AppendID(append(dst, "\teventUid="...))
-	dst = appendFlowID(append(dst, "\tflowUid="...), a)
+	dst = appendID(append(dst, "\tflowUid="...), &a.FlowID)
 	dst = flow.AppendCommunityID(append(dst, "\tcommunityId="...), a.CommunityID)
 	dst = append(append(dst, "\tfindings="...), a.Rule.String()...)
 	l.words = a.AppendReason(l.words[:0])

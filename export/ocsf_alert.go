@@ -53,7 +53,7 @@ func (o *OCSF) appendFindingMetadata(dst []byte, a *annotate.Alert, sequence uin
 	dst = append(dst, `,"labels":["`...)
 	dst = append(dst, a.Rule.String()...)
 	dst = append(dst, `"],"correlation_uid":"`...)
-	dst = appendFlowID(dst, a)
+	dst = appendID(dst, &a.FlowID)
 	dst = append(dst, `","uid":"`...)
 	dst = a.AppendID(dst)
 	dst = append(dst, `","sequence":`...)
@@ -66,10 +66,8 @@ func (o *OCSF) appendFindingMetadata(dst []byte, a *annotate.Alert, sequence uin
 }
 
 func (o *OCSF) appendFindingInfo(dst []byte, a *annotate.Alert) []byte {
-	var uid [32]byte
-	putHex(&uid, &a.ID)
 	dst = append(dst, `,"finding_info":{"uid":"`...)
-	dst = append(dst, uid[:]...)
+	dst = appendID(dst, &a.ID)
 	dst = append(dst, `","title":"`...)
 	dst = append(dst, a.Rule.String()...)
 	dst = append(dst, `","first_seen_time":`...)
@@ -100,7 +98,7 @@ func appendEvidence(dst []byte, a *annotate.Alert) []byte {
 		dst = append(dst, '}')
 	}
 	dst = append(dst, `,"connection_info":{"uid":"`...)
-	dst = appendFlowID(dst, a)
+	dst = appendID(dst, &a.FlowID)
 	dst = append(dst, `","community_uid":"`...)
 	dst = flow.AppendCommunityID(dst, a.CommunityID)
 	dst = append(dst, `","direction_id":0,"direction":"Unknown","protocol_num":`...)
