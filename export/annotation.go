@@ -10,17 +10,17 @@ import (
 )
 
 // An Annotation writes the object portwatch for a record that somebody else
-// metered: what the registry says of both ports, the direction and what it was told
-// from, the findings and their tags. What ECS has under portwatch beside that is
-// known of no such record.
+// metered: what the registry says of both ports, the direction and the method that told
+// it, the findings and their tags. The rest of what ECS has under portwatch is not known
+// of such a record.
 type Annotation struct {
-	ECS
+	ecs   ECS // renders what the two have in common
 	flows [flow.Reset + 1][flow.Told + 1][flow.High + 1][]byte
 }
 
 // NewAnnotation returns a format for records that were annotated from reg.
 func NewAnnotation(reg *registry.Registry) *Annotation {
-	a := &Annotation{ECS: *NewECS(reg, ECSOptions{})}
+	a := &Annotation{ecs: *NewECS(reg, ECSOptions{})}
 	for state := range a.flows {
 		for method := range a.flows[state] {
 			for confidence := range a.flows[state][method] {
@@ -30,23 +30,23 @@ func NewAnnotation(reg *registry.Registry) *Annotation {
 			}
 		}
 	}
-	for t := range a.tags {
-		a.tags[t] = fmt.Appendf(nil, `],"tags":%s`, appendStrings(nil, annotate.Tags(t).Names()))
+	for t := range a.ecs.tags {
+		a.ecs.tags[t] = fmt.Appendf(nil, `],"tags":%s`, appendStrings(nil, annotate.Tags(t).Names()))
 	}
-	a.registry = bytes.TrimSuffix(a.registry, []byte("}\n")) // of the record, which is not ours
+	a.ecs.registry = bytes.TrimSuffix(a.ecs.registry, []byte("}\n")) // of the record, which is not ours
 	return a
 }
 
 // Append appends "portwatch":{...}, a member of whatever object dst ends in. Of r's
 // Flow it needs state, direction and Midstream.
 func (a *Annotation) Append(dst []byte, r *annotate.Record) []byte {
-	a.renderFindings(r)
+	a.ecs.renderFindings(r)
 	dst = append(dst, `"portwatch":{`...)
-	dst = a.appendPort(dst, annotate.Source, &r.Source)
-	dst = a.appendPort(dst, annotate.Destination, &r.Destination)
+	dst = a.ecs.appendPort(dst, annotate.Source, &r.Source)
+	dst = a.ecs.appendPort(dst, annotate.Destination, &r.Destination)
 	f := r.Flow
 	dst = append(dst, a.flows[f.State][f.Direction.Method][f.Direction.Confidence]...)
-	dst = append(dst, a.findings...)
-	dst = append(dst, a.tags[r.Tags()]...)
-	return append(dst, a.registry...)
+	dst = append(dst, a.ecs.findings...)
+	dst = append(dst, a.ecs.tags[r.Tags()]...)
+	return append(dst, a.ecs.registry...)
 }
