@@ -166,15 +166,12 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 		}
 		c, err := parseCursor(s, string(text))
 		if err == nil && c.path() != path {
-			err = errDamaged
-		}
-		if err == errEarlier {
-			return list, err
-		}
-		if err == errDamaged {
 			err = errLostPlace
 		}
-		if err != nil {
+		switch {
+		case err == errEarlier: // all files are
+			return list, err
+		case err != nil:
 			return list, fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
 		if c.file, err = os.OpenFile(path, os.O_WRONLY, 0); err != nil {
@@ -193,11 +190,11 @@ func parseCursor(s *Spool, text string) (*Cursor, error) {
 		return nil, errEarlier
 	}
 	if len(text) < 2*slotSize {
-		return nil, errDamaged
+		return nil, errLostPlace
 	}
 	names := strings.Split(text[2*slotSize:], "\n")
 	if len(names) != 3 || names[2] != "" {
-		return nil, errDamaged
+		return nil, errLostPlace
 	}
 	c := newCursor(s, names[0], names[1])
 	some := false
@@ -208,7 +205,7 @@ func parseCursor(s *Spool, text string) (*Cursor, error) {
 		}
 	}
 	if !some {
-		return nil, errDamaged
+		return nil, errLostPlace
 	}
 	c.saved = c.pos
 	return c, nil
@@ -237,13 +234,6 @@ func (c *Cursor) see(place position, p *packed) {
 		c.left.add(t)
 	}
 	c.counts.Found += uint64(t.records)
-}
-
-// start makes the cursor ready, when all is seen.
-func (c *Cursor) start() {
-	if c.waiting.records > 0 {
-		c.notify()
-	}
 }
 
 func (c *Cursor) notify() {

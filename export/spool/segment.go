@@ -62,8 +62,8 @@ func segmentPath(dir string, number uint32) string {
 	return filepath.Join(dir, fmt.Sprintf("%010d%s", number, segmentSuffix))
 }
 
-// filesWith returns the paths of a folder's files with this end of their name. The folder's
-// own name may have what filepath.Glob takes for a pattern.
+// filesWith returns the paths of a folder's files with this end of their name, in the order
+// of the names. It is not filepath.Glob, which would take some names of folders for patterns.
 func filesWith(dir, suffix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var paths []string
@@ -75,7 +75,8 @@ func filesWith(dir, suffix string) ([]string, error) {
 	return paths, err
 }
 
-// listSegments finds the segments of a folder, in their order. They are not read yet.
+// listSegments finds the segments of a folder, in their order, which is that of their names.
+// They are not read yet.
 func listSegments(dir string) ([]*segment, error) {
 	paths, err := filesWith(dir, segmentSuffix)
 	if err != nil {
@@ -88,7 +89,6 @@ func listSegments(dir string) ([]*segment, error) {
 			list = append(list, &segment{number: uint32(n), path: path})
 		}
 	}
-	slices.SortFunc(list, func(a, b *segment) int { return int(int64(a.number) - int64(b.number)) })
 	return list, nil
 }
 

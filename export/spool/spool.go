@@ -145,10 +145,10 @@ func (s *Spool) recover() (err error) {
 	if s.segments, err = listSegments(s.dir); err != nil {
 		return err
 	}
-	see := func(at position, p *packed) {
+	see := func(place position, p *packed) {
 		for _, c := range s.cursors {
 			if c.format == string(p.format) {
-				c.see(at, p)
+				c.see(place, p)
 			}
 		}
 	}
@@ -171,7 +171,9 @@ func (s *Spool) recover() (err error) {
 		if n := len(s.segments); n > 0 && s.segments[n-1].end().before(c.pos) {
 			reusable = false // after a power cut: what it had passed is not there
 		}
-		c.start()
+		if c.waiting.records > 0 {
+			c.notify()
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,7 +270,7 @@ func (s *Spool) write(k *block, out []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for tries := 0; ; tries++ {
-		err := error(errFull)
+		err := errFull
 		var g *segment
 		if s.octets == 0 || s.octets+s.stale()+k.size <= s.o.Max {
 			if g, err = s.reserve(k.size); err == nil {
