@@ -380,10 +380,7 @@ func (s *sinks) abandon() {
 // counts are for the closing report.
 func (s *sinks) counts() (c export.DeliveryCounts) {
 	for _, b := range s.balances {
-		c.Sinks = append(c.Sinks, export.SinkCounts{
-			Name: b.Sink, Found: b.Found, Accepted: b.Accepted, Delivered: b.Delivered, InSpool: b.InSpool,
-			DeadLettered: b.DeadLettered, Dropped: b.Dropped, Retries: b.Retries, Outages: b.Outages,
-		})
+		c.Sinks = append(c.Sinks, export.SinkCounts(b))
 	}
 	if s.spool != nil {
 		n := s.spool.Counts()

@@ -489,7 +489,7 @@ func (d *Delivery) Close() (Balance, error) {
 // A Balance says what became of the records of one sink. At the end of a run
 // Found + Accepted = Delivered + InSpool + DeadLettered + Dropped.
 type Balance struct {
-	Sink         string
+	Name         string // of the sink
 	Found        uint64 // in the spool, of earlier runs
 	Accepted     uint64 // in this run
 	Delivered    uint64 // the receiver has confirmed them
@@ -505,7 +505,7 @@ func (d *Delivery) balance() Balance {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := Balance{
-		Sink: d.o.Name, Found: c.Found, Accepted: c.Accepted, Delivered: d.delivered,
+		Name: d.o.Name, Found: c.Found, Accepted: c.Accepted, Delivered: d.delivered,
 		DeadLettered: d.deadLettered, Dropped: c.Dropped + d.dropped, Retries: d.retries, Outages: d.outages,
 	}
 	if c.Kept {

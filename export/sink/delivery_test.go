@@ -819,7 +819,7 @@ func TestSlowSinkHoldsBackNobody(t *testing.T) {
 	for _, d := range deliveries {
 		b, err := d.Close()
 		wantLaw(t, b)
-		if err != nil || b.Sink == "fast" && b.Delivered != 1000 || b.Sink == "slow" && b.InSpool != 1000 {
+		if err != nil || b.Name == "fast" && b.Delivered != 1000 || b.Name == "slow" && b.InSpool != 1000 {
 			t.Errorf("%+v %v", b, err)
 		}
 	}
