@@ -93,9 +93,9 @@ func isFile(expr string) bool {
 
 // statusOf is the exit status for an error: wrong usage goes before failure.
 func statusOf(err error) int {
-	var usage usageError
-	var filter *capture.FilterError
-	if errors.As(err, &usage) || errors.As(err, &filter) {
+	_, usage := errors.AsType[usageError](err)
+	_, filter := errors.AsType[*capture.FilterError](err)
+	if usage || filter {
 		return exitUsage
 	}
 	return exitFailed
@@ -133,8 +133,7 @@ func flatten(err error) []error {
 // cause takes operation and path off a file error, where the message has named
 // them before.
 func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err

@@ -3,6 +3,7 @@ package sink
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -48,7 +49,7 @@ func ParseDeadLetter(text string) (*DeadLetter, error) {
 	}
 	l := &DeadLetter{path: path, max: s.Octets("max", DefaultDeadLetters)}
 	if path == "" {
-		return nil, fmt.Errorf("the name of a file must stand first")
+		return nil, errors.New("the name of a file must stand first")
 	}
 	return l, s.Err()
 }

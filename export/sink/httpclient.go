@@ -139,7 +139,7 @@ func (c *httpClient) postTo(ctx context.Context, x *exchange, target *url.URL) e
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	fail := func(err error) error {
-		if u := (*url.Error)(nil); errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err // without the URL, whose query can be long
 		}
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
@@ -340,8 +340,8 @@ func (c *httpClient) divide(records []Record, verdicts []Verdict, send func([]Re
 				return nil
 			}
 			err := send(r, v)
-			var no *refused
-			if !errors.As(err, &no) {
+			no, ok := errors.AsType[*refused](err)
+			if !ok {
 				return err
 			}
 			refusals++

@@ -3,6 +3,7 @@ package sink
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -25,7 +26,7 @@ type Settings struct {
 func ParseSettings(query string) (*Settings, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read what follows the question mark")
+		return nil, errors.New("cannot read what follows the question mark")
 	}
 	for key, list := range values {
 		if len(list) > 1 {
@@ -104,7 +105,7 @@ func ParseOctets(text string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || n > 1<<62>>shift {
-		return 0, fmt.Errorf("a size such as 65536, 100MiB or 4GiB")
+		return 0, errors.New("a size such as 65536, 100MiB or 4GiB")
 	}
 	return n << shift, nil
 }

@@ -56,7 +56,7 @@ func parseTarget(to string) (*Target, error) {
 	place, query, _ := strings.Cut(to, "?")
 	scheme, rest, found := strings.Cut(place, "://")
 	if !found {
-		return nil, fmt.Errorf("not of the form SCHEME://HOST:PORT/PATH")
+		return nil, errors.New("not of the form SCHEME://HOST:PORT/PATH")
 	}
 	t := &Target{Scheme: scheme}
 	authority, path := rest, ""

@@ -713,8 +713,7 @@ func bare(err error) error {
 		}
 		return errors.Join(all...)
 	}
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err
