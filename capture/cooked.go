@@ -63,7 +63,8 @@ func (d *digest) cooked(device, protocol uint16, payload []byte) error {
 }
 
 // null reads BSD's loopback header, whose family is in the byte order of the
-// machine that captured.
+// machine that captured. OpenBSD's has it in network byte order, and files of other
+// systems say LOOP and mean NULL.
 func (d *digest) null(data []byte) error {
 	if len(data) < 4 {
 		return errLink
@@ -77,10 +78,6 @@ func (d *digest) null(data []byte) error {
 	}
 	return d.family(family, data[4:])
 }
-
-// loop reads OpenBSD's loopback header, whose family is in network byte order.
-// Files of other systems say LOOP and mean NULL.
-func (d *digest) loop(data []byte) error { return d.null(data) }
 
 // family goes on behind an address family, IPv6's being different on each system.
 func (d *digest) family(family uint32, payload []byte) error {

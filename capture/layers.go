@@ -129,7 +129,6 @@ const (
 	layerSLL
 	layerSLL2
 	layerNull
-	layerLoop
 	layerENC
 	layerPFLog
 	layerIPNET
@@ -241,7 +240,6 @@ var decoders = [layerEnd]func(*digest, []byte) error{
 	layerSLL:           (*digest).sll,
 	layerSLL2:          (*digest).sll2,
 	layerNull:          (*digest).null,
-	layerLoop:          (*digest).loop,
 	layerENC:           (*digest).enc,
 	layerPFLog:         (*digest).pflog,
 	layerIPNET:         (*digest).ipnet,

@@ -23,7 +23,7 @@ var linkLayers = [...]gopacket.LayerType{
 	LinkATMCLIP:         layerATMCLIP,
 	LinkSunATM:          layerSunATM,
 	LinkFRelay:          layerFrameRelay,
-	LinkLoop:            layerLoop,
+	LinkLoop:            layerNull,
 	LinkENC:             layerENC,
 	LinkLinuxSLL:        layerSLL,
 	LinkPFLog:           layerPFLog,
