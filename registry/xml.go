@@ -39,8 +39,8 @@ type xmlParser struct {
 // maxDepth is how deep elements may be nested. IANA's are four deep.
 const maxDepth = 64
 
-// Token is the Decoder's, which keeps all elements that are open: how many, is the sender's
-// choice.
+// Token is the Decoder's, with a bound: the Decoder keeps all elements that are open, and how
+// many these are is the sender's choice.
 func (p *xmlParser) Token() (xml.Token, error) {
 	token, err := p.Decoder.Token()
 	switch token.(type) {
@@ -56,7 +56,7 @@ func (p *xmlParser) Token() (xml.Token, error) {
 
 // Skip reads up to the end of the element.
 func (p *xmlParser) Skip() error {
-	_, err := p.text(nil)
+	_, err := p.text(false)
 	return err
 }
 
@@ -203,10 +203,11 @@ func (p *xmlParser) people() (names string, err error) {
 // xref reads a reference as the CSV shows it. People and footnotes go by their
 // key, the rest by its own words where it has any.
 func (p *xmlParser) xref(e *xml.StartElement) (string, error) {
-	words, err := p.words()
+	text, err := p.text(false)
 	if err != nil {
 		return "", err
 	}
+	words := fold(text)
 	switch kind := attribute(e, "type"); {
 	case kind == "person", kind == "note":
 		words = attribute(e, "data")
@@ -220,17 +221,11 @@ func (p *xmlParser) xref(e *xml.StartElement) (string, error) {
 
 // content reads up to the end of the element: its text, and references as xref
 // shows them. All other markup is white space.
-func (p *xmlParser) content() (string, error) { return p.text((*xmlParser).xref) }
+func (p *xmlParser) content() (string, error) { return p.text(true) }
 
-// words reads up to the end of the element: its text alone.
-func (p *xmlParser) words() (string, error) {
-	s, err := p.text(nil)
-	return fold(s), err
-}
-
-// text reads up to the end of the element. It counts how deep it is rather than
-// call itself, as the depth is the sender's choice.
-func (p *xmlParser) text(xref func(*xmlParser, *xml.StartElement) (string, error)) (string, error) {
+// text reads up to the end of the element: its text, with or without references. It counts
+// how deep it is rather than call itself, as the depth is the sender's choice.
+func (p *xmlParser) text(references bool) (string, error) {
 	var text strings.Builder
 	for depth := 1; depth > 0; {
 		token, err := p.Token()
@@ -241,8 +236,8 @@ func (p *xmlParser) text(xref func(*xmlParser, *xml.StartElement) (string, error
 		case xml.CharData:
 			text.Write(token)
 		case xml.StartElement:
-			if xref != nil && token.Name.Local == "xref" {
-				s, err := xref(p, &token)
+			if references && token.Name.Local == "xref" {
+				s, err := p.xref(&token)
 				if err != nil {
 					return "", err
 				}
