@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/portwatch/portwatch/flow"
@@ -319,12 +320,8 @@ func (s *subject) count(t *sighting) {
 // countPort keeps the first ports in their order, and all of them once there are more.
 func (s *subject) countPort(port uint16) {
 	d := &s.alert
-	if d.Ports <= len(d.FirstPorts) {
-		for _, known := range d.First() {
-			if known == port {
-				return
-			}
-		}
+	if slices.Contains(d.First(), port) {
+		return
 	}
 	if d.Ports < len(d.FirstPorts) {
 		d.FirstPorts[d.Ports] = port

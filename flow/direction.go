@@ -75,7 +75,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 	if s := e.listener(); s != nobody {
 		return s, Direction{Range, Low}
 	}
-	return lower(e.port), Direction{LowerPort, Low}
+	return either(e.port[0] < e.port[1], e.port[1] < e.port[0]), Direction{LowerPort, Low}
 }
 
 // DirectionOf judges a record of which only the endpoints are known, such as one
@@ -181,8 +181,6 @@ func (e *evidence) listener() int {
 	}
 	return either(e.port[0]%2 == 1, e.port[1]%2 == 1)
 }
-
-func lower(port [2]uint16) int { return either(port[0] < port[1], port[1] < port[0]) }
 
 // rangeOf tells ports by whether systems give them to clients: 0 for those that none
 // does; 1 for those that some did once, or do on request (512-1023, where root's are,

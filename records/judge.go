@@ -173,12 +173,12 @@ func initiatorIsSource(s *scanner) bool {
 // zeekState translates conn_state, as base/protocols/conn/main.zeek explains it.
 func (v *sides) zeekState(t flow.Transport, state []byte) flow.State {
 	switch string(state) {
-	case "S1":
-		return flow.Established
-	case "SF", "S2", "S3":
-		if t == flow.TCP && string(state) == "SF" {
+	case "SF":
+		if t == flow.TCP {
 			return flow.Closed
 		}
+		return flow.Established
+	case "S1", "S2", "S3":
 		return flow.Established
 	case "RSTO", "RSTR", "RSTRH":
 		return flow.Reset
@@ -230,9 +230,7 @@ func (v *sides) half(t flow.Transport, fromService bool) flow.State {
 		return flow.Rejected
 	case t == flow.TCP && flags&flow.RST != 0 && (fromService || flags&flow.ACK != 0):
 		return flow.Reset
-	case fromService:
-		return flow.Established
-	case t == flow.TCP && (flags&flow.ACK != 0 || v.data[0]):
+	case fromService, t == flow.TCP && (flags&flow.ACK != 0 || v.data[0]):
 		return flow.Established
 	case t != flow.TCP && v.packets[0] > 2:
 		return flow.OneWay
