@@ -91,14 +91,15 @@ Examples:
 // and returns the exit status.
 func registryCommand(args []string, stdout, stderr io.Writer) int {
 	q := newQuery(registryUsage, stdout, stderr)
+	words := strings.Join(wordsOf["registry"], ", ")
 	if len(args) == 0 {
-		return q.fail(usageError{"registry wants a command: " + registryCommands, "portwatch registry --help"})
+		return q.fail(usageError{"registry wants a command: " + words, "portwatch registry --help"})
 	}
 	if command, known := q.commands()[args[0]]; known {
 		return q.run(args[1:], command())
 	}
 	return q.run(args, func([]string) error {
-		return usageError{fmt.Sprintf("registry %s: no such command", args[0]), registryCommands}
+		return usageError{fmt.Sprintf("registry %s: no such command", args[0]), words}
 	})
 }
 
@@ -113,8 +114,6 @@ func (q *query) commands() map[string]func() func([]string) error {
 		"verify": q.verify,
 	}
 }
-
-const registryCommands = "info, search, export, diff, update, verify"
 
 // noArguments is the check of commands that take options only.
 func noArguments(command string, args []string) error {
