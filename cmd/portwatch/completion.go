@@ -80,14 +80,6 @@ func commandOptions() (sets []optionSet) {
 	return sets
 }
 
-func write(stdout, stderr io.Writer, text string) int {
-	if _, err := io.WriteString(stdout, text); err != nil && !isClosedPipe(err) {
-		report(stderr, fmt.Errorf("write to standard output: %w", cause(err)))
-		return exitFailed
-	}
-	return exitDone
-}
-
 // What a shell should offer as the value of an option.
 type valueKind int
 

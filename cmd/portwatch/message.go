@@ -34,6 +34,20 @@ func reportAll(w io.Writer, err error) {
 	}
 }
 
+// warn writes what a person should know and what does not end the run.
+func warn(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "portwatch: warning: "+format+"\n", args...)
+}
+
+// write writes what a command prints as a whole, and returns the exit status.
+func write(stdout, stderr io.Writer, text string) int {
+	if _, err := io.WriteString(stdout, text); err != nil && !isClosedPipe(err) {
+		report(stderr, fmt.Errorf("write to standard output: %w", cause(err)))
+		return exitFailed
+	}
+	return exitDone
+}
+
 // hintFor says what a person can do about an error.
 func hintFor(err error) string {
 	var usage usageError

@@ -57,10 +57,6 @@ func parseRegistry(file string) (*registry.Registry, []registry.Warning, error) 
 
 const registryHint = "IANA's CSV or XML, for instance from " + cache.Source
 
-func warn(stderr io.Writer, format string, args ...any) {
-	fmt.Fprintf(stderr, "portwatch: warning: "+format+"\n", args...)
-}
-
 const registryUsage = `Usage:
   portwatch registry info [--json]              which registry answers, and what it holds
   portwatch registry search TEXT [-o csv]       the rows with TEXT in any of the twelve fields
