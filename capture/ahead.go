@@ -9,7 +9,7 @@ import (
 // core while its packets are looked at on another. It goes ahead by a few portions and
 // no further; an error comes after the octets before it. Whoever has one closes it.
 type readAhead struct {
-	free    chan []byte // buffers for the goroutine, closed to end it; nil: one that is not made yet
+	free    chan []byte // buffers for the goroutine to fill, nil where one is still to be made; closed to end it
 	full    chan portion
 	running sync.WaitGroup
 
@@ -56,8 +56,8 @@ func (a *readAhead) run(src io.Reader) {
 	}
 }
 
-// fill reads until buf is full or there is an error. A stream that grows slowly is held
-// back by as much, as it was by its compressor.
+// fill reads until buf is full or there is an error. That delays a stream that grows
+// slowly, but its compressor has done so before.
 func fill(buf []byte, src io.Reader) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var got int
@@ -85,8 +85,8 @@ func (a *readAhead) Read(p []byte) (int, error) {
 }
 
 // close ends the goroutine and returns when it has ended. It closes what src reads from,
-// if that can be closed: nothing else ends a read that waits for a pipe. There is no
-// Read after it.
+// if that can be closed: nothing else ends a read that waits for a pipe. No Read may
+// follow.
 func (a *readAhead) close(source func() error) (err error) {
 	close(a.free)
 	for range a.free { // what it does not take

@@ -27,10 +27,9 @@ const (
 // accepts without being asked to, and what its --long and --ultra write.
 const maxZstdWindow = 128 << 20
 
-// decompress looks at the first octets of a savefile and returns the octets
-// within: in itself if it is not compressed, and then an empty name.
-//
-// This is the one joint between compressed octets and the readers of blocks.
+// decompress finds by its first octets how a savefile is compressed. It returns a
+// reader of the octets within, and the compression's name: in itself, and no name, if
+// the file is not compressed.
 func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
 	head, _ := in.Peek(4)
 	if len(head) < 4 {
@@ -52,8 +51,8 @@ func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
 	return in, "", nil
 }
 
-// firstMagic is the first magic number of a stream, or that behind the skippable frames of
-// zstd and LZ4, as far as the buffer reaches: they do not tell which one it is.
+// firstMagic is the first magic number of a stream. It passes over skippable frames, which zstd
+// and LZ4 share, as far as the buffer reaches.
 func firstMagic(in *bufio.Reader) (magic uint32) {
 	for at := int64(0); at < int64(in.Size()); {
 		head, _ := in.Peek(int(at) + 4)
@@ -108,8 +107,8 @@ func (g *gzipReader) member() error {
 	return nil
 }
 
-// frameReader reads the frames of a zstd or LZ4 stream, which their decoders
-// join by themselves. It is there for what comes after the last frame.
+// frameReader reads a zstd or LZ4 stream, whose frames the decoders join by
+// themselves. It judges what comes after the last frame.
 type frameReader struct {
 	name     string
 	dec      io.Reader

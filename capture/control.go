@@ -8,8 +8,8 @@ import (
 
 // Some protocols open further Flows, and agree on their ports in the clear. What
 // is read here of such a control Flow is a port of the sender's own, out of one
-// packet: nothing is remembered or put together. What does not have the strict shape
-// announces nothing; it is no fault, for a port is no promise of a protocol.
+// packet: nothing is remembered or put together. What does not have exactly the form
+// announces nothing, and is no fault: a port is no promise of a protocol.
 
 // The ports of the control Flows.
 const (
@@ -49,8 +49,8 @@ func (d *digest) listen(t flow.Transport, data []byte, header uint32) {
 	}
 }
 
-// keepAnnouncements removes what this frame's packets before index from announced, and
-// moves the rest to where the packets from there on were moved to.
+// keepAnnouncements removes what this frame's packets before an index announced, and gives
+// the rest the numbers that keepInnermost has given to their packets.
 func (d *digest) keepAnnouncements(from int) {
 	all := d.batch.Announcements
 	before := len(all)

@@ -11,7 +11,7 @@ const (
 	linkMPacket LinkType = 274 // Ethernet with preamble
 )
 
-// capped passes over a header that says how long it is.
+// capped passes over a header of the length that it states itself.
 func (d *digest) capped(length uint32, next gopacket.LayerType, data []byte) error {
 	if uint64(length) > uint64(len(data)) {
 		return errLink
@@ -181,8 +181,8 @@ func (d *digest) pktap(data []byte) error {
 	return d.capped(length, linkLayer(LinkType(link)), data)
 }
 
-// user2 reads a frame of a link type that everybody may use for himself: only
-// what cannot be anything else is taken for Apple's packet tap.
+// user2 reads a frame of a link type that is free for private use: only what
+// cannot be anything else is taken for Apple's packet tap.
 func (d *digest) user2(data []byte) error {
 	const header, packet = 108, 1
 	if len(data) >= header && le.Uint32(data) == header && le.Uint32(data[4:]) == packet {

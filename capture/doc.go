@@ -12,8 +12,8 @@
 //	Stats() Stats               what was read, and what was lost
 //	Close() error               ends the reading
 //
-// Order: frames come in the order of the file, respectively in that of their
-// arrival. Time may run backwards; nothing is sorted.
+// Order: frames come in the order of the file, or of their arrival. Time may run
+// backwards; nothing is sorted.
 //
 // Ownership: Frame.Data belongs to the source and is valid until the next
 // call of Next, Read or Close. Whoever keeps it copies it. No call of Next or
@@ -29,7 +29,7 @@
 // says file, offset and packet number. Memory is bounded by constants of this
 // package ([MaxPacket], [MaxBlock]), never by what a length field claims.
 //
-// None of the types is safe for concurrent use, but for what ends or watches a
+// None of the types is safe for concurrent use, except for what ends or watches a
 // reading from outside: Close of a live source may be called while Next waits, and
 // ends it; Interrupt and Progress of a File may be called while Next runs.
 //

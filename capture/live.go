@@ -231,8 +231,8 @@ func (l *Live) Close() error {
 	return nil
 }
 
-// device is an open libpcap handle. gopacket's is not safe to use after or
-// while it is closed, so that a lock is around each use.
+// device is an open libpcap handle. gopacket's is not safe to use while or after
+// it is closed, so a lock is around each use.
 type device struct {
 	name    string
 	number  uint32

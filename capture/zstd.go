@@ -8,9 +8,10 @@ import (
 
 // A zstdFrames passes on the frames of a zstd stream (RFC 8878 section 3.1) to a decoder that
 // reserves for a frame the window that its header claims. A few octets may claim much; here each
-// header gets the window that the frame can need by what has come of it. There are only so
-// many different windows, lest frames that claim a little more each time make the decoder
-// reserve anew each time. What is no frame goes on as it is, for the decoder to complain of.
+// header gets the window that the frame can need, judged by what has come of it. Windows grow
+// in few steps: else each of many frames could claim a little more than the one before, and
+// make the decoder reserve anew. What is no frame goes on as it is, for the decoder to
+// complain of.
 type zstdFrames struct {
 	in     *bufio.Reader
 	head   []byte // what is still to go out of a header
@@ -29,8 +30,8 @@ const (
 	zstdMaxBlock    = 128 << 10 // octets that a block stands for
 )
 
-// zstdPlainWindow is what a header may claim for nothing: every decoder should have as much
-// (section 3.1.1.1.2). Beyond it zstdEvidence octets must have come, or the whole frame.
+// zstdPlainWindow is what a header may claim without evidence: every decoder should have as
+// much (section 3.1.1.1.2). For more, zstdEvidence octets must have come, or the whole frame.
 const (
 	zstdPlainWindow = 8 << 20
 	zstdEvidence    = 64 << 10
@@ -50,7 +51,7 @@ func (z *zstdFrames) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// advance looks at the next header. Of what is cut or broken the rest goes on.
+// advance looks at the next header. From one that is cut or broken, all goes on as it is.
 func (z *zstdFrames) advance() {
 	z.left = math.MaxInt64
 	if z.blocks {
