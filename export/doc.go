@@ -10,6 +10,9 @@
 // options and the records alone. They keep rendered pieces and scratch memory, so
 // one value serves one goroutine.
 //
+// [Annotation] is for records that somebody else metered: it writes the object that is
+// added to them.
+//
 // At the end of a run, [Summary] tells a person what was seen, and [Counts] tells
 // a program what was counted.
 package export

@@ -18,8 +18,8 @@ type DeliveryOptions struct {
 
 	RetryFor time.Duration // how long a record is tried; 0: for ever
 	Timeout  time.Duration // of one try; 0: none
-	// LongestWait bounds the wait between two tries; 0: DefaultLongestWait. It is
-	// anything between 0 and a bound that begins at a fiftieth of this and doubles:
+	// LongestWait bounds the wait between two tries; 0: DefaultLongestWait. The wait
+	// is random, up to a fiftieth of this at first and up to twice as much each time:
 	// many sensors that lost one receiver do not come back to it all at once.
 	LongestWait time.Duration
 
@@ -155,10 +155,10 @@ func (d *Delivery) take(b *Batch) bool {
 	return false
 }
 
-// Pass has the receiver take records past the queue, in which none waits, and returns
-// how many of them it took: the next one and those behind it are the queue's. It is for
-// a receiver that takes records in their order and keeps them as safe as the queue does.
-// There must be no two calls at once.
+// Pass delivers records without the queue, in which none may wait, and returns how many of
+// them the receiver took: the rest is to be put into the queue. It is for a receiver that
+// takes records in their order and keeps them as safe as the queue does. There must be no
+// two calls at once.
 func (d *Delivery) Pass(records []Record) (taken int) {
 	for taken < len(records) {
 		batch := d.limits.first(records[taken:])
@@ -251,7 +251,7 @@ func causeOf(err error) string {
 	return err.Error()
 }
 
-// refuseTooLarge rejects what is too large for the receiver.
+// refuseTooLarge rejects what is too large for the receiver, and returns the rest.
 func (d *Delivery) refuseTooLarge(records []Record) []Record {
 	fit := records[:0]
 	for i := range records {
@@ -352,9 +352,9 @@ func (d *Delivery) pause(bound, least time.Duration) bool {
 // goes must not fill a log.
 const quiet = time.Minute
 
-// missed notes a try that brought nothing so far, and tells of it at the first, and
-// where the cause has become another: who has started the receiver that was away may
-// have to hear that it wants a password.
+// missed notes a try that brought nothing so far. It tells of the first one, and of one
+// with another cause than before: who has started the receiver that was away may have
+// to hear that it wants a password.
 func (d *Delivery) missed(err error) {
 	d.mu.Lock()
 	if d.outage == nil {
@@ -453,8 +453,8 @@ func (d *Delivery) GiveUp() {
 	d.queue.Release()
 }
 
-// Close waits until everything is settled, which the queue must have ended for, or
-// given up, and closes the receiver. The error says what was lost.
+// Close waits until everything is settled or the delivery has given up, and closes the
+// receiver. The queue must have ended, or that may never be. The error says what was lost.
 func (d *Delivery) Close() (Balance, error) {
 	<-d.done
 	d.giveUp()

@@ -53,7 +53,7 @@ type kafka struct {
 	schema  []byte
 	options []kgo.Opt
 	batch   int   // octets that a record batch may have, before compression
-	size    int32 // that, or less where the topic says so
+	size    int32 // batch, or less where the topic says so
 
 	client   *kgo.Client // nil: the next Deliver connects
 	link     kafkaLink

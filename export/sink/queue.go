@@ -27,7 +27,7 @@ type Queue interface {
 type QueueCounts struct {
 	Found    uint64 // left by earlier runs
 	Accepted uint64
-	Dropped  uint64 // since there was no room, or what had it was damaged
+	Dropped  uint64 // for want of room, or by damage of what was kept
 	Missed   uint64 // of Dropped: those that came after Release and were not kept
 	Waiting  uint64 // those that were returned are among them
 	Kept     bool   // what waits is there for the next run
@@ -45,8 +45,8 @@ func (l Limits) full(records int, octets int64) bool {
 	return records >= l.Records || octets >= int64(l.Octets)
 }
 
-// Room tells whether one more body has room in a batch that has so much already.
-// One record always has.
+// Room tells whether one more body has room in a batch that has so much already. A batch
+// without records has room for any.
 func (l Limits) Room(records, octets, body int) bool {
 	return records == 0 || records < l.Records && octets+body <= l.Octets
 }

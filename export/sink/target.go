@@ -42,8 +42,8 @@ const (
 
 var errPassword = errors.New("a password in the URL would show in every list of processes; see the settings for secrets")
 
-// WithoutSecrets is what a message may quote of a URL that cannot be read: neither the
-// settings nor what may be a user and a password.
+// WithoutSecrets is what a message may quote of a URL that cannot be read: all but the
+// settings, and what may be a user and a password.
 func WithoutSecrets(to string) string {
 	if at := strings.LastIndexByte(to, '@'); at >= 0 {
 		to = "..." + to[at:]

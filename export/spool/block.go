@@ -30,10 +30,10 @@ import (
 //	octets of ID, key, body      2, 2, 4
 //	ID, key, body
 //
-// Records of one format are much alike: compressed together they take an eighth, so
-// that a spool bridges an outage that is so much longer, and the disk has so much less
-// to do. Yet even S2 takes more time than it takes to write the rest: what will be gone
-// in a moment, since all sinks keep up, is stored as it is.
+// Records of one format are much alike: compressed together they take an eighth of the
+// room, so a spool bridges an outage eight times as long, and the disk has as much less to
+// do. Yet even S2 takes more time than it saves in writing: what will be gone in a moment,
+// since all sinks keep up, is stored as it is.
 type block struct {
 	place  position // of its first entry
 	size   int64    // octets in the segment

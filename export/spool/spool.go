@@ -265,7 +265,8 @@ func (s *Spool) behind(format string) (octets int64) {
 	return octets
 }
 
-// write writes a block behind the last one, in the form that it has there.
+// write writes a block, in the form that it has in a segment, behind the last one. It gives up
+// the lock while it writes: only Append writes, and one at a time.
 func (s *Spool) write(k *block, out []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -380,7 +381,7 @@ func (s *Spool) stale() int64 {
 	return s.spare
 }
 
-// shed gives them back, if there are any.
+// shed gives stale octets back to the disk, and reports whether there were any.
 func (s *Spool) shed() bool {
 	if s.stale() == 0 {
 		return false
@@ -522,8 +523,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// makeWay makes room or waits until there may be some. It returns false if there
-// is none, and nobody to wait for.
+// makeWay makes room, or waits until there may be some. It returns false if there is none
+// and nothing to wait for.
 func (s *Spool) makeWay() bool {
 	s.seal()
 	freed := s.trim()
