@@ -233,16 +233,17 @@ type annotateRun struct {
 	free  chan *job
 	work  chan *job
 	order chan *job
-	newer func() *annotator
+
+	newAnnotator func() *annotator // one for each worker
 
 	counts  export.AnnotateCounts
 	started time.Time
 	told    int  // lines that cannot be read
-	unkept  bool // the dead-letter file took one of them not
+	unkept  bool // the dead-letter file did not take one of them
 }
 
-// A job is a block of lines, or some messages, and what became of them. A job with a
-// barrier has neither.
+// A job is a block of lines, or some messages, and what became of them. One with a
+// barrier has nothing else.
 type job struct {
 	block    records.Block
 	messages []kafka.Message
@@ -298,7 +299,7 @@ func newAnnotateRun(o *annotateOptions, stdout, stderr *os.File) (_ *annotateRun
 		}
 		r.output.places = append(r.output.places, p)
 	}
-	r.newer = func() *annotator {
+	r.newAnnotator = func() *annotator {
 		return &annotator{
 			reader: records.NewReader(o.format, assigned(reg)), annotate: annotate.New(reg),
 			format: export.NewAnnotation(reg), flagged: o.flagged,
@@ -332,7 +333,7 @@ func (r *annotateRun) run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, r.sinks.limit)()
 	for range r.options.workers {
 		go func() {
-			a := r.newer()
+			a := r.newAnnotator()
 			for j := range r.work {
 				a.work(j)
 				j.done <- struct{}{}

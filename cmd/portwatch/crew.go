@@ -33,7 +33,8 @@ type worker struct {
 	formats []format
 }
 
-// newCrew starts so many workers, with the reader; aside, it is one more.
+// newCrew starts the goroutines of so many workers. The reader is one of these; with aside,
+// it is one more.
 func newCrew(p *pipeline, workers int, aside bool) *crew {
 	c := &crew{pipeline: p, alone: workers == 1, aside: aside, bell: make(chan struct{}, workers), written: make(chan struct{})}
 	c.metering = post{ready: p.canMeter, work: c.meterSome}
@@ -114,7 +115,7 @@ func (c *crew) ring() {
 	}
 }
 
-// until works until it is over, and sleeps where there is nothing to do.
+// until works until over reports true, and sleeps while there is nothing to do.
 func (w worker) until(over, work func() bool, sleep func()) {
 	worked := false
 	for ; !over(); worked = true {
@@ -133,8 +134,8 @@ func (w worker) some() bool { return w.at(&w.tagging) || w.at(&w.writing) || w.r
 
 func (w worker) someOrMeter() bool { return w.some() || w.at(&w.metering) }
 
-// at does what there is to do at a post, if that is free. Who finds it taken need not
-// come back: the other one looks again when he leaves it.
+// at does what there is to do at a post, if that is free. A worker who finds it taken need
+// not come back: whoever leaves it rings, and so it is looked at again.
 func (c *crew) at(p *post) bool {
 	if !c.take(p) {
 		return false

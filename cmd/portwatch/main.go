@@ -33,14 +33,14 @@ func defuse(stop func()) {
 
 // collectLate lets the garbage collector begin when as much memory is in use as a run
 // takes anyhow. It would begin at 4 MB, and mark the registry, which stays, again at 8
-// and at 16. Who has told the runtime about memory has it so.
+// and at 16. It changes nothing where GOGC or GOMEMLIMIT are set.
 func collectLate() {
 	const enough = 32 << 20
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(enough)
-	first := new([64]byte) // the first cycle finds it without use
+	first := new([64]byte) // the first cycle finds it unused
 	runtime.AddCleanup(first, func(int) {
 		debug.SetGCPercent(percent)
 		debug.SetMemoryLimit(limit)

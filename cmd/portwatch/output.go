@@ -129,8 +129,8 @@ func (d *rendering) write(b []byte, header bool, line *progress) error {
 	return failed
 }
 
-// write has no more than the one write between hide and unhide: whoever closes a file may
-// wait for one who warns.
+// write does nothing but write between hide and unhide. To close a file there could wait for
+// ever: for a goroutine that warns, and so waits for unhide.
 func (p *place) write(b []byte, line *progress) error {
 	if p.terminal {
 		line.hide()
@@ -228,8 +228,8 @@ func (o *options) redirected(stdout *os.File) os.FileInfo {
 	return info
 }
 
-// refuseOverwriting finds outputs that are one of the files to read: they would be empty
-// before anything was read, or be read on as what was just written.
+// refuseOverwriting finds outputs that are one of the files to read: that would be emptied
+// before it is read, or grow with what is written while it is read.
 func (o *options) refuseOverwriting(redirected os.FileInfo) error {
 	outputs := o.outputFiles()
 	for _, in := range append([]string{o.filterFile, o.registry}, o.files...) {
@@ -308,10 +308,9 @@ type target struct {
 	receiver sink.Receiver
 }
 
-// parseTarget reads what --to takes: "-" or "file:PATH", either one with
-// "?format=NAME" behind it, a file also with those of sink.ParseFileOptions, or the
-// URL of a sink. A path may be relative and may
-// contain anything but a question mark.
+// parseTarget reads what --to takes: "-" or "file:PATH", either one with "?format=NAME"
+// behind it, a file also with the settings of sink.ParseFileOptions; or the URL of a
+// sink. A path may be relative, and may contain anything but a question mark.
 func (o *options) parseTarget(to string) (target, error) {
 	bad := func(cause, hint string) (target, error) {
 		return target{}, usageError{fmt.Sprintf("--to %s: %s", sink.WithoutSecrets(to), cause), hint}

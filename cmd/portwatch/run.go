@@ -152,7 +152,7 @@ type run struct {
 	source    source
 	live      bool
 	files     []*capture.File // what source reads, unless it is live
-	cut       error           // savefiles that end within their header: the others are read
+	cut       error           // of savefiles that end within their header: the others are read
 	filter    *capture.Filter
 	saver     *capture.Saver // nil without -w
 	onlySaved bool           // no records are written
@@ -169,7 +169,7 @@ type run struct {
 	passed   uint64 // packets that the filter let through
 	counts   export.Counts
 	stopped  atomic.Bool
-	until    atomic.Int64 // live, not 0: what came until then is still read
+	until    atomic.Int64 // live, not 0: the time of a signal; what came before it is still read
 
 	hangups func() // ends what SIGHUP means to the run
 }
@@ -320,9 +320,9 @@ func (r *run) interrupt() {
 	time.AfterFunc(enough, r.stop)
 }
 
-// interrupted reports whether frames, which were read last, came behind an interrupt: one so
-// late that the packets of other devices are read as well, or none at all for as long as the
-// kernel gathers packets before it hands them over.
+// interrupted reports whether what came before an interrupt is read: the newest of the frames
+// that were read last is so late that the packets of other devices are read as well, or none
+// has come for as long as the kernel gathers packets before it hands them over.
 func (r *run) interrupted(frames []capture.Frame) bool {
 	until := r.until.Load()
 	if until == 0 {

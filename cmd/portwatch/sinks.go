@@ -217,7 +217,7 @@ func (o *options) openSinks(warn func(error)) (*sinks, error) {
 	return s, nil
 }
 
-// add makes a rendering's records go to a sink, once they are begun to be delivered.
+// add makes a rendering's records go to a sink, from begin on.
 func (s *sinks) add(d *rendering, t target) error {
 	file := t.receiver == nil
 	if file {
@@ -304,8 +304,8 @@ type spoolKeeper struct {
 	cursor *spool.Cursor
 }
 
-// Put writes to a file that is alone at once, where records are as safe as in the
-// spool: that is for those which the file had no room for.
+// Put writes to a file at once if that is the only sink of the format and nothing waits for
+// it: records are as safe there as in the spool, which gets what the file had no room for.
 func (k *spoolKeeper) Put(records []sink.Record) error {
 	if k.file != nil && k.cursor.Idle() {
 		n := k.file.Pass(records)
