@@ -63,8 +63,8 @@ type Alert struct {
 	Start, End int64
 
 	Records uint64
-	// Flows are those with their first record among Records, and the one that opened
-	// the alert in any case.
+	// Flows are those whose first record is among Records, and in any case the one that
+	// opened the alert.
 	Flows           uint64
 	Packets, Octets uint64 // both ways
 	Clients         Number

@@ -111,8 +111,8 @@ func (a *Alerts) expire(all *subjects, dst *Alert) bool {
 	return false
 }
 
-// over reports whether a subject's window is: one that time does not reach the end of is
-// when no record comes any more. The clock is never behind its start.
+// over reports whether a subject's window has ended: by the clock, or because no record
+// comes any more. The clock is never before the window's start.
 func (a *Alerts) over(s *subject) bool {
 	return a.ended || uint64(a.clock)-uint64(s.alert.WindowStart) >= uint64(a.window)
 }
@@ -249,7 +249,7 @@ type subject struct {
 	key    subjectKey
 	alert  Alert // but for what the sets below know
 	opened int   // alerts of narrower subjects
-	told   bool  // the opening is
+	told   bool  // the opening was given
 	news   bool  // something came since
 	closed bool
 

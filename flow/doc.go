@@ -13,8 +13,8 @@
 //		...
 //	}
 //
-// What tells the directions is a [Judge], who may work on another core, and so may what
-// makes records: [Table.Take] gives what both need.
+// A [Judge] tells the directions. It may work on another core, and so may what makes
+// records: [Table.Take] gives what both need.
 //
 // # Time
 //
@@ -48,9 +48,9 @@
 // closed, reset and rejected by RST are final: the seconds after them are for
 // packets still under way. An RST from the only side that ever sent anything
 // leaves attempt and one-way as they are, with 5 s to live, until the other side
-// answers. A payload in a SYN
-// or an SCTP or DCCP opening is no payload yet. Options.IdleTimeout replaces the
-// 5 min, and those of the other timeouts that are longer than it.
+// answers. A payload in a SYN or an SCTP or DCCP opening is no payload yet.
+// Options.IdleTimeout replaces the 5 min, and those of the other timeouts that are
+// longer than it.
 //
 // A Flow ends, and its last record gives the reason:
 //
@@ -104,7 +104,7 @@
 //	                          in Linux's range and one below that of other systems
 //	lower-port    low
 //
-// An announcement explains a Flow, and so stands in for the handshake where both
+// An announcement explains a Flow, so the method is announced, not handshake, where both
 // name the same service. A handshake from the announced endpoint shows that it was
 // not used for what it was announced for.
 //

@@ -2,10 +2,10 @@ package flow
 
 import "math/bits"
 
-// A Judge tells the directions of Flows that have ended, and remembers for that what
-// Flows showed of endpoints. It takes all that its table gives, in that order, and is not
-// safe for concurrent use; but it shares nothing with the table, and so may be
-// another core's work.
+// A Judge tells the directions of Flows that have ended, and for that remembers what
+// Flows showed of endpoints. It wants all that its table gives, in that order. It is not
+// safe for concurrent use, but shares nothing with the table, and so may work on another
+// core.
 type Judge struct {
 	known    memory[knowledge] // empty until something is learned
 	assigned func(Transport, uint16) bool
@@ -29,7 +29,7 @@ type verdict struct {
 
 const learnedEndpoints = 1 << 16
 
-// NewJudge returns a Judge who has seen nothing yet. assigned is that of [Options].
+// NewJudge returns a Judge that has seen nothing yet. assigned is that of [Options].
 func NewJudge(assigned func(Transport, uint16) bool) *Judge {
 	return &Judge{assigned: assigned, kept: map[uint64]verdict{}}
 }

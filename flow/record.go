@@ -27,9 +27,10 @@ type Record struct {
 
 	// Start and End are the smallest and the largest time of this record's
 	// packets, in nanoseconds since the Unix epoch; FlowStart is the smallest
-	// Start of the Flow's records so far. In a record without packets, which an active timeout can
-	// leave behind it, Start and End are the End before. Where no packet had a
-	// time (Timeless), all three are the clock's at the Flow's first packet.
+	// Start of the Flow's records so far. In a record without packets, which can
+	// follow an active timeout, Start and End are the End of the one before. Where
+	// no packet had a time (Timeless), all three are the clock's at the Flow's
+	// first packet.
 	Start, End, FlowStart int64
 
 	EndReason EndReason

@@ -19,7 +19,7 @@ type Record struct {
 
 	// Body is the record as a JSON object: the line itself, or what a line of text was
 	// made into. Body[End] is the object's closing brace: a further member goes before
-	// it. Body is valid until the Reader reads again.
+	// it.
 	Body []byte
 	End  int
 
@@ -76,7 +76,8 @@ func NewReader(format Format, assigned func(flow.Transport, uint16) bool) *Reade
 
 // Read fills r from a line without its end; head is nil or what the head above the
 // line says. An error says why the line cannot be read, and r has nothing then. The
-// line is not changed, and r points into it.
+// line is not changed. r points into it and into the Reader, and is valid until the
+// Reader reads again.
 func (d *Reader) Read(r *Record, line []byte, head *Head) error {
 	*r = Record{Body: line, values: &d.scan}
 	if len(line) > MaxLine {
@@ -275,10 +276,10 @@ func (s *scanner) bytes(i slot) []byte {
 // is compares a value.
 func (s *scanner) is(i slot, word string) bool { return string(s.bytes(i)) == word }
 
-// number reads a count; known: it is there and one.
+// number reads a count; known: the value is there, and is a count.
 func (s *scanner) number(i slot) (n uint64, known bool) { return parseUint(s.bytes(i)) }
 
-// parseUint reads digits, of which no count has more than 18.
+// parseUint reads a count, which has 18 digits at most.
 func parseUint(text []byte) (n uint64, ok bool) {
 	if len(text) == 0 || len(text) > 18 {
 		return 0, false

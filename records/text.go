@@ -10,7 +10,7 @@ import (
 )
 
 // A Head says what the fields of lines of text are. It does not change once lines
-// were read by it.
+// have been read by it.
 type Head struct {
 	separator string
 	names     []string
