@@ -139,13 +139,13 @@ func TestCounts(t *testing.T) {
 		return count(func(r *Row) bool { return !r.Ports.Empty() && match(r) })
 	}
 	blank := func(s Status) int {
-		return numbered(func(r *Row) bool { return r.TransportCell() == "" && status(r) == s })
+		return numbered(func(r *Row) bool { return r.transportCell() == "" && status(r) == s })
 	}
 	noted := func(text string) int {
 		return count(func(r *Row) bool { return strings.Contains(r.Notes, text) })
 	}
 	unnumbered := func(cell string) int {
-		return count(func(r *Row) bool { return r.Ports.Empty() && r.TransportCell() == cell })
+		return count(func(r *Row) bool { return r.Ports.Empty() && r.transportCell() == cell })
 	}
 	for _, tt := range []struct {
 		what      string
@@ -169,15 +169,15 @@ func TestCounts(t *testing.T) {
 		{"unassigned", numbered(func(r *Row) bool { return status(r) == Unassigned }), 890},
 		{"reserved", numbered(func(r *Row) bool { return status(r) == Reserved }), 809},
 		{"reserved on tcp or udp", numbered(func(r *Row) bool {
-			return status(r) == Reserved && (r.TransportCell() == "tcp" || r.TransportCell() == "udp")
+			return status(r) == Reserved && (r.transportCell() == "tcp" || r.transportCell() == "udp")
 		}), 795},
 		{"of them the other half", numbered(func(row *Row) bool {
 			if status(row) != Reserved {
 				return false
 			}
 			port := row.Ports.First
-			return row.TransportCell() == "tcp" && r.Lookup(UDP, port).Status == Assigned ||
-				row.TransportCell() == "udp" && r.Lookup(TCP, port).Status == Assigned
+			return row.transportCell() == "tcp" && r.Lookup(UDP, port).Status == Assigned ||
+				row.transportCell() == "udp" && r.Lookup(TCP, port).Status == Assigned
 		}), 723},
 
 		{"aliases", noted(`This entry is an alias to "`), 184},
@@ -285,7 +285,7 @@ func TestRowsOf(t *testing.T) {
 		transport, port := pair(t, pairName)
 		var got []string
 		for _, row := range Embedded().RowsOf(transport, port) {
-			got = append(got, fmt.Sprintf("%s %v/%s", row.Service, row.Ports, row.TransportCell()))
+			got = append(got, fmt.Sprintf("%s %v/%s", row.Service, row.Ports, row.transportCell()))
 		}
 		if strings.Join(got, ", ") != want {
 			t.Errorf("%s: rows %q, want %q", pairName, strings.Join(got, ", "), want)

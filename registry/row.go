@@ -50,9 +50,9 @@ type Row struct {
 	Notes        string
 }
 
-// TransportCell returns the transport as the registry writes it: "" where the
+// transportCell returns the transport as the registry writes it: "" where the
 // row covers all.
-func (r *Row) TransportCell() string {
+func (r *Row) transportCell() string {
 	if r.Transports == AllTransports {
 		return ""
 	}
@@ -61,7 +61,7 @@ func (r *Row) TransportCell() string {
 
 // Fields returns the row as text, in the order of Columns.
 func (r *Row) Fields() [len(Columns)]string {
-	f := [len(Columns)]string{portColumn: r.Ports.String(), transportColumn: r.TransportCell()}
+	f := [len(Columns)]string{portColumn: r.Ports.String(), transportColumn: r.transportCell()}
 	for column := range f {
 		if s := r.text(column); s != nil {
 			f[column] = *s

@@ -37,8 +37,8 @@ type deadLetter struct {
 	BodyBase64 []byte `json:"body_base64,omitempty"`
 }
 
-// DefaultDeadLetters are the octets that a DeadLetter may have.
-const DefaultDeadLetters = 1 << 30
+// defaultDeadLetters are the octets that a DeadLetter may have.
+const defaultDeadLetters = 1 << 30
 
 // ParseDeadLetter reads what --dead-letter takes: FILE[?max=SIZE].
 func ParseDeadLetter(text string) (*DeadLetter, error) {
@@ -47,7 +47,7 @@ func ParseDeadLetter(text string) (*DeadLetter, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &DeadLetter{path: path, max: s.Octets("max", DefaultDeadLetters)}
+	l := &DeadLetter{path: path, max: s.Octets("max", defaultDeadLetters)}
 	if path == "" {
 		return nil, errors.New("the name of a file must stand first")
 	}

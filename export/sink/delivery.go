@@ -18,8 +18,8 @@ type DeliveryOptions struct {
 
 	RetryFor time.Duration // how long a record is tried; 0: for ever
 	Timeout  time.Duration // of one try; 0: none
-	// LongestWait bounds the wait between two tries; 0: DefaultLongestWait. The wait
-	// is random, up to a fiftieth of this at first and up to twice as much each time:
+	// LongestWait bounds the wait between two tries; 0: ten seconds. The wait is
+	// random, up to a fiftieth of this at first and up to twice as much each time:
 	// many sensors that lost one receiver do not come back to it all at once.
 	LongestWait time.Duration
 
@@ -30,8 +30,7 @@ type DeliveryOptions struct {
 	Report func(error)
 }
 
-// DefaultLongestWait is how long the wait between two tries may be.
-const DefaultLongestWait = 10 * time.Second
+const defaultLongestWait = 10 * time.Second
 
 // A Delivery takes records out of a queue, has a receiver deliver them, tries again
 // what was not, and keeps the balance. It goes on until the queue has ended and
@@ -79,7 +78,7 @@ func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
 		done: make(chan struct{}), settled: make(chan struct{}, 1), back: make(chan struct{}),
 	}
 	if o.LongestWait == 0 {
-		d.o.LongestWait = DefaultLongestWait
+		d.o.LongestWait = defaultLongestWait
 	}
 	if a, ok := r.(alarming); ok {
 		a.alarm(d.missed)

@@ -88,15 +88,15 @@ func (s *Settings) Duration(key string, otherwise time.Duration) time.Duration {
 // Octets returns a size: a number, alone or with KiB, MiB or GiB behind it.
 func (s *Settings) Octets(key string, otherwise int64) int64 {
 	text := s.Text(key, strconv.FormatInt(otherwise, 10))
-	n, err := ParseOctets(text)
+	n, err := parseOctets(text)
 	if err != nil {
 		s.fail("%s=%s: %v", key, text, err)
 	}
 	return n
 }
 
-// ParseOctets reads a size: a number, alone or with KiB, MiB or GiB behind it.
-func ParseOctets(text string) (int64, error) {
+// parseOctets reads what Octets takes.
+func parseOctets(text string) (int64, error) {
 	digits, shift := text, 0
 	for i, unit := range []string{"KiB", "MiB", "GiB"} {
 		if before, found := strings.CutSuffix(text, unit); found {
