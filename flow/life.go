@@ -39,7 +39,7 @@ func (t *Table) start(now int64) {
 	t.timed, t.clock, t.began = true, now, now
 	t.wheel.clear()
 	t.wheel.tick = tickOf(now)
-	for i := range t.each() {
+	for i := range t.each {
 		e := t.entries.at(i)
 		e.seen, e.opened, t.margins.at(i).end = now, now, now
 		t.wheel.add(t.margins.at(i), i, t.due(e))
@@ -48,12 +48,10 @@ func (t *Table) start(now int64) {
 
 // each yields the live Flows' numbers: in the order of their first packets,
 // where no number was used twice.
-func (t *Table) each() func(yield func(uint32) bool) {
-	return func(yield func(uint32) bool) {
-		for i := uint32(1); i <= t.entries.top; i++ {
-			if t.entries.at(i).facts&live != 0 && !yield(i) {
-				return
-			}
+func (t *Table) each(yield func(uint32) bool) {
+	for i := uint32(1); i <= t.entries.top; i++ {
+		if t.entries.at(i).facts&live != 0 && !yield(i) {
+			return
 		}
 	}
 }

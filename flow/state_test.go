@@ -218,7 +218,7 @@ func TestRoutine(t *testing.T) {
 	}
 	table := NewTable(Options{})
 	table.Add(&Batch{Packets: []Packet{tcp(to, SYN), tcp(from, SYN|ACK), tcp(to, ACK), tcp(to, PSH|ACK, data), tcp(from, PSH|ACK, data)}})
-	for i := range table.each() {
+	for i := range table.each {
 		for _, p := range []Packet{tcp(to, ACK), tcp(to, ACK, data), tcp(from, PSH|ACK, data)} {
 			if !table.entries.at(i).routine(&p) {
 				t.Errorf("%v with marks %#x is not routine in a conversation", p.Flags, p.Marks)

@@ -162,15 +162,14 @@ func (q *Memory) Take(b *Batch, l Limits) {
 	s := slab{data: b.Data[:0], records: b.Records[:0]}
 	// What a batch points to must not move when it grows.
 	n, octets, need := 0, 0, 0
-	q.each(func(r *Record) bool {
+	for r := range q.each {
 		if !l.Room(n, octets, len(r.Body)) {
-			return false
+			break
 		}
 		n++
 		octets += len(r.Body)
 		need += len(r.ID) + len(r.Key) + len(r.Body)
-		return true
-	})
+	}
 	if cap(s.data) < need {
 		s.data = make([]byte, 0, need)
 	}
@@ -181,11 +180,11 @@ func (q *Memory) Take(b *Batch, l Limits) {
 	q.room.Broadcast()
 }
 
-// each calls see with the records that wait, until it returns false.
-func (q *Memory) each(see func(*Record) bool) {
+// each yields the records that wait.
+func (q *Memory) each(yield func(*Record) bool) {
 	for _, s := range q.slabs {
 		for i := s.next; i < len(s.records); i++ {
-			if !see(&s.records[i]) {
+			if !yield(&s.records[i]) {
 				return
 			}
 		}
