@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -15,7 +16,7 @@ import (
 
 // Settings are what stands behind the question mark of a sink's URL. Each getter
 // notes that its key is known; Err tells of the first value that could not be
-// read, else of keys that nobody asked for.
+// read, else of the first key by name that nobody asked for.
 type Settings struct {
 	values url.Values
 	known  []string
@@ -28,8 +29,8 @@ func ParseSettings(query string) (*Settings, error) {
 	if err != nil {
 		return nil, errors.New("cannot read what follows the question mark")
 	}
-	for key, list := range values {
-		if len(list) > 1 {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if list := values[key]; len(list) > 1 {
 			return nil, fmt.Errorf("the setting %q stands there %d times", key, len(list))
 		}
 	}
@@ -166,7 +167,7 @@ func (s *Settings) Err() error {
 	if s.err != nil {
 		return s.err
 	}
-	for key := range s.values {
+	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		if !slices.Contains(s.known, key) {
 			slices.Sort(s.known)
 			return fmt.Errorf("unknown setting %q; there are %s", key, strings.Join(slices.Compact(s.known), ", "))

@@ -63,3 +63,17 @@ func TestTargetErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestOneMessage: of several bad settings the same one is named each time.
+func TestOneMessage(t *testing.T) {
+	for to, want := range map[string]string{
+		"kafka://h/t?z=1&y=1&x=1":             `unknown setting "x"`,
+		"kafka://h/t?z=1&y=1&x=1&x=2&y=2&z=2": `the setting "x"`,
+	} {
+		for range 20 {
+			if _, _, err := Open(to, "", ""); err == nil || !strings.Contains(err.Error(), want) {
+				t.Fatalf("%s: %v, want %q", to, err, want)
+			}
+		}
+	}
+}
