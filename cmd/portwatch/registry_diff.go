@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/portwatch/portwatch/registry"
@@ -11,6 +12,9 @@ func (q *query) diff() func([]string) error {
 	return func(args []string) error {
 		if len(args) != 1 && len(args) != 2 {
 			return usageError{"registry diff wants one or two files", "portwatch registry diff OLD.csv NEW.xml"}
+		}
+		if slices.Contains(args, "") { // it would stand for the registry in use
+			return usageError{"registry diff: the name of a file is empty", "portwatch registry diff OLD.csv NEW.xml"}
 		}
 		if len(args) == 2 {
 			if q.registry != "" {
