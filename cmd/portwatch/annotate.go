@@ -134,12 +134,13 @@ func (o *annotateOptions) check() error {
 		return usageError{"annotate wants a source", "portwatch annotate --from conn.log, or --from - for standard input"}
 	case format < 0:
 		return usageError{fmt.Sprintf("--from-format %s: unknown format", o.fromFormat), "formats: " + strings.Join(records.Formats, ", ")}
-	case o.workers < 1:
-		return usageError{fmt.Sprintf("--workers %d: at least one core does the work", o.workers), "a number from 1; the default is all cores"}
 	case countOf(o.from, "-") > 1:
 		return usageError{"--from -: standard input can be read only once", "one --from -, and the others by name"}
 	case slices.Contains(o.from, "-") && screenOf(os.Stdin).is:
 		return usageError{"--from -: standard input is a terminal", "zcat conn.log.gz | portwatch annotate --from -"}
+	}
+	if err := o.checkWorkers(); err != nil {
+		return err
 	}
 	if o.fields != "" {
 		head, err := records.ParseFields(o.fields)

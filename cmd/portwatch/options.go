@@ -163,10 +163,11 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return usageError{fmt.Sprintf("--max-flows %d: at least one Flow must fit", o.maxFlows), "a number from 1; the default is 1000000"}
 	case !slices.Contains(tunnelWords, o.tunnels):
 		return usageError{fmt.Sprintf("--tunnels %s: unknown choice", o.tunnels), "one of " + strings.Join(tunnelWords, ", ")}
-	case o.workers < 1:
-		return usageError{fmt.Sprintf("--workers %d: at least one core does the work", o.workers), "a number from 1; the default is all cores"}
 	case f.Changed("count") && o.count == 0:
 		return usageError{"-c 0: the count must be above 0", "without -c all packets are read"}
+	}
+	if err := o.checkWorkers(); err != nil {
+		return err
 	}
 	if n := countOf(o.files, "-"); n > 1 {
 		return usageError{"-r -: standard input can be read only once", "one -r -, and the other savefiles by name"}
@@ -191,6 +192,16 @@ func (o *options) check(f *pflag.FlagSet) error {
 	}
 	if o.save == "-" && o.recordsToStandardOutput() {
 		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
+	}
+	return nil
+}
+
+// maxWorkers is more than there are cores in any machine, and little enough to be started.
+const maxWorkers = 4096
+
+func (o *options) checkWorkers() error {
+	if o.workers < 1 || o.workers > maxWorkers {
+		return usageError{fmt.Sprintf("--workers %d: from 1 to %d cores do the work", o.workers, maxWorkers), "to leave it out: the default is all cores"}
 	}
 	return nil
 }
