@@ -320,7 +320,7 @@ func (s *subject) count(t *sighting) {
 // countPort keeps the first ports in their order, and all of them once there are more.
 func (s *subject) countPort(port uint16) {
 	d := &s.alert
-	if slices.Contains(d.First(), port) {
+	if d.Ports <= len(d.FirstPorts) && slices.Contains(d.First(), port) {
 		return
 	}
 	if d.Ports < len(d.FirstPorts) {
