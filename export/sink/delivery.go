@@ -420,10 +420,14 @@ func (d *Delivery) Hurry(grace time.Duration) {
 			waiting, _, ended := d.queue.Ready()
 			safe := ended && d.queue.Counts().Kept
 			d.mu.Lock()
-			still := time.Since(later(begun, d.progress)) > grace && (waiting > 0 || d.underWay > 0)
+			idle := waiting == 0 && d.underWay == 0
+			still := time.Since(later(begun, d.progress)) > grace
 			leave := d.leaving && safe && d.outage != nil
 			d.mu.Unlock()
-			if still || leave {
+			switch {
+			case idle: // what comes then has the whole grace
+				begun = time.Now()
+			case still || leave:
 				d.GiveUp()
 				return
 			}

@@ -708,6 +708,34 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// TestHurryIdle: the grace is for what waits. Records that come late, and after a time in
+// which there were none, have all of it.
+func TestHurryIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const grace = 10 * time.Second
+		r := newScript(wide, func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+			select {
+			case <-time.After(grace / 2):
+				return all(ctx, records, verdicts)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		r.limits.Parallel = 1
+		q := sink.NewMemory(1<<20, sink.Block)
+		d := sink.NewDelivery(r, q, options(t, new(told)))
+		time.Sleep(2 * grace)
+		q.Put([]sink.Record{record(1, 0)})
+		d.Hurry(grace)
+		time.Sleep(3 * grace)
+		q.Put([]sink.Record{record(2, 0)})
+		q.End()
+		if b, err := d.Close(); b.Delivered != 2 || err != nil {
+			t.Errorf("%+v, %v", b, err)
+		}
+	})
+}
+
 // TestNoLimits: who wants a batch bounded by its octets alone gives any number of records.
 func TestNoLimits(t *testing.T) {
 	r := newScript(sink.Limits{Records: math.MaxInt, Octets: math.MaxInt, Record: 1 << 20, Parallel: 2}, all)
