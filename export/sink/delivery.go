@@ -362,7 +362,7 @@ func (d *Delivery) missed(err error) {
 	}
 	d.outage.cause = err
 	cause := withoutNumbers(err.Error())
-	tell := d.outage.told != cause && (d.told.IsZero() || time.Since(d.told) > quiet)
+	tell := d.outage.told != cause && time.Since(d.told) > quiet
 	if tell {
 		d.outage.told, d.told = cause, time.Now()
 	}
