@@ -286,15 +286,12 @@ func (c *Cursor) miss(format string, t tally) {
 	}
 }
 
-// lose takes the segment, which was the first one, away from the cursor.
+// lose takes the segment, which was the first one, away from the cursor. That has hopped: it
+// is not before the segment.
 func (c *Cursor) lose(g *segment) {
-	switch {
-	case c.pos.number > g.number:
-		return
-	case c.pos.number < g.number:
-		c.pos, c.left = at(g.number, headSize), g.counts[c.format]
+	if c.pos.number <= g.number {
+		c.skip(g)
 	}
-	c.skip(g)
 }
 
 // skip gives up what is left for the cursor in its segment.

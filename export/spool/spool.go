@@ -171,16 +171,13 @@ func (s *Spool) recover() (err error) {
 		if n := len(s.segments); n > 0 && s.segments[n-1].end().before(c.pos) {
 			reusable = false // after a power cut: what it had passed is not there
 		}
-		if c.waiting.records > 0 {
-			c.notify()
-		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim()
 	if n := len(s.segments); reusable && n > 0 {
 		g := s.segments[n-1]
-		g.sealed = g.number != s.last || g.size < headSize || g.size >= s.segment
+		g.sealed = g.size < headSize || g.size >= s.segment
 	}
 	return nil
 }
