@@ -392,7 +392,7 @@ func TestReleasedNeverBlocks(t *testing.T) {
 	for range 50 {
 		write(t, s, "ecs", records(800, 900))
 	}
-	if n := c.Counts(); n.Accepted != 5000 || n.Dropped == 0 || n.Waiting+n.Dropped != 5000 {
+	if n := c.Counts(); n.Accepted != 5000 || n.Dropped == 0 || n.Waiting+n.Dropped != 5000 || n.Missed != n.Dropped {
 		t.Errorf("%+v", n)
 	}
 }
@@ -402,9 +402,11 @@ func TestFullDropsOldest(t *testing.T) {
 	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
 	dead, half := cursor(t, s, "dead", "ecs"), cursor(t, s, "half", "ecs")
 	var got []string
-	var b sink.Batch
+	var b, first sink.Batch
 	write(t, s, "ecs", records(0, 100))
 	half.Take(&b, limits) // never settled
+	dead.Take(&first, limits)
+	dead.Done(&first)
 	for i := 1; i < 60; i++ {
 		write(t, s, "ecs", records(i*100, i*100+100))
 		if i%2 == 0 {
@@ -420,10 +422,11 @@ func TestFullDropsOldest(t *testing.T) {
 		t.Errorf("returned %d: %+v", len(b.Records), n)
 	}
 	n := dead.Counts()
-	if n.Accepted != 6000 || n.Dropped == 0 || n.Dropped+n.Waiting != 6000 {
+	taken := len(first.Records)
+	if n.Accepted != 6000 || n.Dropped == 0 || taken+int(n.Dropped+n.Waiting) != 6000 {
 		t.Errorf("the one that does not: %+v", n)
 	}
-	wantIDs(t, take(t, dead), ids(int(n.Dropped), 6000))
+	wantIDs(t, take(t, dead), ids(taken+int(n.Dropped), 6000))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -470,8 +473,9 @@ func TestLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	cursor(t, s, "b", "ecs")
+	b := cursor(t, s, "b", "ecs")
 	write(t, s, "ecs", records(10, 20))
+	wantIDs(t, take(t, b), ids(10, 20)) // from the middle of a segment on
 	left := s.Left()
 	if len(left) != 1 || left[0].Name != "a" || left[0].Records != 20 {
 		t.Errorf("%+v", left)
@@ -480,12 +484,97 @@ func TestLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 20))
+	c := cursor(t, s, "a", "ecs")
+	if left := s.Left(); len(left) != 0 {
+		t.Errorf("a sink that is there is told of: %+v", left)
+	}
+	wantIDs(t, take(t, c), ids(0, 20))
+}
+
+// TestRuns has runs that take a part or all, and end in either way: each goes on where the
+// one before has ended, and none loses what it is told to keep.
+func TestRuns(t *testing.T) {
+	dir := t.TempDir()
+	var got []string
+	const runs = 40
+	for run := range runs {
+		s := open(t, dir, Options{})
+		c := cursor(t, s, "a", "ecs")
+		write(t, s, "ecs", records(run*20, run*20+20))
+		if n := len(s.segments); n != 1 {
+			t.Fatalf("run %d: %d segments", run, n)
+		}
+		for range run % 5 {
+			var b sink.Batch
+			if c.Take(&b, sink.Limits{Records: 8, Octets: 1 << 20}); len(b.Records) == 0 {
+				break
+			}
+			for _, r := range b.Records {
+				got = append(got, string(r.ID))
+			}
+			c.Done(&b)
+		}
+		if run%8 == 0 || run == runs-1 {
+			got = append(got, take(t, c)...)
+		}
+		if run%3 == 0 {
+			kill(s)
+		} else if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantIDs(t, got, ids(0, runs*20))
+}
+
+// TestFullAfterRestart: what an earlier run has left takes its room.
+func TestFullAfterRestart(t *testing.T) {
+	dir := t.TempDir()
+	for run := range 4 {
+		s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+		cursor(t, s, "a", "ecs")
+		write(t, s, "ecs", records(run*1000, run*1000+1500))
+		kill(s)
+		octets := int64(0)
+		for _, path := range segments(t, dir) {
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			octets += info.Size()
+		}
+		if octets > MinMax+1<<10 { // each has a begin and an end
+			t.Errorf("run %d: %d octets", run, octets)
+		}
+	}
+}
+
+// TestIdle: a sink with a batch under way gets nothing past the spool.
+func TestIdle(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 5))
+	var b sink.Batch
+	c.Take(&b, limits)
+	if n, _, _ := c.Ready(); n != 0 || c.Idle() {
+		t.Errorf("%d records wait, idle is %v", n, c.Idle())
+	}
+	c.Done(&b)
+	if !c.Idle() {
+		t.Error("not idle")
+	}
 }
 
 // TestLostSegments is a power cut: the cursor's file is newer than what is left of
-// the segments. New records must not lie before it.
+// the segments. New records must not lie before it, nor in a file that is no segment.
 func TestLostSegments(t *testing.T) {
+	for _, size := range []int64{0, 1, headSize, 1000} {
+		for _, taken := range []bool{false, true} {
+			t.Run(fmt.Sprint(size, " ", taken), func(t *testing.T) { lostSegments(t, size, taken) })
+		}
+	}
+}
+
+func lostSegments(t *testing.T, size int64, taken bool) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
 	c := cursor(t, s, "a", "ecs")
@@ -493,21 +582,28 @@ func TestLostSegments(t *testing.T) {
 	for i := range 20 {
 		write(t, s, "ecs", records(i, i+1))
 	}
-	take(t, c)
+	if taken {
+		take(t, c)
+	}
 	kill(s)
-	if err := os.Truncate(segments(t, dir)[0], 1000); err != nil {
+	if err := os.Truncate(segments(t, dir)[0], size); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
-	c = cursor(t, s, "a", "ecs")
-	slow := cursor(t, s, "slow", "ecs")
-	rest := slow.Counts().Waiting
-	if rest == 0 || rest == 20 {
+	cursor(t, s, "a", "ecs")
+	rest := int(cursor(t, s, "slow", "ecs").Counts().Waiting)
+	if (rest == 0) != (size <= headSize) || rest == 20 {
 		t.Errorf("%d of 20 records are left", rest)
 	}
 	write(t, s, "ecs", records(20, 40))
-	wantIDs(t, take(t, c), ids(20, 40))
-	wantIDs(t, take(t, slow), append(ids(0, int(rest)), ids(20, 40)...))
+	kill(s)
+	s = open(t, dir, Options{})
+	all := append(ids(0, rest), ids(20, 40)...)
+	wantIDs(t, take(t, cursor(t, s, "slow", "ecs")), all)
+	if taken {
+		all = all[rest:]
+	}
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), all)
 }
 
 func TestDamagedCursor(t *testing.T) {
@@ -529,6 +625,7 @@ func TestDamagedCursor(t *testing.T) {
 	if string(text[:slotSize]) < string(text[slotSize:2*slotSize]) {
 		newer = slotSize
 	}
+	whole := bytes.Clone(text)
 	text[newer+3] ^= 1
 	if err := os.WriteFile(c.path(), text, 0o600); err != nil {
 		t.Fatal(err)
@@ -540,8 +637,17 @@ func TestDamagedCursor(t *testing.T) {
 	if err := os.WriteFile(c.path(), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged: without this file") {
-		t.Errorf("%v", err)
+	for size := range len(whole) + 1 {
+		damaged := whole[:size]
+		if size == len(whole) {
+			damaged = text // neither position is whole
+		}
+		if err := os.WriteFile(c.path(), damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged: without this file") {
+			t.Errorf("%d octets: %v", size, err)
+		}
 	}
 }
 
