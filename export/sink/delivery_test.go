@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -308,6 +309,7 @@ func TestPoison(t *testing.T) {
 		list = append(list, record(i, i))
 	}
 	list[50] = record(50, 1000)
+	list[60] = record(60, 1000-len(body("id-60"))) // as large as may be
 	said := new(told)
 	o := options(t, said)
 	b, err := deliver(t, r, o, list...)
@@ -516,12 +518,77 @@ func TestRetryAfterAlone(t *testing.T) {
 	})
 }
 
+// TestBackoff: the bound of the waits begins at a fiftieth of the longest one, doubles up to
+// it, and begins anew when a record was taken. Behind the last record there is no wait.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const records, misses = 5, 30
+		o := options(t, new(told))
+		o.LongestWait = 10 * time.Second
+		var calls []time.Time
+		r := newScript(wide, func(_ context.Context, _ []sink.Record, verdicts []sink.Verdict) error {
+			if calls = append(calls, time.Now()); len(calls)%misses == 0 {
+				verdicts[0].State = sink.Delivered
+				return nil
+			}
+			return errAway
+		})
+		var list []sink.Record
+		for i := range records {
+			list = append(list, record(i, 0))
+		}
+		if b, err := deliver(t, r, o, list...); b.Delivered != records || err != nil {
+			t.Fatalf("%+v, %v", b, err)
+		}
+		if late := time.Since(calls[len(calls)-1]); late > 0 {
+			t.Errorf("it ended %v after the last try", late)
+		}
+		var longest time.Duration
+		bound := o.LongestWait / 50
+		for i := range calls[1:] {
+			wait := calls[i+1].Sub(calls[i])
+			if longest = max(longest, wait); wait > bound {
+				t.Errorf("a wait of %v, and of %v at most", wait, bound)
+			}
+			if bound = min(2*bound, o.LongestWait); (i+2)%misses == 0 {
+				bound = o.LongestWait / 50
+			}
+		}
+		if longest < o.LongestWait/2 {
+			t.Errorf("of %d waits none was longer than %v", len(calls)-1, longest)
+		}
+	})
+}
+
+// TestBack: when one batch comes through, those that wait for their next try do not.
+func TestBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, new(told))
+		o.LongestWait = time.Hour
+		var calls []time.Time
+		r := newScript(sink.Limits{Records: 1, Octets: 1 << 10, Record: 1 << 10, Parallel: 2},
+			func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+				if calls = append(calls, time.Now()); len(calls) <= 2 {
+					return errAway
+				}
+				return all(ctx, records, verdicts)
+			})
+		if b, err := deliver(t, r, o, record(1, 0), record(2, 0)); err != nil || b.Delivered != 2 || len(calls) != 4 {
+			t.Fatalf("%+v, %v, in %d tries", b, err, len(calls))
+		}
+		if late := calls[3].Sub(calls[2]); late > 0 {
+			t.Errorf("the second one came %v after the first", late)
+		}
+	})
+}
+
 func TestRetryFor(t *testing.T) {
 	o := options(t, new(told))
 	o.RetryFor = 50 * time.Millisecond
+	begun := time.Now()
 	b, err := deliver(t, newScript(wide, away), o, record(0, 0), record(1, 0))
-	if b.DeadLettered != 2 || err != nil {
-		t.Errorf("%+v %v", b, err)
+	if b.DeadLettered != 2 || err != nil || time.Since(begun) < o.RetryFor {
+		t.Errorf("%+v %v after %v", b, err, time.Since(begun))
 	}
 	if why := letters(t, o.DeadLetter.Path())["id-1"]; why != "not delivered in 50ms: connection refused" {
 		t.Errorf("%q", why)
@@ -540,6 +607,19 @@ func TestRetryAfterTooLong(t *testing.T) {
 			t.Errorf("%+v %v in %v", b, err, took)
 		}
 	})
+}
+
+// TestRetryForNoReason: a receiver that leaves a part and does not say why.
+func TestRetryForNoReason(t *testing.T) {
+	o := options(t, new(told))
+	o.RetryFor = time.Nanosecond
+	b, err := deliver(t, newScript(wide, func(_ context.Context, _ []sink.Record, verdicts []sink.Verdict) error {
+		verdicts[0].State = sink.Delivered
+		return nil
+	}), o, record(0, 0), record(1, 0))
+	if why := letters(t, o.DeadLetter.Path())["id-1"]; b.Delivered != 1 || err != nil || why != "not delivered in 1ns: the receiver did not say why" {
+		t.Errorf("%+v %v %q", b, err, why)
+	}
 }
 
 func TestTimeout(t *testing.T) {
@@ -607,6 +687,12 @@ func TestPass(t *testing.T) {
 	if n := put(10); n != 10 || c.Counts().Waiting != 0 {
 		t.Errorf("%d of 10 past an idle spool, %d wait", n, c.Counts().Waiting)
 	}
+	if n := d.Pass([]sink.Record{{Body: make([]byte, 901)}}); n != 0 {
+		t.Error("passed what is too large for the receiver")
+	}
+	if n := d.Pass([]sink.Record{{ID: []byte("away"), Body: body("away")}}); n != 0 {
+		t.Error("passed what the receiver has no room for")
+	}
 	makeRoom(6)
 	if n := put(10); n != 6 {
 		t.Errorf("%d of 10 past the spool, of which 6 have room", n)
@@ -662,7 +748,7 @@ func TestHurry(t *testing.T) {
 		d.Hurry(grace)
 		b, err := d.Close()
 		wantLaw(t, b)
-		if b.Delivered != test.delivered || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
+		if b.Delivered != test.delivered || b.Dropped != 12-test.delivered || (err == nil) != (test.err == "") || err != nil && err.Error() != test.err {
 			t.Errorf("%+v %v, want %s", b, err, test.err)
 		}
 	}
@@ -736,6 +822,24 @@ func TestHurryIdle(t *testing.T) {
 	})
 }
 
+// TestGivenUp: who puts records goes on, and what comes is lost and told of.
+func TestGivenUp(t *testing.T) {
+	q := sink.NewMemory(500, sink.Block)
+	d := sink.NewDelivery(newScript(wide, hang), q, options(t, new(told)))
+	time.AfterFunc(10*time.Millisecond, d.GiveUp)
+	for i := range 20 {
+		q.Put([]sink.Record{record(i, 0)})
+	}
+	missed := q.Counts().Missed
+	q.End()
+	b, err := d.Close()
+	wantLaw(t, b)
+	want := fmt.Sprintf("%d records for test:// came when it was given up, and are lost\n%d records were not delivered to test://: there was no time left", missed, 20-missed)
+	if b.Dropped != 20 || missed == 0 || err == nil || err.Error() != want {
+		t.Errorf("%+v %v, want %s", b, err, want)
+	}
+}
+
 // TestNoLimits: who wants a batch bounded by its octets alone gives any number of records.
 func TestNoLimits(t *testing.T) {
 	r := newScript(sink.Limits{Records: math.MaxInt, Octets: math.MaxInt, Record: 1 << 20, Parallel: 2}, all)
@@ -782,6 +886,54 @@ func TestBusyReceiverGetsFullBatches(t *testing.T) {
 	d.Close()
 	if r.calls > 60 || len(r.taken) != 2000 {
 		t.Errorf("%d records in %d batches", len(r.taken), r.calls)
+	}
+}
+
+// TestLinger: while a batch is under way, records wait for others to come with them, but not
+// when they are a whole batch, when no more will come, or when that batch is settled.
+func TestLinger(t *testing.T) {
+	const ms = time.Millisecond
+	for name, test := range map[string]struct {
+		takes time.Duration // the batch that is under way
+		then  func(put func(n int), end func())
+		want  string // records of a batch, and when it came
+	}{
+		"others":     {time.Second, func(put func(int), _ func()) { put(1); time.Sleep(100 * ms); put(2) }, "3 after 250ms"},
+		"full":       {time.Second, func(put func(int), _ func()) { put(1); time.Sleep(100 * ms); put(3) }, "4 after 150ms"},
+		"end":        {time.Second, func(put func(int), end func()) { put(1); time.Sleep(100 * ms); end() }, "1 after 150ms"},
+		"idle again": {100 * ms, func(put func(int), _ func()) { put(1) }, "1 after 100ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var got []string
+				begun := time.Now()
+				l := sink.Limits{Records: 4, Octets: 1 << 20, Record: 1 << 20, Parallel: 2}
+				r := newScript(l, func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
+					mu.Lock()
+					got = append(got, fmt.Sprint(len(records), " after ", time.Since(begun)))
+					mu.Unlock()
+					time.Sleep(test.takes)
+					return all(ctx, records, verdicts)
+				})
+				q := sink.NewMemory(1<<20, sink.Block)
+				d := sink.NewDelivery(r, q, options(t, new(told)))
+				put := func(n int) {
+					for range n {
+						q.Put([]sink.Record{record(1, 0)})
+					}
+				}
+				put(1)
+				time.Sleep(50 * ms)
+				test.then(put, q.End)
+				time.Sleep(120 * ms) // both are under way: neither wants the other's lock
+				q.End()
+				d.Close()
+				if want := []string{"1 after 0s", test.want}; !slices.Equal(got, want) {
+					t.Errorf("%q, want %q", got, want)
+				}
+			})
+		})
 	}
 }
 
