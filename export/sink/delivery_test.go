@@ -966,6 +966,53 @@ func TestMemoryStaysBounded(t *testing.T) {
 	}
 }
 
+// TestMemoryRoom: what was taken or dropped gives back the room that it had, and what waits
+// is told of.
+func TestMemoryRoom(t *testing.T) {
+	const max = 2000
+	q := sink.NewMemory(max, sink.DropOldest)
+	one := sink.Record{ID: make([]byte, 20), Key: make([]byte, 10), Body: make([]byte, 100)}
+	had := 0
+	for round := range 3 {
+		room, before := 0, q.Counts().Dropped
+		for ; room < max; room++ {
+			if q.Put([]sink.Record{one}); q.Counts().Dropped > before {
+				break
+			}
+			if n, octets, _ := q.Ready(); n != room+1 || octets != int64(n*len(one.Body)) {
+				t.Fatalf("%d records with %d octets wait, of %d", n, octets, room+1)
+			}
+		}
+		if room*(20+10+100) > max || room < 5 || round > 0 && room != had {
+			t.Errorf("round %d: room for %d records, and for %d before", round, room, had)
+		}
+		had = room
+		var b sink.Batch
+		q.Take(&b, sink.Limits{Records: max, Octets: 1 << 20})
+		if n, octets, _ := q.Ready(); len(b.Records) != room || n != 0 || octets != 0 {
+			t.Errorf("took %d of %d records, and %d with %d octets wait", len(b.Records), room, n, octets)
+		}
+	}
+}
+
+// TestLargerThanQueue: a record that is larger than the queue goes alone.
+func TestLargerThanQueue(t *testing.T) {
+	for _, overflow := range []sink.Overflow{sink.Block, sink.DropOldest} {
+		r := newScript(wide, all)
+		q := sink.NewMemory(1, overflow)
+		d := sink.NewDelivery(r, q, options(t, new(told)))
+		for i := range 10 {
+			q.Put([]sink.Record{record(i, 1000)})
+		}
+		q.End()
+		b, err := d.Close()
+		wantLaw(t, b)
+		if b.Accepted != 10 || r.taken["id-9"] != 1 || overflow == sink.Block && b.Delivered != 10 || err != nil {
+			t.Errorf("%v: %+v, %v", overflow, b, err)
+		}
+	}
+}
+
 // TestSlowSinkHoldsBackNobody: of two sinks of one spool one never answers. The
 // other gets everything, and the first one's part is there in the next run.
 func TestSlowSinkHoldsBackNobody(t *testing.T) {
