@@ -2,6 +2,7 @@ package sink_test
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,4 +57,21 @@ func TestWaitGivenUp(t *testing.T) {
 		t.Errorf("Wait says %v", err)
 	}
 	d.Close()
+}
+
+// TestWaitLost has a record that a queue dropped, and one that no dead-letter file took.
+func TestWaitLost(t *testing.T) {
+	o := options(t, new(told))
+	o.DeadLetter, _ = sink.ParseDeadLetter(filepath.Join(t.TempDir(), "no", "folder"))
+	q := sink.NewMemory(1, sink.DropOldest)
+	q.Put([]sink.Record{record(1, 0), record(2, 0)})
+	d := sink.NewDelivery(newScript(wide, func(_ context.Context, _ []sink.Record, verdicts []sink.Verdict) error {
+		verdicts[0].State = sink.Rejected
+		return nil
+	}), q, o)
+	q.End()
+	d.Close()
+	if err := d.Wait(t.Context()); err == nil || err.Error() != "2 records for test:// are lost" {
+		t.Errorf("Wait says %v", err)
+	}
 }
