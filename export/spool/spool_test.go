@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -430,6 +431,51 @@ func TestFullDropsOldest(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestDroppedWhileRead: a full spool drops the segment that a sink is reading. What was read
+// of it counts as dropped, and is not delivered as well.
+func TestDroppedWhileRead(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 5))
+	inMemory := s.recent // this block alone: what is read has a begin
+	write(t, s, "ecs", records(5, 10))
+	write(t, s, "ecs", records(10, 500))
+	s.mu.Lock()
+	s.recent = inMemory
+	s.mu.Unlock()
+	// Whoever opens a pipe to read waits for one who opens it to write.
+	first, pipe := segments(t, dir)[0], filepath.Join(dir, "pipe")
+	if err := errors.Join(os.Remove(first), syscall.Mkfifo(first, 0o600), os.Link(first, pipe)); err != nil {
+		t.Fatal(err)
+	}
+	var got sink.Batch
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		c.Take(&got, limits)
+	}()
+	time.Sleep(20 * time.Millisecond)
+	next := 500
+	for c.Counts().Dropped == 0 {
+		write(t, s, "ecs", records(next, next+100))
+		next += 100
+	}
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not wait, if nobody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-taken
+	w.Close()
+	n := c.Counts()
+	if len(got.Records) == 0 || string(got.Records[0].ID) != fmt.Sprint("id-", n.Dropped) {
+		t.Fatalf("took %d records, and %d were dropped", len(got.Records), n.Dropped)
+	}
+	all := int(n.Dropped) + len(got.Records)
+	c.Done(&got)
+	wantIDs(t, take(t, c), ids(all, next))
 }
 
 // TestOthersFillTheDisk: where there is nothing to drop but a new record, it is dropped at
