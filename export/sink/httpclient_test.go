@@ -386,31 +386,39 @@ func TestHTTPRefusesAll(t *testing.T) {
 	}
 }
 
-// TestHTTPHosts has one host that is away: the next one gets the batch that follows.
+// TestHTTPHosts has one host that is away, or has nobody behind it: the next one gets the
+// batch that follows. One that has a fault of its own stays.
 func TestHTTPHosts(t *testing.T) {
-	arrived := 0
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		arrived++
-	}))
-	defer server.Close()
-	away := httptest.NewServer(nil)
-	away.Close()
-	_, r, err := Open("http+"+away.URL+","+strings.TrimPrefix(server.URL, "http://")+"/in", "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if got, _, err := deliver(t, r, testRecords(1)); got != "P" || err == nil {
-		t.Errorf("first: %s, %v", got, err)
-	}
-	for range 3 {
-		if got, _, err := deliver(t, r, testRecords(1)); got != "D" || err != nil {
-			t.Errorf("then: %s, %v", got, err)
+	for status, want := range map[int]string{0: "PDDD", 502: "PDDD", 503: "PDDD", 500: "PPPP", 429: "PPPP"} {
+		arrived := 0
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			arrived++
+		}))
+		defer server.Close()
+		first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.WriteHeader(status)
+		}))
+		defer first.Close()
+		if status == 0 {
+			first.Close()
 		}
-	}
-	if arrived != 3 {
-		t.Errorf("%d arrived, want 3", arrived)
+		_, r, err := Open("http+"+first.URL+","+strings.TrimPrefix(server.URL, "http://")+"/in", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		got := ""
+		for range want {
+			verdict, _, err := deliver(t, r, testRecords(1))
+			if got += verdict; (verdict == "D") != (err == nil) {
+				t.Errorf("%d: %s, %v", status, verdict, err)
+			}
+		}
+		if got != want || arrived != strings.Count(want, "D") {
+			t.Errorf("%d: %s, and %d arrived at the other host, want %s", status, got, arrived, want)
+		}
 	}
 }
 
