@@ -127,7 +127,6 @@ func (f *File) open(anew bool) (err error) {
 		flags |= os.O_TRUNC
 	}
 	if f.file, err = os.OpenFile(f.path, flags, 0o666); err != nil {
-		f.file = nil
 		return err
 	}
 	info, err := f.file.Stat()

@@ -174,7 +174,6 @@ func hecBadEvent(code int) bool {
 func (h *hec) wait(ctx context.Context, x *exchange, id int64) error {
 	limited, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	host := x.host
 	number := strconv.FormatInt(id, 10)
 	timer := time.NewTimer(firstAckPause)
 	defer timer.Stop()
@@ -182,14 +181,13 @@ func (h *hec) wait(ctx context.Context, x *exchange, id int64) error {
 		select {
 		case <-limited.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
-				return fmt.Errorf("post to %s: %w", host.Host, ctx.Err())
+				return fmt.Errorf("post to %s: %w", x.host.Host, ctx.Err())
 			}
-			return fmt.Errorf("post to %s: no indexer acknowledgement within %v (timeout=)", host.Host, h.timeout)
+			return fmt.Errorf("post to %s: no indexer acknowledgement within %v (timeout=)", x.host.Host, h.timeout)
 		case <-timer.C:
 		}
 		x.plain = append(append(append(x.plain[:0], `{"acks":[`...), number...), "]}"...)
-		x.host = host // who took the events is the one to ask
-		if err := h.http.postTo(ctx, x, h.acks); err != nil {
+		if err := h.http.postTo(ctx, x, h.acks); err != nil { // who took the events is the one to ask
 			return err
 		}
 		var answer struct {
@@ -203,7 +201,7 @@ func (h *hec) wait(ctx context.Context, x *exchange, id int64) error {
 		case x.status != http.StatusOK:
 			return h.http.failure(x)
 		case err != nil:
-			return fmt.Errorf("post to %s: answer: %w", host.Host, err)
+			return fmt.Errorf("post to %s: answer: %w", x.host.Host, err)
 		case answer.Acks[number]:
 			return nil
 		}
