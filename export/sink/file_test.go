@@ -85,6 +85,23 @@ func TestFileRotation(t *testing.T) {
 	}
 }
 
+// TestFileLongLine: a file has one line at least, and only a file that has one is full.
+func TestFileLongLine(t *testing.T) {
+	f, err := OpenFile(filepath.Join(t.TempDir(), "x"), FileOptions{Rotate: 15, Header: []byte("head\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"longer than a file\n", "a\n", "b\n"} {
+		if _, err := io.WriteString(f, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Close()
+	if got, files := linesOf(t, f); got != "head\nlonger than a file\nhead\na\nb\n" || files != 1 {
+		t.Errorf("%d files: %q", files, got)
+	}
+}
+
 func TestFileKeep(t *testing.T) {
 	f, err := OpenFile(filepath.Join(t.TempDir(), "flows.jsonl"), FileOptions{Rotate: 10, Keep: 3, Header: []byte("head\n")})
 	if err != nil {
@@ -181,6 +198,33 @@ func TestFileReopen(t *testing.T) {
 		if got, err := os.ReadFile(name); string(got) != want || err != nil {
 			t.Errorf("%s: %q %v", name, got, err)
 		}
+	}
+}
+
+// TestFileFolderGone: a file that cannot be opened anew is tried again by the next line.
+func TestFileFolderGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "x")
+	f, err := OpenFile(path, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fmt.Fprintln(f, "one")
+	os.Rename(dir, dir+".old")
+	f.Reopen()
+	for range 2 {
+		if _, err := fmt.Fprintln(f, "two"); !errors.Is(err, os.ErrNotExist) {
+			t.Fatalf("no folder, and %v", err)
+		}
+	}
+	os.Mkdir(dir, 0o777)
+	fmt.Fprintln(f, "three")
+	if got, err := os.ReadFile(path); string(got) != "three\n" || err != nil {
+		t.Errorf("%q %v", got, err)
 	}
 }
 

@@ -25,6 +25,8 @@ func TestHECAnswers(t *testing.T) {
 		{"server-error", 500, `{"text":"Internal server error","code":8}`, "PPP", "Internal server error"},
 		{"busy", 503, `{"text":"Server is busy","code":9}`, "PPP", "503 Service Unavailable"},
 		{"no-channel", 400, `{"text":"Data channel is missing","code":10}`, "PPP", "Data channel is missing"},
+		{"none-of-ours", 400, `{"text":"Invalid data format","code":6,"invalid-event-number":3}`, "RRR", ""},
+		{"below-all", 400, `{"text":"Invalid data format","code":6,"invalid-event-number":-1}`, "RRR", ""},
 		{"no-event", 400, `{"text":"Event field is required","code":12}`, "RRR", ""},
 		{"queue-full", 429, `{"text":"Server is busy","code":26}`, "PPP", "429"},
 		{"code-in-success", 200, `{"text":"Server is busy","code":9}`, "PPP", "Server is busy"},

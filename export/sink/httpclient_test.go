@@ -332,6 +332,30 @@ func TestHTTPTinyLimit(t *testing.T) {
 	}
 }
 
+// TestHTTPLimitRaised has a receiver that takes two records at once, and later any number: a
+// batch goes whole again in the end.
+func TestHTTPLimitRaised(t *testing.T) {
+	requests, limit := 0, 2
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		if bytes.Count(requestText(t, r), []byte("\n")) > limit {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+		}
+	}))
+	defer server.Close()
+	r := openHTTP(t, server, "http", "PATH/in")
+	for tries := 0; requests != 1; tries++ {
+		if tries == 500 {
+			t.Fatalf("still %d requests for a batch", requests)
+		}
+		requests = 0
+		if got, _, err := deliver(t, r, testRecords(4)); got != "DDDD" || err != nil {
+			t.Fatalf("%s, %v", got, err)
+		}
+		limit = 4
+	}
+}
+
 // TestHTTPPoison has receivers that refuse a whole body for one record in it.
 func TestHTTPPoison(t *testing.T) {
 	for _, sink := range []string{"http PATH/in?preset=lines", "http ?preset=clickhouse", "http ?preset=loki", "opensearch PATH/x", "splunk-hec "} {
