@@ -54,7 +54,8 @@
 //
 // A Flow ends, and its last record gives the reason:
 //
-//	idle-timeout      at its last packet plus the idle timeout
+//	idle-timeout      at its last packet plus the idle timeout; or at the clock, by an
+//	                  ICMP error that shortens the timeout to what is over
 //	end-of-flow       at its last packet plus 5 s, after FIN both ways or RST;
 //	                  or at the clock, by a packet that opens another Flow: a SYN
 //	                  (SCTP INIT, DCCP Request) behind one that opens nothing, or

@@ -101,6 +101,21 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
+// An ICMP error that comes late ends its Flow then: no record was decided on before
+// another that has left, or leaves with it.
+func TestLateUnreachable(t *testing.T) {
+	const late, other = "10.0.0.1:1 > 10.0.0.2:9", "10.0.0.1:2 > 10.0.0.2:9"
+	all := meter(Options{},
+		udp(late, at(0)), udp(late, at(0)), udp(late, at(0)), // one-way, for 60 s
+		udp(other, at(10.01)),             // an attempt, until 40.01
+		udp(late, unreachable, at(40.05)), // rejected, which would have been over at 30
+		udp(to, at(41)),
+	)
+	if len(all) != 3 || all[0].Source.Port() != 2 || all[1].State != Rejected || all[1].EndReason != IdleTimeout || all[1].End != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
 // A full partition gives up the Flow whose last packet is the furthest back.
 func TestEviction(t *testing.T) {
 	var paths []string // of one partition

@@ -348,7 +348,7 @@ func (t *Table) meter(p *Packet, tunnels []Tunnel, at *place) {
 	}
 	if p.Marks&Unreachable != 0 {
 		if e != nil {
-			t.refuse(at.entry, p)
+			t.refuse(at, p)
 		}
 		return
 	}
@@ -453,11 +453,19 @@ func (t *Table) rare(i uint32) *rare {
 	return t.rares.at(m.rare)
 }
 
-// refuse takes in that a packet of the Flow was answered by an ICMP error.
-func (t *Table) refuse(i uint32, p *Packet) {
+// refuse takes in that a packet of the Flow was answered by an ICMP error. A Flow that
+// has had its time by what it is now ends here: records of that time have left.
+func (t *Table) refuse(at *place, p *Packet) {
+	i := at.entry
 	e := t.entries.at(i)
 	e.unreachable(p.Key.Transport(), int(p.Marks&Reverse), &e.sent)
-	t.wheel.hasten(t.margins.at(i), i, t.due(e))
+	due := t.due(e)
+	if due < t.clock {
+		t.conclude(i, t.clock, IdleTimeout)
+		t.drop(at)
+		return
+	}
+	t.wheel.hasten(t.margins.at(i), i, due)
 }
 
 // learn notes what a Flow that has just changed its state, by a packet of side

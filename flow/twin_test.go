@@ -118,6 +118,9 @@ func (w *twin) add(p Packet, tunnels []Tunnel) {
 	if p.Marks&Unreachable != 0 {
 		if f != nil {
 			f.unreachable(p.Key.Transport(), from, f.sent())
+			if w.idle(f) < w.clock {
+				w.conclude(f, w.clock, IdleTimeout)
+			}
 		}
 		return
 	}
