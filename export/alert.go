@@ -1,8 +1,11 @@
 package export
 
 import (
+	"strings"
+
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
 )
 
 // What the formats share that know alerts: ECS, OCSF, CEF, LEEF and EVE. Text, CSV
@@ -114,8 +117,13 @@ func appendRule(dst []byte, a *annotate.Alert) []byte {
 	dst = append(dst, `","name":"`...)
 	dst = append(dst, a.Rule.String()...)
 	dst = append(dst, `","category":"port-registry","ruleset":`...)
-	dst = appendString(dst, "iana-"+a.Registry.Date())
+	dst = appendString(dst, ruleset(a.Registry))
 	return append(dst, `,"version":"1","reference":"`+registryReference+`"}`...)
+}
+
+// ruleset names the registry that the rules go by, with its date where it has one.
+func ruleset(reg *registry.Registry) string {
+	return strings.TrimSuffix("iana-"+reg.Date(), "-")
 }
 
 // appendAlertObject appends what portwatch has of its own in an alert, up to the

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,34 @@ func alertWords(a *annotate.Alert, sequence int) map[string]string {
 
 // jsonText is a text after a way through JSON: what is no UTF-8 does not come back.
 func jsonText(s string) string { return string([]rune(s)) }
+
+// TestNoDate: a registry that somebody wrote may have no date. What reads dates refuses a
+// record with an empty one.
+func TestNoDate(t *testing.T) {
+	reg, _, err := registry.Parse(strings.NewReader(strings.Join(registry.Columns[:], ",")+"\nexample,80,tcp,,,,2026-11,,,,,\n"), "own.csv")
+	if err != nil || reg.Date() != "" {
+		t.Fatalf("date %q, %v", reg.Date(), err)
+	}
+	type format interface {
+		Append([]byte, *annotate.Record, uint64) []byte
+		AppendAlert([]byte, *annotate.Alert, uint64) []byte
+	}
+	records, alerts := annotated(reg, testFlows()), alertsOf(reg, alertFlows())
+	for name, f := range map[string]format{
+		"ecs": NewECS(reg, ECSOptions{}), "ocsf": NewOCSF(reg, ECSOptions{}), "eve": NewEVE(reg, ECSOptions{}),
+		"cef": NewCEF(reg, ECSOptions{}), "leef": NewLEEF(reg, ECSOptions{}),
+	} {
+		record, alert := f.Append(nil, records[0], 1), f.AppendAlert(nil, &alerts[0], 1)
+		for _, line := range [][]byte{record, alert} {
+			if empty := regexp.MustCompile(`"date":""|[dD]ate=\s|iana-`).Find(line); empty != nil {
+				t.Errorf("%s has %q in %s", name, empty, line)
+			}
+			if line[0] == '{' {
+				decodeLine(t, line)
+			}
+		}
+	}
+}
 
 func TestECSAlerts(t *testing.T) {
 	for _, c := range alertCases(t) {

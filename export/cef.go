@@ -86,7 +86,9 @@ func NewCEF(reg *registry.Registry, o ECSOptions) *CEF {
 	if o.Interface != "" {
 		c.device = appendCEFText(append(c.device, " deviceInboundInterface="...), o.Interface, cefInterface)
 	}
-	c.device = appendCEFText(append(c.device, " portwatchRegistryDate="...), reg.Date(), cefCustom)
+	if date := reg.Date(); date != "" {
+		c.device = appendCEFText(append(c.device, " portwatchRegistryDate="...), date, cefCustom)
+	}
 	c.device = append(c.device, " portwatchSequence="...)
 	return c
 }

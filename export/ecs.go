@@ -71,9 +71,11 @@ const typicalSize = 2 << 10
 func NewECS(reg *registry.Registry, o ECSOptions) *ECS {
 	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: make([][]byte, reg.Entries())}
 	e.observer = appendObserver(nil, &o)
-	e.registry = append(e.registry, `,"registry":{"date":`...)
-	e.registry = appendString(e.registry, reg.Date())
-	e.registry = append(e.registry, `,"sha256":`...)
+	e.registry = append(e.registry, `,"registry":{`...)
+	if date := reg.Date(); date != "" { // one that somebody wrote may have none
+		e.registry = append(appendString(append(e.registry, `"date":`...), date), ',')
+	}
+	e.registry = append(e.registry, `"sha256":`...)
 	e.registry = appendString(e.registry, reg.SHA256())
 	e.registry = append(e.registry, "}}}\n"...)
 	return e

@@ -64,7 +64,9 @@ func NewLEEF(reg *registry.Registry, o ECSOptions) *LEEF {
 	if o.Interface != "" {
 		l.sensor = appendLEEFText(append(l.sensor, "\tobserverInterface="...), o.Interface)
 	}
-	l.sensor = appendLEEFText(append(l.sensor, "\tregistryDate="...), reg.Date())
+	if date := reg.Date(); date != "" {
+		l.sensor = appendLEEFText(append(l.sensor, "\tregistryDate="...), date)
+	}
 	l.sensor = append(l.sensor, "\tsequence="...)
 	return l
 }

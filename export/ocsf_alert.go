@@ -81,7 +81,7 @@ func (o *OCSF) appendFindingInfo(dst []byte, a *annotate.Alert) []byte {
 	dst = append(dst, `","name":"`...)
 	dst = append(dst, a.Rule.String()...)
 	dst = append(dst, `","category":"port-registry","version":`...)
-	dst = appendString(dst, "iana-"+a.Registry.Date())
+	dst = appendString(dst, ruleset(a.Registry))
 	return append(dst, "}}"...)
 }
 
