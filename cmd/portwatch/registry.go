@@ -55,6 +55,9 @@ func parseRegistry(file string) (*registry.Registry, []registry.Warning, error) 
 	return r, warnings, nil
 }
 
+// dateOf is a registry's date in a message: one that somebody wrote may have none.
+func dateOf(r *registry.Registry) string { return cmp.Or(r.Date(), "no date") }
+
 const registryHint = "IANA's CSV or XML, for instance from " + cache.Source
 
 const registryUsage = `Usage:
@@ -327,7 +330,7 @@ func (q *query) verify() func([]string) error {
 		case n > 1:
 			verdict = fmt.Sprintf("no error, and %d warnings", n)
 		}
-		q.printf("%s: %s; %d rows of %s, sha256 %s\n", args[0], verdict, r.Len(), cmp.Or(r.Date(), "no date"), r.SHA256())
+		q.printf("%s: %s; %d rows of %s, sha256 %s\n", args[0], verdict, r.Len(), dateOf(r), r.SHA256())
 		return nil
 	}
 }

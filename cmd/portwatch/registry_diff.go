@@ -31,7 +31,7 @@ func (q *query) diff() func([]string) error {
 			return err
 		}
 		d := registry.Compare(old, new)
-		q.printf("old: %s, file %s\nnew: %s, %s\n", old.Date(), args[0], new.Date(), from)
+		q.printf("old: %s, file %s\nnew: %s, %s\n", dateOf(old), args[0], dateOf(new), from)
 		q.printf("%d pairs answer differently; %d rows added, %d removed, %d changed\n",
 			len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
 		q.printPairChanges(d.Pairs)

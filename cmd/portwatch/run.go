@@ -524,7 +524,7 @@ func (r *run) tellMore() {
 	if !r.options.noAlerts {
 		fmt.Fprintf(r.stderr, "  %d alerts opened, %d updated\n", r.counts.Alerts.Opened, r.counts.Alerts.Updated)
 	}
-	fmt.Fprintf(r.stderr, "  registry of %s, sha256 %s, %s\n", r.registry.Date(), r.registry.SHA256(), r.registryFrom)
+	fmt.Fprintf(r.stderr, "  registry of %s, sha256 %s, %s\n", dateOf(r.registry), r.registry.SHA256(), r.registryFrom)
 	fmt.Fprintf(r.stderr, "  %.2f s of processor time, %d cores\n", r.counts.Seconds.CPU.Seconds(), r.options.workers)
 }
 
