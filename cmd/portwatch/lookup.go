@@ -155,7 +155,7 @@ func (q *question) answers(r *registry.Registry) (answers []answer) {
 		}
 	} else {
 		for _, row := range q.rows(r) {
-			answers = addAnswer(answers, answerOfRow(r, row))
+			answers = addAnswer(answers, q.answerOfRow(r, row))
 		}
 	}
 	for i := range answers {
@@ -174,11 +174,14 @@ func (q *question) rows(r *registry.Registry) (rows []registry.Row) {
 	return rows
 }
 
-// answerOfRow is about the row's first pair, where it has one.
-func answerOfRow(r *registry.Registry, row registry.Row) answer {
-	a := answer{ports: row.Ports, transports: row.Transports, rows: []registry.Row{row}}
+// answerOfRow is about the row's first pair of those that were asked for, where it has one.
+func (q *question) answerOfRow(r *registry.Registry, row registry.Row) answer {
+	a := answer{ports: row.Ports, rows: []registry.Row{row}}
+	for _, t := range q.transports {
+		a.transports |= row.Transports & registry.SetOf(t)
+	}
 	if !row.Ports.Empty() {
-		a.entry = r.Lookup(row.Transports.List()[0], row.Ports.First)
+		a.entry = r.Lookup(a.transports.List()[0], row.Ports.First)
 	}
 	return a
 }
