@@ -430,9 +430,6 @@ func (r *run) packets(frames []capture.Frame) error {
 // waited reports whether packets have waited for long enough, by the times of frames, those
 // without ports among them.
 func (r *run) waited(frames []capture.Frame) bool {
-	if len(frames) == 0 {
-		return false
-	}
 	newest := frames[len(frames)-1].Time
 	if newest-r.handed <= batchTime && r.handed-newest <= batchTime {
 		return false
