@@ -183,6 +183,45 @@ func TestSavedBehindClosedOutput(t *testing.T) {
 	}
 }
 
+// TestSavedToPipe: so it is with a pipe, until nobody reads that either.
+func TestSavedToPipe(t *testing.T) {
+	from := flows(t, 50_000)
+	all, records, saved := contents(from), filepath.Join(t.TempDir(), "records"), filepath.Join(t.TempDir(), "saved")
+	leave := func(pipe string) {
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if f, err := os.Open(pipe); err == nil { // when it is opened to be written
+				f.Close()
+			}
+		}()
+	}
+	leave(records)
+	c := portwatch("-r", from, "-w", "-", "--to", "file:"+records, "--idle-timeout", "1ms")
+	if got, err := c.Output(); err != nil || len(got) != len(all) {
+		t.Errorf("%v: %d octets of %d: %s", err, len(got), len(all), c.Stderr)
+	}
+	os.Remove(records)
+	leave(records)
+	leave(saved)
+	c = portwatch("-r", "-", "-w", saved, "--to", "file:"+records, "--idle-timeout", "1ms")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Write(all[:len(all)/2]) // and no end of it
+	late := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+	defer late.Stop()
+	in.Write(all[len(all)/2:])
+	if err := c.Wait(); err != nil {
+		t.Errorf("%v: %s", err, c.Stderr)
+	}
+}
+
 // TestLineBuffered: with -l a record is written when it is due, also if what comes through
 // the pipe after that is nothing.
 func TestLineBuffered(t *testing.T) {

@@ -339,9 +339,13 @@ type writer struct {
 	renderings []*rendering
 	summary    *export.Summary // nil: nobody reads it
 	progress   *progress       // that must not be drawn into a record
-	saving     bool            // packets go to a file, which wants all of them
 	stop       func()          // ends the reading, when writing has become useless
 	failed     error
+
+	// Whoever clears saving then looks at unread, and the other way round: the last one
+	// who stops reading ends the run.
+	saving atomic.Bool // packets go to a file, or a pipe that is read, which wants all of them
+	unread atomic.Bool // no place for records is left, or there was none
 }
 
 // begin writes what stands above the first record.
@@ -390,9 +394,12 @@ func (w *writer) fail(err error) {
 	if err == nil {
 		return
 	}
-	if rest, unread := apart(err); unread && (w.saving || w.lives()) {
-		if err = rest; err == nil {
-			return
+	if rest, unread := apart(err); unread {
+		w.unread.Store(!w.lives())
+		if !w.unread.Load() || w.saving.Load() {
+			if err = rest; err == nil {
+				return
+			}
 		}
 	}
 	w.failed = errors.Join(w.failed, err)

@@ -149,18 +149,17 @@ type run struct {
 	registry     *registry.Registry
 	registryFrom string // in words
 
-	source    source
-	live      bool
-	files     []*capture.File // what source reads, unless it is live
-	cut       error           // of savefiles that end within their header: the others are read
-	filter    *capture.Filter
-	saver     *capture.Saver // nil without -w
-	onlySaved bool           // no records are written
-	decoder   *capture.Decoder
-	pipeline  *pipeline
-	writer    *writer
-	sinks     *sinks
-	progress  *progress
+	source   source
+	live     bool
+	files    []*capture.File // what source reads, unless it is live
+	cut      error           // of savefiles that end within their header: the others are read
+	filter   *capture.Filter
+	saver    *capture.Saver // nil without -w
+	decoder  *capture.Decoder
+	pipeline *pipeline
+	writer   *writer
+	sinks    *sinks
+	progress *progress
 
 	started  time.Time
 	span     span  // of the packets' times
@@ -212,11 +211,12 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 			r.source.Close()
 		}
 	}()
-	r.writer = &writer{stop: r.stop, saving: o.save != "" && o.save != "-"}
+	r.writer = &writer{stop: r.stop}
 	if r.writer.renderings, err = o.outputs(stdout, reg, r.sinks); err != nil {
 		return nil, err
 	}
-	r.onlySaved = len(r.writer.renderings) == 0
+	r.writer.unread.Store(len(r.writer.renderings) == 0)
+	r.writer.saving.Store(o.save != "")
 	if o.save != "" {
 		if r.saver, err = capture.NewSaver(o.save); err != nil {
 			return nil, err
@@ -438,18 +438,24 @@ func (r *run) waited(frames []capture.Frame) bool {
 	return true
 }
 
-// save takes what became of writing to the file of -w: a pipe that nobody reads any more
-// ends the run only where nothing else is written.
+// save takes what became of writing to the file of -w.
 func (r *run) save(err error) error {
 	if err == nil {
 		return nil
 	}
 	r.saver.Close() // has the same to say
 	r.saver = nil
-	switch {
-	case !isClosedPipe(err):
+	return r.unsaved(err)
+}
+
+// unsaved takes what ends the file of -w: a pipe that nobody reads any more ends the run
+// only where nobody reads records either.
+func (r *run) unsaved(err error) error {
+	if !isClosedPipe(err) {
 		return err
-	case r.onlySaved:
+	}
+	r.writer.saving.Store(false)
+	if r.writer.unread.Load() {
 		return errNobodyReads
 	}
 	return nil
@@ -492,11 +498,7 @@ func (r *run) close() error {
 	r.progress.unhide()
 	failed := r.source.Close()
 	if r.saver != nil {
-		if err := r.saver.Close(); !isClosedPipe(err) {
-			failed = errors.Join(failed, err)
-		} else if r.onlySaved {
-			failed = errors.Join(failed, errNobodyReads)
-		}
+		failed = errors.Join(failed, r.unsaved(r.saver.Close()))
 	}
 	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
 	r.hangups()
