@@ -273,7 +273,7 @@ func (r *run) openSource() error {
 	}
 	for _, name := range o.files {
 		f, err := capture.OpenFile(name)
-		if errors.Is(err, capture.ErrTruncated) && len(o.files) > 1 {
+		if errors.Is(err, capture.ErrTruncated) {
 			r.cut = errors.Join(r.cut, err)
 			continue
 		}
