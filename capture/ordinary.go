@@ -59,7 +59,8 @@ func (d *digest) ordinary(data []byte) bool {
 	return true
 }
 
-// ordinaryIPv6 is the other half of ordinary.
+// ordinaryIPv6 is the other half of ordinary. What they have in common stands in both: handed
+// to a function, it would cost each packet a tenth of what ordinary does.
 func (d *digest) ordinaryIPv6(data []byte) bool {
 	const link, network, least = 14, 40, 8
 	if len(data) < link+network+least {
