@@ -11,9 +11,9 @@ import (
 //
 // A flood ends thousands of Flows in a tick: to compare them in pairs would cost as
 // much as metering. But both numbers lie in a short range, and about evenly: so the
-// range is cut into even cells, every ending is swapped into its cell, and the cells
-// are sorted likewise, without further memory. Each level takes eight bits off a
-// range, so that whatever the numbers are, there are sixteen at most.
+// range is cut into even cells, about one for each, every ending is swapped into its
+// cell, and the cells are sorted likewise, without further memory. Each level takes five
+// to eight bits off a range, so that whatever the numbers are, there are few.
 func sortEndings(ends []ending) {
 	if len(ends) <= fewEndings {
 		insertEndings(ends)
@@ -22,18 +22,20 @@ func sortEndings(ends []ending) {
 	if slices.IsSortedFunc(ends, compareEndings) { // as the cells of Flush often are
 		return
 	}
-	c := cut(ends)
-	var next, last [cells]int
+	depth := min(bits.Len(uint(len(ends))), mostBits)
+	c := cut(ends, depth)
+	var all [2][1 << mostBits]uint32
+	next, last := all[0][:1<<depth], all[1][:1<<depth]
 	for i := range ends {
 		last[c.of(&ends[i])]++
 	}
-	sum := 0
+	sum := uint32(0)
 	for i, n := range last {
 		next[i] = sum
 		sum += n
 		last[i] = sum
 	}
-	for i := range cells {
+	for i := range next {
 		for next[i] < last[i] {
 			here := next[i]
 			home := c.of(&ends[here])
@@ -41,7 +43,7 @@ func sortEndings(ends []ending) {
 			next[home]++
 		}
 	}
-	begin := 0
+	begin := uint32(0)
 	for _, end := range last {
 		if end-begin > 1 {
 			sortEndings(ends[begin:end])
@@ -71,7 +73,7 @@ func compareEndings(a, b ending) int {
 	return cmp.Compare(a.first, b.first)
 }
 
-const cells = 256
+const mostBits = 8 // of the number of cells
 
 // A cutting tells the cell of an ending.
 type cutting struct {
@@ -80,8 +82,8 @@ type cutting struct {
 	shift   int
 }
 
-// cut spreads endings over cells.
-func cut(ends []ending) cutting {
+// cut spreads endings over 1<<depth cells.
+func cut(ends []ending, depth int) cutting {
 	low, high := ends[0].decided, ends[0].decided
 	first, end := ends[0].first, ends[0].first
 	for i := range ends {
@@ -90,13 +92,13 @@ func cut(ends []ending) cutting {
 		first, end = min(first, e.first), max(end, e.first)
 	}
 	if low < high {
-		return cutting{low: uint64(low), shift: narrow(uint64(high - low))}
+		return cutting{low: uint64(low), shift: narrow(uint64(high-low), depth)}
 	}
-	return cutting{byFirst: true, low: first, shift: narrow(end - first)}
+	return cutting{byFirst: true, low: first, shift: narrow(end-first, depth)}
 }
 
-// narrow returns by how much a span must be shifted to be one of cells.
-func narrow(span uint64) int { return max(0, bits.Len64(span)-bits.Len(cells-1)) }
+// narrow returns by how much a span must be shifted to have so many bits.
+func narrow(span uint64, depth int) int { return max(0, bits.Len64(span)-depth) }
 
 func (c *cutting) of(e *ending) uint8 {
 	if c.byFirst {
