@@ -57,7 +57,7 @@ func newBulk(t *Target) (*bulk, error) {
 	c.login = fmt.Sprintf("set USER@ in the URL and password-file= or %sPASSWORD, or api-key-file= or %[1]sAPI_KEY", variable)
 	if t.User != "" {
 		err = c.basic(t, password, variable+"PASSWORD")
-	} else if key != "" {
+	} else if key.Text() != "" {
 		c.authorize("ApiKey", key)
 	}
 	if err != nil {

@@ -58,7 +58,7 @@ func newHEC(t *Target) (*hec, error) {
 	}
 	token := t.Secret("token", hecTokenVariable)
 	c.login = "set token-file= or " + hecTokenVariable
-	if token == "" {
+	if token.Text() == "" {
 		return nil, errors.New("no token: use token-file=PATH or the environment variable " + hecTokenVariable)
 	}
 	c.authorize("Splunk", token)

@@ -54,7 +54,7 @@ func newPost(t *Target) (*post, error) {
 	c.login = fmt.Sprintf("set USER@ in the URL and password-file= or %s, or token-file= or %s", httpPasswordVariable, httpTokenVariable)
 	if t.User != "" {
 		err = c.basic(t, password, httpPasswordVariable)
-	} else if token != "" {
+	} else if token.Text() != "" {
 		c.authorize("Bearer", token)
 	}
 	if err != nil {

@@ -36,8 +36,10 @@ type httpClient struct {
 	hosts    []*url.URL // scheme and host alone
 	host     atomic.Uint32
 	header   http.Header
-	login    string   // what to set where the receiver wants to know who we are
-	secrets  []string // never to be seen in an error
+	login    string  // what to set where the receiver wants to know who we are
+	scheme   string  // of secret, in the header Authorization
+	user     string  // who has secret for a password; else it is a token
+	secret   *Secret // nil: there is none
 	compress bool
 	timeout  time.Duration // of one request, and until its answer is read
 	ceiling  atomic.Int64  // octets of bodies that were too many for one request; 0: not known
@@ -92,20 +94,24 @@ func newHTTPClient(t *Target, port string) (*httpClient, error) {
 }
 
 // basic sends the target's user and its password.
-func (c *httpClient) basic(t *Target, password, variable string) error {
-	if password == "" {
+func (c *httpClient) basic(t *Target, password *Secret, variable string) error {
+	if password.Text() == "" {
 		return fmt.Errorf("no password for the user in the URL: use password-file=PATH or the environment variable %s", variable)
 	}
-	login := base64.StdEncoding.EncodeToString([]byte(t.User + ":" + password))
-	c.authorize("Basic", login)
-	c.secrets = append(c.secrets, password)
+	c.user = t.User
+	c.authorize("Basic", password)
 	return nil
 }
 
 // authorize sends a secret with each request.
-func (c *httpClient) authorize(scheme, secret string) {
-	c.header.Set("Authorization", scheme+" "+secret)
-	c.secrets = append(c.secrets, secret)
+func (c *httpClient) authorize(scheme string, secret *Secret) { c.scheme, c.secret = scheme, secret }
+
+// credentials is how a secret stands in the header.
+func (c *httpClient) credentials(secret string) string {
+	if c.user == "" {
+		return secret
+	}
+	return base64.StdEncoding.EncodeToString([]byte(c.user + ":" + secret))
 }
 
 // An exchange is one request and its answer, in memory that is used again.
@@ -163,8 +169,12 @@ func (c *httpClient) postTo(ctx context.Context, x *exchange, target *url.URL) e
 	defer body.release()
 	u := *target
 	u.Scheme, u.Host = x.host.Scheme, x.host.Host
+	header := c.header.Clone()
+	if c.secret != nil {
+		header.Set("Authorization", c.scheme+" "+c.credentials(c.secret.Text()))
+	}
 	request := (&http.Request{
-		Method: http.MethodPost, URL: &u, Host: u.Host, Header: c.header.Clone(),
+		Method: http.MethodPost, URL: &u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: body.reader(), ContentLength: int64(len(data)),
 		GetBody: func() (io.ReadCloser, error) { return body.reader(), nil },
@@ -287,8 +297,12 @@ func (c *httpClient) statusError(x *exchange) *statusError {
 // valid UTF-8, without our secrets.
 func (c *httpClient) excerpt(text []byte) string {
 	s := string(text[:min(len(text), 64<<10)])
-	for _, secret := range c.secrets {
-		s = strings.ReplaceAll(s, secret, "...")
+	if c.secret != nil {
+		for _, secret := range c.secret.told() {
+			if secret != "" {
+				s = strings.NewReplacer(c.credentials(secret), "...", secret, "...").Replace(s)
+			}
+		}
 	}
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -591,6 +591,53 @@ func TestHTTPSecrets(t *testing.T) {
 	}
 }
 
+// TestHTTPSecretReplaced: a password or a token in a file may be replaced while the run goes
+// on, by an empty file at first. Neither the new one nor the one before is told.
+func TestHTTPSecretReplaced(t *testing.T) {
+	for _, sink := range []string{"http+http://HOST/?token-file=", "opensearch+http://me@HOST/i?password-file=", "splunk-hec+http://HOST?token-file="} {
+		file := filepath.Join(t.TempDir(), "secret")
+		write := func(secret string) {
+			if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var seen []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			text := r.Header.Get("Authorization")
+			if _, password, ok := r.BasicAuth(); ok {
+				text += " " + password
+			}
+			seen = append(seen, text)
+			w.WriteHeader(http.StatusUnauthorized)
+			io.WriteString(w, strings.Join(seen, " "))
+		}))
+		defer server.Close()
+		write("first-of-mine\n")
+		_, r, err := Open(strings.Replace(sink, "HOST", strings.TrimPrefix(server.URL, "http://"), 1)+file, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		told := ""
+		for _, now := range []string{"first-of-mine", "", "second-of-mine"} {
+			write(now)
+			_, verdicts, err := deliver(t, r, testRecords(1))
+			told += fmt.Sprint(err, verdicts)
+		}
+		if len(seen) != 3 || !strings.HasSuffix(seen[0], "first-of-mine") || seen[1] != seen[0] || !strings.HasSuffix(seen[2], "second-of-mine") {
+			t.Errorf("%s: got %q", sink, seen)
+		}
+		for _, text := range seen {
+			for secret := range strings.FieldsSeq(text) {
+				if len(secret) > 8 && strings.Contains(told, secret) {
+					t.Errorf("%s: %s tells %s", sink, told, secret)
+				}
+			}
+		}
+	}
+}
+
 func TestHTTPSettingErrors(t *testing.T) {
 	for to, want := range map[string]string{
 		"opensearch+http://h:9200":                    "no data stream",

@@ -109,6 +109,7 @@ func kafkaSecurity(t *Target) (options []kgo.Opt, err error) {
 	secure := t.Flag("tls")
 	password := t.Secret("password", "PORTWATCH_KAFKA_PASSWORD")
 	mechanism := t.Choice("sasl", "none", "plain", "scram-256", "scram-512")
+	login := func(context.Context) (scram.Auth, error) { return scram.Auth{User: t.User, Pass: password.Text()}, nil }
 	if secure {
 		options = append(options, kgo.DialTLSConfig(security))
 	}
@@ -120,14 +121,16 @@ func kafkaSecurity(t *Target) (options []kgo.Opt, err error) {
 	case mechanism == "none" && t.User == "":
 	case mechanism == "none":
 		return nil, errors.New("a user needs sasl=plain, scram-256 or scram-512")
-	case t.User == "" || password == "":
+	case t.User == "" || password.Text() == "":
 		return nil, fmt.Errorf("sasl=%s needs a user before the host, and password-file= or PORTWATCH_KAFKA_PASSWORD", mechanism)
 	case mechanism == "plain":
-		options = append(options, kgo.SASL(plain.Auth{User: t.User, Pass: password}.AsMechanism()))
+		options = append(options, kgo.SASL(plain.Plain(func(context.Context) (plain.Auth, error) {
+			return plain.Auth{User: t.User, Pass: password.Text()}, nil
+		})))
 	case mechanism == "scram-256":
-		options = append(options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha256Mechanism()))
+		options = append(options, kgo.SASL(scram.Sha256(login)))
 	case mechanism == "scram-512":
-		options = append(options, kgo.SASL(scram.Auth{User: t.User, Pass: password}.AsSha512Mechanism()))
+		options = append(options, kgo.SASL(scram.Sha512(login)))
 	}
 	return options, nil
 }

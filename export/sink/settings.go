@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -114,21 +115,55 @@ func parseOctets(text string) (int64, error) {
 // Secret returns a secret: from the file that KEY-file names, else from the
 // environment variable. It never stands in the URL, which everybody can see in a
 // list of processes.
-func (s *Settings) Secret(key, variable string) string {
+func (s *Settings) Secret(key, variable string) *Secret {
 	if s.values.Has(key) {
 		s.known = append(s.known, key)
 		s.fail("%s= would show in every list of processes; use %s-file=PATH or the environment variable %s", key, key, variable)
-		return ""
+		return &Secret{}
 	}
 	path := s.Text(key+"-file", "")
 	if path == "" {
-		return os.Getenv(variable)
+		return &Secret{now: os.Getenv(variable)}
 	}
-	text, err := os.ReadFile(path)
+	text, err := readSecret(path)
 	if err != nil {
 		s.fail("%s-file: %v", key, err)
 	}
-	return strings.TrimRight(string(text), "\r\n")
+	return &Secret{path: path, now: text}
+}
+
+// A Secret is a password or a token. One in a file may be replaced at any time: whoever
+// asks has what is in the file then.
+type Secret struct {
+	path string // empty: from the environment
+	mu   sync.Mutex
+	now  string
+	last string // before now
+}
+
+// Text returns the secret, empty where there is none. A file that cannot be read, or is
+// empty, is one that is just being replaced.
+func (s *Secret) Text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.path != "" {
+		if text, err := readSecret(s.path); err == nil && text != "" && text != s.now {
+			s.now, s.last = text, s.now
+		}
+	}
+	return s.now
+}
+
+// told returns what Text has returned last, and what it had returned before.
+func (s *Secret) told() [2]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return [2]string{s.now, s.last}
+}
+
+func readSecret(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	return strings.TrimRight(string(text), "\r\n"), err
 }
 
 // TLS returns a configuration that verifies the peer's name: TLS 1.2 at least, ca=
