@@ -144,6 +144,20 @@ func portwatch(args ...string) *exec.Cmd {
 	return c
 }
 
+// begin starts a command, and returns what it reads as standard input.
+func begin(t *testing.T, c *exec.Cmd) io.WriteCloser {
+	t.Helper()
+	in, err := c.StdinPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill() })
+	return in
+}
+
 // TestDelivery: each sink gets what standard output gets, records and alerts, once, whatever
 // the number of workers, with a spool and without one, which makes one of a rotated file.
 func TestDelivery(t *testing.T) {
@@ -499,14 +513,7 @@ func TestHangup(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "flows.csv")
 	c := portwatch("-r", "-", "-l", "--to", "file:"+path+"?format=csv", "--idle-timeout", "20ms")
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Process.Kill()
+	in := begin(t, c)
 	capture, err := os.ReadFile(flows(t, 20_000))
 	if err != nil {
 		t.Fatal(err)
@@ -591,14 +598,7 @@ func TestSignalEndsDelivery(t *testing.T) {
 		dir := t.TempDir()
 		stats := filepath.Join(dir, "stats.json")
 		c := portwatch("-r", "-", "--to", to, "--spool", filepath.Join(dir, "spool"), "--drain-timeout", grace, "--stats", stats)
-		in, err := c.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer c.Process.Kill()
+		in := begin(t, c)
 		in.Write(capture)
 		c.Process.Signal(syscall.SIGTERM)
 		began := time.Now()

@@ -97,14 +97,7 @@ func testSignal(t *testing.T, signal os.Signal) {
 	c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Process.Kill()
+	in := begin(t, c)
 	// More than a pipe holds: once it is written, the program reads.
 	const pipeSize = 64 << 10
 	if _, err := in.Write(append(capture[:fileHeader:fileHeader], bytes.Repeat(packets, 1+4*pipeSize/len(packets))...)); err != nil {
@@ -133,15 +126,8 @@ func TestSignalAtStart(t *testing.T) {
 	for _, from := range []string{pipe, "-"} {
 		stats := filepath.Join(t.TempDir(), "stats.json")
 		c := portwatch("-r", from, "-o", "none", "--stats", stats)
-		in, err := c.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+		in := begin(t, c)
 		defer in.Close()
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer c.Process.Kill()
 		time.Sleep(300 * time.Millisecond) // for its start: nothing tells from outside that it waits
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -206,13 +192,7 @@ func TestSavedToPipe(t *testing.T) {
 	leave(records)
 	leave(saved)
 	c = portwatch("-r", "-", "-w", saved, "--to", "file:"+records, "--idle-timeout", "1ms")
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in := begin(t, c)
 	in.Write(all[:len(all)/2]) // and no end of it
 	late := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
 	defer late.Stop()
@@ -230,18 +210,11 @@ func TestLineBuffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := portwatch("-l", "-r", "-", "--idle-timeout", "1ms")
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.Process.Kill()
+	in := begin(t, c)
 	if _, err := in.Write(capture); err != nil {
 		t.Fatal(err)
 	}

@@ -58,13 +58,7 @@ func TestNothingIsLeftLying(t *testing.T) {
 		}
 		c := portwatch("-r", "-", "-l", "-o", "ecs", "--no-alerts", "--idle-timeout", idle.String(), "--workers", workers)
 		c.Stdout = out
-		in, err := c.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
+		in := begin(t, c)
 		in.Write(whole)
 		waitFor(t, func() bool { return bytes.Count(contents(out.Name()), []byte("\n")) >= want })
 		if n := bytes.Count(contents(out.Name()), []byte("\n")); n != want {
