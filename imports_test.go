@@ -19,18 +19,19 @@ const module = "github.com/portwatch/portwatch/"
 var arrows = map[string][]string{
 	"flow":     nil,
 	"registry": nil,
-	"capture":  {"flow"},
+	"unpack":   nil,
+	"capture":  {"flow", "unpack"},
 	"annotate": {"flow", "registry"},
 	"export":   {"flow", "registry", "annotate"},
-	"records":  {"flow"},
-	"cmd":      {"flow", "registry", "annotate", "export", "records", "capture"},
+	"records":  {"flow", "unpack"},
+	"cmd":      {"flow", "registry", "annotate", "export", "unpack", "records", "capture"},
 }
 
 // The folders whose packages, and all that these need, are the standard library and nothing
 // foreign; and those that build and test without a C compiler and libpcap.
 var (
 	standardOnly = []string{"flow", "registry", "annotate"}
-	pureGo       = []string{"flow", "registry", "annotate", "export", "records"}
+	pureGo       = []string{"flow", "registry", "annotate", "export", "unpack", "records"}
 )
 
 func TestImportArrows(t *testing.T) {

@@ -1,18 +1,13 @@
 package capture
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/binary"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/portwatch/portwatch/flow"
 )
@@ -46,7 +41,7 @@ func allocated(data []byte) (all, octets uint64, windows bool) {
 	runtime.ReadMemStats(&before)
 	f, err := newFile(bytes.NewReader(data), "x", nil, -1)
 	if err == nil {
-		windows = f.compression == "zstd" && len(data) >= zstdEvidence
+		windows = f.compression == "zstd" && len(data) >= 64<<10
 		decoder := NewDecoder(DecoderOptions{})
 		frames := make([]Frame, 8)
 		var batch flow.Batch
@@ -124,90 +119,17 @@ func mutated(data []byte, random *rand.Rand) []byte {
 
 // TestClaims reads files that claim far more than they have.
 func TestClaims(t *testing.T) {
-	header := func(descriptor, window byte, more ...byte) []byte {
-		return append(append(binary.LittleEndian.AppendUint32(nil, magicZstd), descriptor, window), more...)
-	}
-	const largest = 17 << 3 // 128 MiB
-	raw := []byte{1<<3 | 1, 0, 0, 'x'}
-	single := header(zstdSingleSegment|2<<6, 0, 0, 0, 8) // its size has four octets
-	var growing, larger []byte
-	for i := range 5000 {
-		growing = append(append(growing, header(0, byte(i%(14<<3)))...), raw...)
-		larger = append(append(larger, header(0, byte(i%(18<<3)))...), raw...)
-	}
 	manyFaces := newNgFile(lsbFirst)
 	for range MaxInterfaces {
 		manyFaces.face(1, 1<<32-1)
 	}
 	pcap := newPcapFile(lsbFirst, magicMicro, 1)
 	for name, data := range map[string][]byte{
-		"a window, and nothing in it":      header(0, largest),
-		"a window for one octet":           append(header(0, largest), raw...),
-		"a segment of 128 MiB":             append(single, raw...),
-		"larger and larger windows":        growing,
-		"windows of any size":              larger,
-		"a frame to skip":                  append(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, magicSkippable), 1<<32-1), header(0, largest)...),
-		"LZ4 blocks of 4 MiB":              compressors["lz4"](nil)[:7],
-		"a packet of 16 MiB":               pcap.claim(0, 0, MaxPacket, MaxPacket, nil).data,
-		"a block of 17 MiB":                append(newNgFile(lsbFirst).data, 6, 0, 0, 0, 0, 0, 0x10, 1, 0, 0, 0, 0),
-		"a block of 4 GiB to skip":         append(newNgFile(lsbFirst).data, 9, 0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 0, 0, 0, 0),
-		"all the interfaces there may be":  manyFaces.data,
-		"a name in gzip that does not end": append([]byte{0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3}, bytes.Repeat([]byte{'x'}, 1<<20)...),
+		"a packet of 16 MiB":              pcap.claim(0, 0, MaxPacket, MaxPacket, nil).data,
+		"a block of 17 MiB":               append(newNgFile(lsbFirst).data, 6, 0, 0, 0, 0, 0, 0x10, 1, 0, 0, 0, 0),
+		"a block of 4 GiB to skip":        append(newNgFile(lsbFirst).data, 9, 0, 0, 0, 0xfc, 0xff, 0xff, 0xff, 0, 0, 0, 0),
+		"all the interfaces there may be": manyFaces.data,
 	} {
 		checkAllocation(t, name, data)
 	}
-}
-
-// TestWindows reads frames whose windows are rewritten, from those that refer to what is 16 MiB
-// before, to small and empty ones.
-func TestWindows(t *testing.T) {
-	random := rand.New(rand.NewPCG(7, 8))
-	file := newPcapFile(lsbFirst, magicMicro, 147)
-	for i := range 6 {
-		data := make([]byte, MaxPacket/4)
-		for j := 0; i < 4 && j < len(data); j += 8 {
-			binary.LittleEndian.PutUint64(data[j:], random.Uint64())
-		}
-		if i == 5 { // the first one again
-			copy(data, file.data[pcapFileHeader+pcapPacketHeader:])
-		}
-		file.claim(uint32(i), 0, MaxPacket/4, MaxPacket/4, data)
-	}
-	want := mustRead(t, file.data)
-	for name, options := range map[string][]zstd.EOption{
-		"1 KiB":   {zstd.WithWindowSize(zstd.MinWindowSize), zstd.WithEncoderLevel(zstd.SpeedFastest)},
-		"2 MiB":   {zstd.WithWindowSize(2 << 20), zstd.WithEncoderCRC(false)},
-		"128 MiB": {zstd.WithWindowSize(128 << 20)},
-		"single":  {zstd.WithWindowSize(128 << 20), zstd.WithSingleSegment(true)},
-	} {
-		var packed bytes.Buffer
-		w, err := zstd.NewWriter(&packed, append(options, zstd.WithEncoderConcurrency(1))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name == "single" {
-			w.ResetContentSize(&packed, int64(len(file.data)))
-		}
-		w.Write(file.data)
-		w.Close()
-		if frames, err := readAll(packed.Bytes()); len(frames) != len(want) || !sameFrames(frames, want) {
-			t.Errorf("%s: %d frames of %d, %v", name, len(frames), len(want), err)
-		}
-	}
-	for n := 0; n < 700; n += 7 {
-		for _, more := range [][]byte{nil, compressors["zstd"](nil)} {
-			data := append(noise(0), bytes.Repeat([]byte{7}, n)...)
-			if got, err := decompressed(append(append(compressors["zstd"](data), more...), compressors["zstd"](data)...)); err != nil || !bytes.Equal(got, append(data, data...)) {
-				t.Fatalf("%d octets: %d, %v", 2*len(data), len(got), err)
-			}
-		}
-	}
-}
-
-func decompressed(data []byte) ([]byte, error) {
-	src, _, err := decompress(bufio.NewReaderSize(bytes.NewReader(data), 64<<10))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(src)
 }

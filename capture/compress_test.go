@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -97,20 +96,6 @@ func TestCompressedCutAnywhere(t *testing.T) {
 	}
 }
 
-// A stream of zstd or LZ4 may begin with frames to skip, in which pzstd, for one, keeps sizes.
-func TestCompressedBehindFrameToSkip(t *testing.T) {
-	data := noise(20)
-	for _, method := range []string{"zstd", "lz4"} {
-		for _, kind := range []byte{0x50, 0x5f} {
-			skip := []byte{kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}
-			packed := slices.Concat(skip, skip, compressors[method](data))
-			if got, want := mustRead(t, packed), mustRead(t, data); !sameFrames(got, want) {
-				t.Errorf("%s, %x: %d frames of %d", method, kind, len(got), len(want))
-			}
-		}
-	}
-}
-
 func TestRubbishAfterCompressed(t *testing.T) {
 	data := newPcapFile(lsbFirst, magicMicro, 1).add(1, 0, 60, 60).data
 	for method, compress := range compressors {
@@ -138,52 +123,5 @@ func TestBrokenStreams(t *testing.T) {
 	_, err := readAll(packed)
 	if want := `read x (gzip): not a pcap or pcapng file (it starts with the text "no capture")`; err == nil || err.Error() != want {
 		t.Errorf("text inside gzip: %v", err)
-	}
-}
-
-// TestChecksumLost: what was compressed is all there where only the checksum behind it is
-// cut or wrong.
-func TestChecksumLost(t *testing.T) {
-	data := noise(400)
-	all := mustRead(t, data)
-	for method, compress := range compressors {
-		packed := compress(data)
-		last := len(packed) - 1
-		frames, err := readAll(packed[:last])
-		if !errors.Is(err, ErrTruncated) || !sameFrames(frames, all) {
-			t.Errorf("%s, checksum cut: %d packets of %d, %v", method, len(frames), len(all), err)
-		}
-		packed[last] ^= 1
-		frames, err = readAll(packed)
-		if err == nil || err == io.EOF || !sameFrames(frames, all) {
-			t.Errorf("%s, checksum wrong: %d packets of %d, %v", method, len(frames), len(all), err)
-		}
-	}
-}
-
-// The programs that people compress with, at the settings that differ most.
-func TestCompressionPrograms(t *testing.T) {
-	data := noise(5000)
-	want := mustRead(t, data)
-	for _, command := range []string{
-		"gzip -1", "gzip -9",
-		"zstd -1", "zstd --ultra -22", "zstd --no-check", "zstd --long=27",
-		"lz4 -1", "lz4 -9 -BD", "lz4 -l", "lz4 -B4 -BX --no-frame-crc", "lz4 --content-size",
-	} {
-		args := strings.Fields(command + " -c")
-		if _, err := exec.LookPath(args[0]); err != nil {
-			t.Logf("NOT TESTED: %s: %v", command, err)
-			continue
-		}
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Stdin = bytes.NewReader(data)
-		packed, err := cmd.Output()
-		if err != nil {
-			t.Errorf("%s: %v", command, err)
-			continue
-		}
-		if got := mustRead(t, packed); !sameFrames(got, want) {
-			t.Errorf("%s: %d frames of %d", command, len(got), len(want))
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/portwatch/portwatch/unpack"
 )
 
 // File reads the packets of a savefile: pcap or pcapng, as it is or
@@ -120,9 +121,7 @@ func sizeOf(file *os.File) int64 {
 // newFile reads the header from r, which is at its start, and closes it if that fails.
 func newFile(r io.Reader, name string, close func() error, size int64) (*File, error) {
 	f := &File{name: name, close: close, size: size, raw: &counter{in: r}}
-	// The buffered reader gives back the octets of the magic number. After
-	// that, reads as large as the stream's pass it by.
-	src, compression, err := decompress(bufio.NewReaderSize(f.raw, 64<<10))
+	src, compression, err := unpack.NewReader(f.raw)
 	f.compression = compression
 	if err == nil {
 		if compression != "" {

@@ -1,6 +1,10 @@
 package capture
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/portwatch/portwatch/unpack"
+)
 
 // Frame is one captured packet.
 type Frame struct {
@@ -41,7 +45,7 @@ var (
 
 	// ErrTruncated says that a savefile ends in the middle of a packet,
 	// a header or a compressed stream. All packets before were delivered.
-	ErrTruncated = errors.New("file is cut short")
+	ErrTruncated = unpack.ErrTruncated
 
 	// ErrNotCapture says that a file is neither pcap nor pcapng.
 	ErrNotCapture = errors.New("not a pcap or pcapng file")

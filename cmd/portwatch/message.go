@@ -11,6 +11,7 @@ import (
 
 	"github.com/portwatch/portwatch/capture"
 	"github.com/portwatch/portwatch/export/spool"
+	"github.com/portwatch/portwatch/unpack"
 )
 
 // report writes an error the way every message of portwatch looks: the program,
@@ -77,8 +78,10 @@ func hintFor(err error) string {
 		return "-r with the name of a savefile in that folder; several -r are read as one observation"
 	case errors.Is(err, capture.ErrTruncated) && errors.As(err, &format) && format.Packet == 0:
 		return "whether the capturing program wrote anything, and whether the file was copied whole"
-	case errors.Is(err, capture.ErrTruncated):
+	case errors.Is(err, capture.ErrTruncated) && errors.As(err, &format):
 		return "to copy or capture the file again; every whole packet before the cut was read"
+	case errors.Is(err, unpack.ErrTruncated):
+		return "to copy the file again; every whole line before the cut was read"
 	case errors.Is(err, capture.ErrMixed):
 		return "-w with the name of a file, or a filter for packets of one link type"
 	case errors.Is(err, syscall.EMFILE):

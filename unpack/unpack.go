@@ -1,4 +1,6 @@
-package capture
+// Package unpack reads streams that gzip, zstd or lz4 compressed, and those that are not
+// compressed as they are. Memory is bounded by constants, never by what a header claims.
+package unpack
 
 import (
 	"bufio"
@@ -27,13 +29,23 @@ const (
 // accepts without being asked to, and what its --long and --ultra write.
 const maxZstdWindow = 128 << 20
 
-// decompress finds by its first octets how a savefile is compressed. It returns a
-// reader of the octets within, and the compression's name: in itself, and no name, if
-// the file is not compressed.
-func decompress(in *bufio.Reader) (src io.Reader, name string, err error) {
+// bufferSize is how much of a stream is looked at before it is decompressed. A reader of more
+// at once passes the buffer by, where nothing is to be decompressed.
+const bufferSize = 64 << 10
+
+// ErrTruncated says that a stream ends before its end: its file was cut.
+var ErrTruncated = errors.New("file is cut short")
+
+// NewReader finds by its first octets how a stream is compressed: by gzip (RFC 1952), zstd
+// (RFC 8878) or LZ4 (its frame format, the old one too). It returns a reader of the octets
+// within, and the method: in itself, and no method, if the stream is not compressed. Members
+// and frames behind one another are one stream, padding with zeros behind the last one is no
+// error, and whatever else stands there is one.
+func NewReader(r io.Reader) (src io.Reader, method string, err error) {
+	in := bufio.NewReaderSize(r, bufferSize)
 	head, _ := in.Peek(4)
 	if len(head) < 4 {
-		return in, "", nil // too short for all formats; the reader after us says so
+		return in, "", nil // too short for all formats
 	}
 	switch magic := firstMagic(in); {
 	case magic&0xffff == magicGzip:

@@ -1,4 +1,4 @@
-package capture
+package unpack
 
 import (
 	"bufio"
