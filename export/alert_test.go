@@ -76,7 +76,7 @@ func alertCases(t testing.TB) (list []alertCase) {
 // published schema of a JSON format has, and our own.
 type alertFormat struct {
 	name, fields string
-	new          func(*registry.Registry, ECSOptions) alertAppender
+	new          func(*registry.Registry, Options) alertAppender
 }
 
 type alertAppender interface {
@@ -85,17 +85,17 @@ type alertAppender interface {
 }
 
 var alertFormats = []alertFormat{
-	{"ecs", "ecs-9.4-alert-fields.tsv", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewECS(reg, o) }},
-	{"eve", "eve-8.0-alert-fields.tsv", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewEVE(reg, o) }},
-	{"ocsf", "ocsf-1.8-detection-finding-fields.tsv", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewOCSF(reg, o) }},
-	{"cef", "", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewCEF(reg, o) }},
-	{"leef", "", func(reg *registry.Registry, o ECSOptions) alertAppender { return NewLEEF(reg, o) }},
+	{"ecs", "ecs-9.4-alert-fields.tsv", func(reg *registry.Registry, o Options) alertAppender { return NewECS(reg, o) }},
+	{"eve", "eve-8.0-alert-fields.tsv", func(reg *registry.Registry, o Options) alertAppender { return NewEVE(reg, o) }},
+	{"ocsf", "ocsf-1.8-detection-finding-fields.tsv", func(reg *registry.Registry, o Options) alertAppender { return NewOCSF(reg, o) }},
+	{"cef", "", func(reg *registry.Registry, o Options) alertAppender { return NewCEF(reg, o) }},
+	{"leef", "", func(reg *registry.Registry, o Options) alertAppender { return NewLEEF(reg, o) }},
 }
 
 func TestAlertsGolden(t *testing.T) {
 	reg := testRegistry(t)
 	for _, format := range alertFormats {
-		f := format.new(reg, ECSOptions{Version: "1.2.3"})
+		f := format.new(reg, Options{Version: "1.2.3"})
 		var out []byte
 		for i, a := range alertsOf(reg, alertFlows()) {
 			out = f.AppendAlert(out, &a, uint64(i+1))
@@ -195,8 +195,8 @@ func TestNoDate(t *testing.T) {
 	}
 	records, alerts := annotated(reg, testFlows()), alertsOf(reg, alertFlows())
 	for name, f := range map[string]format{
-		"ecs": NewECS(reg, ECSOptions{}), "ocsf": NewOCSF(reg, ECSOptions{}), "eve": NewEVE(reg, ECSOptions{}),
-		"cef": NewCEF(reg, ECSOptions{}), "leef": NewLEEF(reg, ECSOptions{}),
+		"ecs": NewECS(reg, Options{}), "ocsf": NewOCSF(reg, Options{}), "eve": NewEVE(reg, Options{}),
+		"cef": NewCEF(reg, Options{}), "leef": NewLEEF(reg, Options{}),
 	} {
 		record, alert := f.Append(nil, records[0], 1), f.AppendAlert(nil, &alerts[0], 1)
 		for _, line := range [][]byte{record, alert} {

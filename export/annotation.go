@@ -20,7 +20,7 @@ type Annotation struct {
 
 // NewAnnotation returns a format for records that were annotated from reg.
 func NewAnnotation(reg *registry.Registry) *Annotation {
-	a := &Annotation{ecs: *NewECS(reg, ECSOptions{})}
+	a := &Annotation{ecs: *NewECS(reg, Options{})}
 	for state := range a.flows {
 		for method := range a.flows[state] {
 			for confidence := range a.flows[state][method] {

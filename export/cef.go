@@ -63,7 +63,7 @@ const (
 
 // NewCEF returns a format for records that were annotated from reg. The options
 // become the device version, dvchost, deviceInboundInterface and rt.
-func NewCEF(reg *registry.Registry, o ECSOptions) *CEF {
+func NewCEF(reg *registry.Registry, o Options) *CEF {
 	c := &CEF{now: o.Now}
 	for side := range c.answers {
 		c.answers[side] = make([][]byte, reg.Entries())

@@ -13,7 +13,7 @@ import (
 )
 
 func TestCEFGolden(t *testing.T) {
-	golden(t, "cef.golden", renderFlat(t, nil, NewCEF(testRegistry(t), ECSOptions{Version: "1.2.3"}).Append))
+	golden(t, "cef.golden", renderFlat(t, nil, NewCEF(testRegistry(t), Options{Version: "1.2.3"}).Append))
 }
 
 // The lengths of the dictionary's strings, and of the header's; those of keys that

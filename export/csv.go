@@ -53,7 +53,7 @@ var csvColumns = []string{
 
 // NewCSV returns a format for records that were annotated from reg. Of the options it
 // uses ObserverName.
-func NewCSV(reg *registry.Registry, o ECSOptions) *CSV {
+func NewCSV(reg *registry.Registry, o Options) *CSV {
 	c := &CSV{answers: make([][]byte, reg.Entries())}
 	for t := range c.tags {
 		c.tags[t] = []byte(strings.Join(annotate.Tags(t).Names(), " "))

@@ -10,14 +10,14 @@ import (
 )
 
 func TestCSVGolden(t *testing.T) {
-	c := NewCSV(testRegistry(t), ECSOptions{ObserverName: "sensor, one"})
+	c := NewCSV(testRegistry(t), Options{ObserverName: "sensor, one"})
 	golden(t, "csv.golden", renderFlat(t, c.Header(nil), c.Append))
 }
 
 // TestCSVReadsBack reads header and rows by encoding/csv, and wants the value of the
 // ECS field that a column is named after.
 func TestCSVReadsBack(t *testing.T) {
-	header := string(NewCSV(testRegistry(t), ECSOptions{}).Header(nil))
+	header := string(NewCSV(testRegistry(t), Options{}).Header(nil))
 	columns := strings.Split(strings.TrimSuffix(header, "\r\n"), ",")
 	filled := make(map[string]bool)
 	read := func(line string) (map[string]string, error) {

@@ -12,8 +12,8 @@ import (
 // ECSVersion is the version of the Elastic Common Schema that ECS writes.
 const ECSVersion = "9.4.0"
 
-// ECSOptions are the facts that a record cannot know. All may be left out.
-type ECSOptions struct {
+// Options are the facts that a record cannot know. All may be left out.
+type Options struct {
 	// Version of the program, in observer.version.
 	Version string
 	// ObserverName and Interface become observer.name and
@@ -68,7 +68,7 @@ type keptFinding struct {
 const typicalSize = 2 << 10
 
 // NewECS returns a format for records that were annotated from reg.
-func NewECS(reg *registry.Registry, o ECSOptions) *ECS {
+func NewECS(reg *registry.Registry, o Options) *ECS {
 	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: make([][]byte, reg.Entries())}
 	e.observer = appendObserver(nil, &o)
 	e.registry = append(e.registry, `,"registry":{`...)

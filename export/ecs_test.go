@@ -19,12 +19,12 @@ import (
 )
 
 // fullOptions fill every field that depends on options.
-var fullOptions = ECSOptions{
+var fullOptions = Options{
 	Version: "1.2.3", ObserverName: "sensor \"one\"", Interface: "eth0",
 	Now: func() time.Time { return noon.Add(24 * time.Hour) },
 }
 
-func renderECS(t testing.TB, o ECSOptions, flows []*flow.Record) []byte {
+func renderECS(t testing.TB, o Options, flows []*flow.Record) []byte {
 	t.Helper()
 	reg := testRegistry(t)
 	ecs := NewECS(reg, o)
@@ -36,7 +36,7 @@ func renderECS(t testing.TB, o ECSOptions, flows []*flow.Record) []byte {
 }
 
 func TestECSGolden(t *testing.T) {
-	golden(t, "ecs.golden", renderECS(t, ECSOptions{Version: "1.2.3"}, testFlows()))
+	golden(t, "ecs.golden", renderECS(t, Options{Version: "1.2.3"}, testFlows()))
 	golden(t, "ecs-live.golden", renderECS(t, fullOptions, testFlows()[:2]))
 }
 
@@ -194,7 +194,7 @@ func isKind(kind string, value any) bool {
 // same bytes for every record.
 func TestECSTwin(t *testing.T) {
 	reg := testRegistry(t)
-	for _, o := range []ECSOptions{{Version: "1.2.3"}, fullOptions} {
+	for _, o := range []Options{{Version: "1.2.3"}, fullOptions} {
 		ecs := NewECS(reg, o)
 		for i, r := range annotated(reg, testFlows()) {
 			var out bytes.Buffer
@@ -211,7 +211,7 @@ func TestECSTwin(t *testing.T) {
 // their places, on each transport.
 func TestECSTwinOfPorts(t *testing.T) {
 	reg := testRegistry(t)
-	o := ECSOptions{Version: "1.2.3"}
+	o := Options{Version: "1.2.3"}
 	ecs := NewECS(reg, o)
 	var got []byte
 	var want bytes.Buffer
@@ -251,10 +251,10 @@ func TestECSNoAllocs(t *testing.T) {
 func TestECSAppends(t *testing.T) {
 	reg := testRegistry(t)
 	r := annotated(reg, testFlows())[0]
-	want := string(NewECS(reg, ECSOptions{}).Append(nil, r, 9))
+	want := string(NewECS(reg, Options{}).Append(nil, r, 9))
 	for _, room := range []int{0, 1, 100, 700, 10_000} {
 		dst := append(make([]byte, 0, 6+room), "before"...)
-		if got := string(NewECS(reg, ECSOptions{}).Append(dst, r, 9)); got != "before"+want {
+		if got := string(NewECS(reg, Options{}).Append(dst, r, 9)); got != "before"+want {
 			t.Errorf("with room for %d more: %q", room, got)
 		}
 	}
@@ -323,7 +323,7 @@ func BenchmarkECS(b *testing.B) {
 	} {
 		records := annotated(reg, row.flows)
 		b.Run(fmt.Sprintf("record=%s/by=append", row.name), func(b *testing.B) {
-			ecs := NewECS(reg, ECSOptions{Version: "1.2.3"})
+			ecs := NewECS(reg, Options{Version: "1.2.3"})
 			var out []byte
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
@@ -332,7 +332,7 @@ func BenchmarkECS(b *testing.B) {
 			b.SetBytes(int64(len(out)))
 		})
 		b.Run(fmt.Sprintf("record=%s/by=encoding-json", row.name), func(b *testing.B) {
-			record := twinOf(ECSOptions{Version: "1.2.3"}, records[0], 0) // made once: the encoding alone is timed
+			record := twinOf(Options{Version: "1.2.3"}, records[0], 0) // made once: the encoding alone is timed
 			var out bytes.Buffer
 			b.ReportAllocs()
 			for b.Loop() {

@@ -27,7 +27,7 @@ type EVE struct {
 }
 
 // NewEVE returns a format for records that were annotated from reg.
-func NewEVE(reg *registry.Registry, o ECSOptions) *EVE {
+func NewEVE(reg *registry.Registry, o Options) *EVE {
 	e := &EVE{object: newObject(reg, o)}
 	if o.ObserverName != "" {
 		e.head = appendString(append(e.head, `,"host":`...), o.ObserverName)

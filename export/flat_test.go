@@ -76,19 +76,19 @@ func hostileFlows() []*flow.Record {
 type flatCase struct {
 	name  string
 	reg   *registry.Registry
-	o     ECSOptions
+	o     Options
 	flows []*flow.Record
 }
 
 func flatCases(t testing.TB) []flatCase {
 	list := []flatCase{
-		{"test flows", testRegistry(t), ECSOptions{Version: "1.2.3"}, testFlows()},
+		{"test flows", testRegistry(t), Options{Version: "1.2.3"}, testFlows()},
 		{"live", testRegistry(t), fullOptions, testFlows()},
 		{"hostile registry", hostileRegistry(t), fullOptions, hostileFlows()},
-		{"old", testRegistry(t), ECSOptions{}, []*flow.Record{with(testFlows()[0], func(r *flow.Record) { r.Start, r.End = 1e9, 2e9 })}},
+		{"old", testRegistry(t), Options{}, []*flow.Record{with(testFlows()[0], func(r *flow.Record) { r.Start, r.End = 1e9, 2e9 })}},
 	}
 	for _, s := range append(hostile, strings.Repeat("\u20ac", 1<<14)) {
-		o := ECSOptions{Version: s, ObserverName: s, Interface: s}
+		o := Options{Version: s, ObserverName: s, Interface: s}
 		list = append(list, flatCase{"hostile options", testRegistry(t), o, testFlows()[:2]})
 	}
 	return list
@@ -248,7 +248,7 @@ func TestFlatNoAllocs(t *testing.T) {
 	for name, appendTo := range map[string]func([]byte, *annotate.Record, uint64) []byte{
 		"cef":  NewCEF(reg, fullOptions).Append,
 		"leef": NewLEEF(reg, fullOptions).Append,
-		"csv":  NewCSV(reg, ECSOptions{ObserverName: "one"}).Append,
+		"csv":  NewCSV(reg, Options{ObserverName: "one"}).Append,
 	} {
 		var out []byte
 		all := func() {
@@ -269,14 +269,14 @@ func TestFlatNoAllocs(t *testing.T) {
 
 func BenchmarkFlat(b *testing.B) {
 	reg := testRegistry(b)
-	o := ECSOptions{Version: "1.2.3"}
+	o := Options{Version: "1.2.3"}
 	for _, format := range []struct {
 		name     string
 		appendTo func([]byte, *annotate.Record, uint64) []byte
 	}{
 		{"cef", NewCEF(reg, o).Append},
 		{"leef", NewLEEF(reg, o).Append},
-		{"csv", NewCSV(reg, ECSOptions{}).Append},
+		{"csv", NewCSV(reg, Options{}).Append},
 	} {
 		for i, name := range []string{"plain", "flagged"} {
 			r := annotated(reg, testFlows())[i]

@@ -40,7 +40,7 @@ const leefText = 1023 // octets of a text from outside
 
 // NewLEEF returns a format for records that were annotated from reg. The options
 // become the product version, observerName and observerInterface; Now is not used.
-func NewLEEF(reg *registry.Registry, o ECSOptions) *LEEF {
+func NewLEEF(reg *registry.Registry, o Options) *LEEF {
 	l := &LEEF{}
 	for side := range l.answers {
 		l.answers[side] = make([][]byte, reg.Entries())

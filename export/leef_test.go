@@ -11,7 +11,7 @@ import (
 )
 
 func TestLEEFGolden(t *testing.T) {
-	golden(t, "leef.golden", renderFlat(t, nil, NewLEEF(testRegistry(t), ECSOptions{Version: "1.2.3"}).Append))
+	golden(t, "leef.golden", renderFlat(t, nil, NewLEEF(testRegistry(t), Options{Version: "1.2.3"}).Append))
 }
 
 // readLEEF reads a line as IBM describes LEEF 2.0: six header fields, each with a

@@ -14,7 +14,7 @@ import (
 // text between its pieces.
 type object struct{ ECS }
 
-func newObject(reg *registry.Registry, o ECSOptions) *object {
+func newObject(reg *registry.Registry, o Options) *object {
 	e := &object{*NewECS(reg, o)}
 	for final := range 2 {
 		for first := range 2 {

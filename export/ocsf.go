@@ -36,7 +36,7 @@ type OCSF struct {
 }
 
 // NewOCSF returns a format for records that were annotated from reg.
-func NewOCSF(reg *registry.Registry, o ECSOptions) *OCSF {
+func NewOCSF(reg *registry.Registry, o Options) *OCSF {
 	f := &OCSF{ecs: *NewECS(reg, o), now: o.Now}
 	f.head = fmt.Appendf(nil, `{"metadata":{"version":"%s","product":{"name":"portwatch","vendor_name":"portwatch","version":`, OCSFVersion)
 	f.head = appendString(f.head, o.Version)

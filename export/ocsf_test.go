@@ -71,7 +71,7 @@ func TestOCSFDirection(t *testing.T) {
 
 // TestOCSFNames: a port number gives no protocol and no service a name.
 func TestOCSFNames(t *testing.T) {
-	for line := range strings.Lines(string(renderFlat(t, nil, NewOCSF(testRegistry(t), ECSOptions{}).Append))) {
+	for line := range strings.Lines(string(renderFlat(t, nil, NewOCSF(testRegistry(t), Options{}).Append))) {
 		for _, name := range []string{"app_protocol_name", "app_name", "svc_name"} {
 			if strings.Contains(line, `"`+name+`"`) {
 				t.Errorf("%s in %s", name, line)
@@ -83,5 +83,5 @@ func TestOCSFNames(t *testing.T) {
 func ocsfFields(t *testing.T, f *flow.Record) map[string]string {
 	t.Helper()
 	reg := testRegistry(t)
-	return flatten(t, NewOCSF(reg, ECSOptions{}).Append(nil, annotated(reg, []*flow.Record{f})[0], 0))
+	return flatten(t, NewOCSF(reg, Options{}).Append(nil, annotated(reg, []*flow.Record{f})[0], 0))
 }

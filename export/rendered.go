@@ -100,7 +100,7 @@ func (e *pieces) renderAnnotations() {
 }
 
 // appendObserver appends the observer, and what follows up to the first address.
-func appendObserver(dst []byte, o *ECSOptions) []byte {
+func appendObserver(dst []byte, o *Options) []byte {
 	dst = append(dst, `,"observer":{`...)
 	if o.ObserverName != "" {
 		dst = append(dst, `"name":`...)

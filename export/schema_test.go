@@ -212,7 +212,7 @@ type dialect struct {
 	own func(path string) string
 	// same is the path of ECS where the dialect's path has the same value.
 	same map[string]string
-	new  func(*registry.Registry, ECSOptions) func([]byte, *annotate.Record, uint64) []byte
+	new  func(*registry.Registry, Options) func([]byte, *annotate.Record, uint64) []byte
 }
 
 // inObject is the path of an ECS field in the object portwatch of others.
@@ -253,7 +253,7 @@ var dialects = []dialect{
 			"ip_proto": "network.iana_number", "community_id": "network.community_id",
 			"vlan": "network.vlan.id", "inner_vlan": "network.inner.vlan.id",
 		},
-		func(reg *registry.Registry, o ECSOptions) func([]byte, *annotate.Record, uint64) []byte {
+		func(reg *registry.Registry, o Options) func([]byte, *annotate.Record, uint64) []byte {
 			return NewZeek(reg, o).Append
 		},
 	}, {
@@ -265,7 +265,7 @@ var dialects = []dialect{
 			"flow.pkts_toclient": "destination.packets", "flow.bytes_toclient": "destination.bytes",
 			"community_id": "network.community_id",
 		},
-		func(reg *registry.Registry, o ECSOptions) func([]byte, *annotate.Record, uint64) []byte {
+		func(reg *registry.Registry, o Options) func([]byte, *annotate.Record, uint64) []byte {
 			return NewEVE(reg, o).Append
 		},
 	}, {
@@ -291,7 +291,7 @@ var dialects = []dialect{
 			"enrichments.0.value": "source.port", "enrichments.1.value": "destination.port",
 			"unmapped.interface_name": "observer.ingress.interface.name", "unmapped.inner_vlan_uid": "network.inner.vlan.id",
 		},
-		func(reg *registry.Registry, o ECSOptions) func([]byte, *annotate.Record, uint64) []byte {
+		func(reg *registry.Registry, o Options) func([]byte, *annotate.Record, uint64) []byte {
 			return NewOCSF(reg, o).Append
 		},
 	},
@@ -307,7 +307,7 @@ func refused() *flow.Record {
 
 func TestDialectsGolden(t *testing.T) {
 	for _, d := range dialects {
-		golden(t, d.name+".golden", renderFlat(t, nil, d.new(testRegistry(t), ECSOptions{Version: "1.2.3"})))
+		golden(t, d.name+".golden", renderFlat(t, nil, d.new(testRegistry(t), Options{Version: "1.2.3"})))
 	}
 }
 
@@ -434,7 +434,7 @@ func BenchmarkDialects(b *testing.B) {
 	for _, d := range dialects {
 		r := annotated(reg, testFlows())[0]
 		b.Run("format="+d.name, func(b *testing.B) {
-			appendTo := d.new(reg, ECSOptions{Version: "1.2.3"})
+			appendTo := d.new(reg, Options{Version: "1.2.3"})
 			var out []byte
 			b.ReportAllocs()
 			for i := uint64(0); b.Loop(); i++ {

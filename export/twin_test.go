@@ -162,7 +162,7 @@ func (t twinTime) MarshalText() ([]byte, error) {
 }
 
 // twinOf returns what Append is to write, as encoding/json wants it.
-func twinOf(o ECSOptions, r *annotate.Record, sequence uint64) *twinRecord {
+func twinOf(o Options, r *annotate.Record, sequence uint64) *twinRecord {
 	f := r.Flow
 	record := &twinRecord{
 		Timestamp: twinTime(f.End),
@@ -211,7 +211,7 @@ func encodeTwin(t testing.TB, out *bytes.Buffer, record *twinRecord) {
 	}
 }
 
-func twinEventOf(o ECSOptions, r *annotate.Record, sequence uint64) twinEvent {
+func twinEventOf(o Options, r *annotate.Record, sequence uint64) twinEvent {
 	f := r.Flow
 	id := twinID128(f)
 	event := twinEvent{

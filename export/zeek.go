@@ -26,7 +26,7 @@ type Zeek struct {
 }
 
 // NewZeek returns a format for records that were annotated from reg.
-func NewZeek(reg *registry.Registry, o ECSOptions) *Zeek {
+func NewZeek(reg *registry.Registry, o Options) *Zeek {
 	return &Zeek{newObject(reg, o)}
 }
 

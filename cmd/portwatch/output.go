@@ -46,7 +46,7 @@ func (o *options) newFormat(name string, reg *registry.Registry, s screen) forma
 		}
 		return export.NewText(export.TextOptions{Width: s.width, Color: s.color, Location: location})
 	}
-	e := export.ECSOptions{Version: version(), ObserverName: o.observer}
+	e := export.Options{Version: version(), ObserverName: o.observer}
 	if len(o.devices) > 0 {
 		e.Now = time.Now
 	}

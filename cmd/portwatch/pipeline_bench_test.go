@@ -92,7 +92,7 @@ func newStages(b *testing.B, path string, reg *registry.Registry, last int) *sta
 	s := &stages{last: last, file: file, decoder: capture.NewDecoder(capture.DecoderOptions{})}
 	s.table = flow.NewTable(flow.Options{Assigned: assigned(reg)})
 	s.annotator = annotate.New(reg)
-	s.format = export.NewECS(reg, export.ECSOptions{})
+	s.format = export.NewECS(reg, export.Options{})
 	if last == stageText {
 		s.format = export.NewText(export.TextOptions{})
 	}

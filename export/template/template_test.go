@@ -52,7 +52,7 @@ func written(t *testing.T) map[string]string {
 func alerts(t *testing.T) (documents []map[string]any) {
 	t.Helper()
 	reg := registry.Embedded()
-	ecs := export.NewECS(reg, export.ECSOptions{Version: "1.2.3", ObserverName: "sensor", Interface: "eth0", Now: time.Now})
+	ecs := export.NewECS(reg, export.Options{Version: "1.2.3", ObserverName: "sensor", Interface: "eth0", Now: time.Now})
 	for scope := annotate.OneService; scope <= annotate.Sweep; scope++ {
 		for _, port := range []uint16{42000, 3300, 6003} {
 			a := &annotate.Alert{
