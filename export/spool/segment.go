@@ -169,23 +169,26 @@ type window struct {
 }
 
 // block returns the block of a segment that begins at an offset, valid until the next
-// call. It is errDamaged where no whole block does, errEnd at the segment's end.
+// call. It is errDamaged where no whole block does, errEnd at the segment's end. What was
+// read before the reading failed counts: an error of it comes with the first block that
+// is not all there.
 func (w *window) block(offset int64, number uint32) (packed, error) {
+	var failed error
 	for {
 		var b []byte
 		if skip := offset - w.begin; skip >= 0 && skip < int64(len(w.data)) {
 			b = w.data[skip:]
 		}
 		p, err := parseBlock(b, number)
-		if err != errShort {
+		switch {
+		case err != errShort:
 			return p, err
-		}
-		if offset+int64(len(b)) >= w.end || offset+p.size > w.end {
+		case failed != nil:
+			return p, failed
+		case offset+int64(len(b)) >= w.end || offset+p.size > w.end:
 			return p, errDamaged
 		}
-		if err := w.read(offset, max(p.size, w.step)); err != nil {
-			return p, err
-		}
+		failed = w.read(offset, max(p.size, w.step))
 	}
 }
 

@@ -286,10 +286,10 @@ func TestTornTail(t *testing.T) {
 }
 
 // TestDamage has an octet turned in the middle of the first segment of several,
-// before the spool is opened and while it is: what is whole before it and in other
-// segments comes, the rest is counted.
+// before the spool is opened and while it is, or the file cut there: what is whole before
+// it and in other segments comes, the rest is counted.
 func TestDamage(t *testing.T) {
-	for _, when := range []string{"before", "while"} {
+	for when, why := range map[string]string{"before": "not whole", "while": "damaged", "cut": "unexpected EOF"} {
 		t.Run(when, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, Options{Max: MinMax})
@@ -306,24 +306,32 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			f.WriteAt([]byte{0xff}, s.segment/2)
-			told := 0
+			if when == "cut" {
+				f.Truncate(s.segment / 2)
+			} else {
+				f.WriteAt([]byte{0xff}, s.segment/2)
+			}
+			var told []string
+			tell := func(err error) { told = append(told, err.Error()) }
 			if when == "before" {
-				s = open(t, dir, Options{Max: MinMax, Report: func(error) { told++ }})
+				s = open(t, dir, Options{Max: MinMax, Report: tell})
 				c = cursor(t, s, "a", "ecs")
 			} else {
-				s.o.Report = func(error) { told++ }
+				s.o.Report = tell
 			}
 			got := take(t, c)
 			lost := 600 - len(got)
-			if lost == 0 || lost == 600 || told != 1 {
-				t.Fatalf("%d records lost, told %d times", lost, told)
+			if lost == 0 || lost == 600 || len(told) != 1 || !strings.Contains(told[0], why) {
+				t.Fatalf("%d records lost, told %q", lost, told)
+			}
+			if got[0] != "id-0" {
+				t.Errorf("what stands before the damage did not come")
 			}
 			n := slices.IndexFunc(got, func(id string) bool { return id == fmt.Sprint("id-", 599) })
 			if n != len(got)-1 {
 				t.Errorf("the other segments did not come")
 			}
-			if when == "while" && c.Counts().Dropped != uint64(lost) || when == "before" && s.Counts().CutOctets == 0 {
+			if when != "before" && c.Counts().Dropped != uint64(lost) || when == "before" && s.Counts().CutOctets == 0 {
 				t.Errorf("lost %d, counted %+v %+v", lost, c.Counts(), s.Counts())
 			}
 		})
