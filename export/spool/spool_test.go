@@ -105,6 +105,9 @@ func take(t *testing.T, c *Cursor) (ids []string) {
 		}
 		c.Done(&b)
 	}
+	if n, octets, _ := c.Ready(); n != 0 || octets != 0 {
+		t.Errorf("%d records of %d octets wait when all are taken", n, octets)
+	}
 	return ids
 }
 
@@ -177,6 +180,20 @@ func comeBack(t *testing.T, disk bool, step int) {
 	if !slices.EqualFunc(got, want, same) {
 		t.Errorf("%d records came back, and not as they were", len(got))
 	}
+}
+
+// TestLargeBlocks reads blocks from the disk that lie across the end of what is read at
+// once, and such that are larger.
+func TestLargeBlocks(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	for i := range 12 {
+		r := record(i)
+		r.Body = make([]byte, 100<<10*(1+i%4))
+		write(t, s, "ecs", []sink.Record{r})
+	}
+	cold(s)
+	wantIDs(t, take(t, c), ids(0, 12))
 }
 
 // TestCursors has a fast sink, a slow one, one of another format, and one that
@@ -274,6 +291,9 @@ func TestTornTail(t *testing.T) {
 		if n := s.Counts().CutOctets; n != uint64(cut) {
 			t.Errorf("%d octets of %d cut", n, cut)
 		}
+		if info, err := os.Stat(path); err != nil || info.Size() != int64(len(whole)) {
+			t.Errorf("%d octets behind the whole blocks stay, or %v", info.Size()-int64(len(whole)), err)
+		}
 		c := cursor(t, s, "a", "ecs")
 		if n := c.Counts().Waiting; n != 20 {
 			t.Errorf("%d records wait", n)
@@ -335,6 +355,60 @@ func TestDamage(t *testing.T) {
 				t.Errorf("lost %d, counted %+v %+v", lost, c.Counts(), s.Counts())
 			}
 		})
+	}
+}
+
+// A badDisk cannot read what lies behind so many octets.
+type badDisk struct {
+	io.ReaderAt
+	good int64
+}
+
+func (d badDisk) ReadAt(b []byte, offset int64) (int, error) {
+	if offset+int64(len(b)) <= d.good {
+		return d.ReaderAt.ReadAt(b, offset)
+	}
+	n, _ := d.ReaderAt.ReadAt(b[:max(0, d.good-offset)], offset)
+	return n, syscall.EIO
+}
+
+// TestUnreadable: what the disk cannot read at a start is no damage, behind which a segment
+// would be cut, and what is not a segment's is left alone.
+func TestUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 10))
+	write(t, s, "ecs", records(10, 20))
+	kill(s)
+	segment := segments(t, dir)[0]
+	text, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for good, want := range map[int64]int{0: 0, headSize: 0, int64(len(text)) - 100: 1} {
+		seen := 0
+		_, whole, err := scan(badDisk{bytes.NewReader(text), good}, int64(len(text)), 1, func(int64, *packed) { seen++ })
+		if !errors.Is(err, syscall.EIO) || whole || seen != want {
+			t.Errorf("%d octets can be read: %d blocks, want %d; %v, %v", good, seen, want, whole, err)
+		}
+	}
+	for _, name := range []string{"1.segment", "0000000002.segment.old", "x.segment"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("of others"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, dir, Options{})
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 20))
+	if n := s.Counts().CutOctets; n != 0 {
+		t.Errorf("%d octets were cut", n)
+	}
+	kill(s)
+	if err := errors.Join(os.Remove(segment), os.Mkdir(segment, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("a folder for a segment: %v", err)
 	}
 }
 
@@ -792,6 +866,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(uint32(k.records), uint32(k.octets), k.data, true)
 	f.Add(uint32(4), uint32(k.octets), k.data, true)
 	f.Add(uint32(1), uint32(0), k.data[:fixedEntry], true)
+	f.Add(uint32(1), uint32(0), k.data[:fixedEntry-1], true)
 	f.Add(uint32(0), uint32(0), []byte{}, true)
 	f.Add(uint32(5), uint32(5), []byte("\xff\xff\xff\xff\x0f"), false) // 4 GiB, it says
 	f.Fuzz(func(t *testing.T, records, octets uint32, entries []byte, pack bool) {
@@ -914,6 +989,7 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	s := open(t, dir, Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
 	write(t, s, "ecs", records(0, 1000))
+	cold(s)
 	take(t, c)
 	s.background.Wait()
 	files, err := filepath.Glob("/proc/self/fd/*")
