@@ -134,11 +134,7 @@ func (k *block) form(stored byte, scratch []byte) []byte {
 	binary.LittleEndian.PutUint32(out[8:], uint32(k.records))
 	binary.LittleEndian.PutUint32(out[12:], uint32(k.octets))
 	out[16], out[17] = stored, byte(len(k.format))
-	out = append(out, end[:]...)
-	if stored == plain {
-		k.buf = out
-	}
-	return out
+	return append(out, end[:]...)
 }
 
 // sign puts the checksum into what form returned.

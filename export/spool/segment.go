@@ -127,9 +127,6 @@ func (g *segment) recover(see func(position, *packed)) (cut int64, err error) {
 // segment at all. whole tells that the segment ends there. The blocks are valid during
 // the call. An error is one of reading, or errEarlier.
 func scan(r io.ReaderAt, size int64, number uint32, see func(offset int64, p *packed)) (offset int64, whole bool, err error) {
-	if size < headSize {
-		return 0, size == 0, nil
-	}
 	head := make([]byte, headSize)
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
 		return 0, false, err
