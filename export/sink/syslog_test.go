@@ -32,7 +32,7 @@ func hostile() []Record {
 		"17 <134>1 - - - - - - a frame", "\xff\xfe invalid UTF-8 \xc3\x28", "\xef\xbb\xbfwith a BOM", "zero\x00inside",
 		strings.Repeat("x", 64<<10), "ünïcödé \u2028 \U0001F600",
 	} {
-		records = append(records, Record{Kind: Kind(i % 2), Severity: uint8(i % 2 * 60), Time: 1789000000123456789 + int64(i),
+		records = append(records, Record{Kind: Kind(i % 2), Severity: uint8(i % 3 * 30), Time: 1789000000123456789 + int64(i),
 			ID: fmt.Appendf(nil, `id"%d\]`, i), Key: []byte("1:wCb3OG7yAFWelaUydu0D+125CLM="), Body: []byte(body)})
 	}
 	return records
@@ -217,14 +217,39 @@ func TestSyslogLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer udp.Close()
-	for settings, limit := range map[string]int{"": 2048, "?max=70000": 65507} { // IPv4 has no larger datagram
-		r := openSensor(t, "syslog+udp://"+udp.LocalAddr().String()+settings)
+	path := filepath.Join(t.TempDir(), "log")
+	tcp, local := listen(t, "tcp", "127.0.0.1:0"), listen(t, "unix", path)
+	received := make(chan string, 1)
+	for _, l := range []net.Listener{tcp, local} {
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all, _ := io.ReadAll(c)
+			received <- string(all)
+		}()
+	}
+	for to, limit := range map[string]int{
+		"udp://" + udp.LocalAddr().String():                2048,
+		"udp://" + udp.LocalAddr().String() + "?max=70000": 65507, // IPv4 has no larger datagram
+		"tcp://" + tcp.Addr().String():                     8192,
+		"unix://" + path + "?max=480":                      480,
+	} {
+		r := openSensor(t, "syslog+"+to)
 		verdicts, err := send(t, r, []Record{{Body: []byte("small")}, {Body: bytes.Repeat([]byte("x"), limit)}, {Body: []byte("small too")}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if verdicts[0].State != Delivered || verdicts[1].State != Rejected || verdicts[1].Reason == "" || verdicts[2].State != Delivered {
-			t.Errorf("%s: %+v", settings, verdicts)
+			t.Errorf("%s: %+v", to, verdicts)
+		}
+		r.Close()
+		if strings.HasPrefix(to, "udp") {
+			continue
+		}
+		if all := <-received; !regexp.MustCompile(`^[0-9]* ?<134>1 \S+ asensor portwatch \d+ flow - small\x00?[0-9]* ?<134>1 \S+ asensor portwatch \d+ flow - small too\x00?$`).MatchString(all) {
+			t.Errorf("%s: received %q", to, all)
 		}
 	}
 }
@@ -319,25 +344,26 @@ func TestSyslogTLSRefused(t *testing.T) {
 		{"TLS 1.1", "?ca=" + ours.ca, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS11}, "version"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			l := tls.NewListener(listen(t, "tcp", "127.0.0.1:0"), test.server)
+			l := listen(t, "tcp", "127.0.0.1:0")
 			received := make(chan int, 1)
 			go func() {
 				c, err := l.Accept()
 				if err != nil {
 					return
 				}
-				messages, _ := parsed(c)
-				c.Close()
+				defer c.Close()
+				messages, _ := parsed(tls.Server(c, test.server))
+				io.Copy(io.Discard, c) // ends when we close it
 				received <- len(messages)
 			}()
 			r := openSensor(t, "syslog+tls://"+l.Addr().String()+test.settings)
 			verdicts, err := send(t, r, numbered(3))
-			r.Close()
 			if test.want == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
 				allAre(t, verdicts, Delivered)
+				r.Close()
 				if n := <-received; n != 3 {
 					t.Errorf("%d messages", n)
 				}
@@ -347,6 +373,7 @@ func TestSyslogTLSRefused(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 			allAre(t, verdicts, Pending)
+			<-received
 		})
 	}
 }
@@ -600,17 +627,149 @@ func TestSyslogStalled(t *testing.T) {
 	}
 }
 
+// TestSyslogRestarted has a receiver that ends a connection when it has all: the next batch
+// goes over another one, behind the last octets that it had got, which are whole messages.
+func TestSyslogRestarted(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	more, received := make(chan struct{}), make(chan []judge.Message)
+	defer close(more)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				<-more
+				c.(*net.TCPConn).CloseWrite()
+			}()
+			messages, _ := parsed(c)
+			c.Close()
+			received <- messages
+		}
+	}()
+	records := numbered(10)
+	for i := range records {
+		records[i].Kind = Flow // all of one length
+	}
+	records[8].Body = []byte("short}") // but this one
+	r := openSensor(t, "syslog+tcp://"+l.Addr().String())
+	s := r.(*syslog)
+	frame, _ := s.appendFrame(nil, &records[0])
+	s.limit = len(frame) - bytes.IndexByte(frame, ' ') - 1 // it just fits
+	s.replay = 3*len(frame) - 1
+	deliver := func(records []Record, want error) {
+		t.Helper()
+		verdicts, err := send(t, r, records)
+		if err != want {
+			t.Fatalf("%v, want %v", err, want)
+		}
+		allAre(t, verdicts, map[bool]State{true: Delivered, false: Pending}[err == nil])
+	}
+	deliver(records[:3], nil)
+	deliver(records[3:5], nil)
+	more <- struct{}{}
+	<-s.link.ended
+	if err := s.link.drain(t.Context()); err == nil || err.Error() != "the receiver ended the connection" {
+		t.Errorf("the connection has ended: %v", err)
+	}
+	s.long = -1 // no time to repeat anything
+	deliver(records[5:8], errRepeating)
+	s.long = syslogLong
+	deliver(records[5:8], nil)
+	deliver(records[8:9], nil)
+	deliver(records[9:], nil)
+	if len(s.window) != s.replay {
+		t.Errorf("%d octets are kept, want %d", len(s.window), s.replay)
+	}
+	r.Close()
+	for _, from := range []int{0, 3} {
+		messages := <-received
+		to := map[int]int{0: 5, 3: 10}[from]
+		if len(messages) != to-from {
+			t.Fatalf("%d messages, want those from %d to %d", len(messages), from, to)
+		}
+		for i, m := range messages {
+			checkMessage(t, m, &records[from+i], false)
+		}
+	}
+}
+
+// TestSyslogGivenUp: a receiver that reads on only when the batch was given up finds that the
+// connection was broken off, and gets nothing more over it.
+func TestSyslogGivenUp(t *testing.T) {
+	l := listen(t, "tcp", "127.0.0.1:0")
+	for _, scheme := range []string{"tcp", "tls"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		begun := make(chan net.Conn, 1)
+		go func() {
+			defer close(begun)
+			if c, err := l.Accept(); err == nil {
+				c.(*net.TCPConn).SetReadBuffer(32 << 10)
+				c.Read(make([]byte, 1))
+				begun <- c
+			}
+			cancel()
+		}()
+		records := numbered(1000)
+		for i := range records {
+			records[i].Body = bytes.Repeat([]byte("x"), 8000)
+		}
+		r := openSensor(t, "syslog+"+scheme+"://"+l.Addr().String())
+		verdicts := make([]Verdict, len(records))
+		err := r.Deliver(ctx, records, verdicts)
+		if !errors.Is(err, context.Canceled) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", scheme, err)
+		}
+		allAre(t, verdicts[deliveredFirst(verdicts):], Pending)
+		c := <-begun
+		if _, err := io.Copy(io.Discard, c); (err == nil) != (scheme == "tls") { // which had nothing to send
+			t.Errorf("%s: the connection ends with %v", scheme, err)
+		}
+		c.Close()
+	}
+}
+
+// TestSyslogUnread: what a local receiver has not read is not delivered, be there room for
+// it in the socket or not.
+func TestSyslogUnread(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("NOT TESTED: only Linux tells what the peer has read")
+	}
+	path := filepath.Join(t.TempDir(), "log")
+	local, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	for _, n := range []int{1, 5000} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		verdicts := make([]Verdict, n)
+		err := openSensor(t, "syslog+unix://"+path).Deliver(ctx, numbered(n), verdicts)
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d records: %v", n, err)
+		}
+		allAre(t, verdicts, Pending)
+	}
+}
+
 func TestSyslogUDPRefused(t *testing.T) {
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := udp.LocalAddr().String()
+	r := openSensor(t, "syslog+udp://"+udp.LocalAddr().String())
+	if _, err := send(t, r, numbered(3)); err != nil {
+		t.Fatal(err)
+	}
 	udp.Close()
-	r := openSensor(t, "syslog+udp://"+address)
-	for range 3 {
+	r.(*syslog).link.Write([]byte("of the last batch"))
+	<-r.(*syslog).link.ended
+	for _, want := range []string{"what was sent last was not taken", "", ""} {
 		verdicts, err := send(t, r, numbered(3))
-		if err == nil || !strings.Contains(err.Error(), "refused") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("got %v", err)
 		}
 		allAre(t, verdicts, Pending)
@@ -660,9 +819,27 @@ func TestSyslogSettings(t *testing.T) {
 			t.Errorf("%s: %v, want %q", to, err, wrong[to])
 		}
 	}
-	for to, want := range map[string]string{"syslog+tcp://h": "h:601", "syslog+tls://[::1]": "[::1]:6514", "syslog+udp://h:99": "h:99", "syslog+unix:///dev/log": "/dev/log"} {
+	for to, want := range map[string]string{"syslog+tcp://h": "h:601", "syslog+tls://[::1]": "[::1]:6514", "syslog+udp://h:99": "h:99", "syslog+tcp://h/": "h:601", "syslog+unix:///dev/log": "/dev/log", "syslog+unix:///l": "/l"} {
 		if got := openSensor(t, to).(*syslog).address; got != want {
 			t.Errorf("%s goes to %s, want %s", to, got, want)
+		}
+	}
+}
+
+func TestSyslogHost(t *testing.T) {
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for observer, want := range map[string]string{
+		"": own, "a sensor": "asensor", "~!": "~!", "\x7f \t": "-", "sénsor": "snsor", strings.Repeat("x", 256): strings.Repeat("x", 255),
+	} {
+		_, r, err := Open("syslog+udp://h", observer, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.(*syslog).host; got != want {
+			t.Errorf("%q is %q, want %q", observer, got, want)
 		}
 	}
 }
