@@ -27,12 +27,14 @@ func items(rest ...string) string {
 
 func TestBulkAnswers(t *testing.T) {
 	for _, a := range []answered{
-		{"created", 200, items("201", "201", "201"), "DDD", ""},
+		{"created", 200, items("201", "201", "200"), "DDD", ""},
 		{"there-already", 200, items("201", "409 version_conflict_engine_exception document already exists", "201"), "DDD", ""},
 		{"queue-full", 200, items("201", "429 es_rejected_execution_exception queue capacity", "201"), "DPD",
 			"429 Too Many Requests: 1 of 3 records, the first: es_rejected_execution_exception: queue capacity"},
-		{"unavailable", 200, items("503 unavailable_shards_exception primary", "503", "201"), "PPD", "2 of 3 records"},
+		{"unavailable", 200, items("503 unavailable_shards_exception primary", "503", "201"), "PPD", "2 of 3 records, the first: unavailable_shards_exception: primary"},
 		{"disk-full", 200, items("403 cluster_block_exception flood-stage", "201", "201"), "PDD", "flood-stage"},
+		{"forbidden", 200, items("403 security_exception no permissions", "201", "201"), "PDD", "no permissions; set USER@ in the URL"},
+		{"too-large", 200, items("413 x_content_e_o_f_exception too large", "201", "201"), "RDD", ""},
 		{"no-index", 200, items("404 index_not_found_exception no such index", "201", "201"), "PDD", "no such index"},
 		{"mapping", 200, items("201", "400 mapper_parsing_exception failed to parse field [source.ip]", "201"), "DRD", ""},
 		{"mapping-and-queue", 200, items("400 document_parsing_exception x", "429", "201"), "RPD", "429"},
@@ -116,11 +118,15 @@ func TestBulkRequest(t *testing.T) {
 	}
 }
 
-// TestBulkWithoutIDs is for OpenSearch Serverless, which refuses them.
+// TestBulkWithoutIDs is for OpenSearch Serverless, which refuses them, and for records that
+// have none.
 func TestBulkWithoutIDs(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if text := requestText(t, r); !bytes.HasPrefix(text, []byte("{\"create\":{}}\n{")) {
 			t.Errorf("%s", text)
+		}
+		if r.URL.Query().Has("pipeline") {
+			t.Error(r.URL)
 		}
 		if key := r.Header.Get("Authorization"); key != "ApiKey abc" {
 			t.Error(key)
@@ -129,7 +135,11 @@ func TestBulkWithoutIDs(t *testing.T) {
 	}))
 	defer server.Close()
 	t.Setenv("PORTWATCH_OPENSEARCH_API_KEY", "abc")
-	if got, _, err := deliver(t, openHTTP(t, server, "opensearch", "PATH/flows?ids=0"), testRecords(1)); got != "D" || err != nil {
-		t.Error(got, err)
+	with, without := testRecords(1), testRecords(1)
+	without[0].ID = nil
+	for rest, records := range map[string][]Record{"PATH/flows?ids=0": with, "PATH/flows": without} {
+		if got, _, err := deliver(t, openHTTP(t, server, "opensearch", rest), records); got != "D" || err != nil {
+			t.Error(rest, got, err)
+		}
 	}
 }

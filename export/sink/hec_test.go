@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ func TestHECAnswers(t *testing.T) {
 		{"below-all", 400, `{"text":"Invalid data format","code":6,"invalid-event-number":-1}`, "RRR", ""},
 		{"no-event", 400, `{"text":"Event field is required","code":12}`, "RRR", ""},
 		{"queue-full", 429, `{"text":"Server is busy","code":26}`, "PPP", "429"},
+		{"event-while-busy", 503, `{"text":"Invalid data format","code":6}`, "PPP", "503"},
 		{"code-in-success", 200, `{"text":"Server is busy","code":9}`, "PPP", "Server is busy"},
 		{"not-json", 200, `<html>`, "PPP", "answer: invalid character"},
 		{"empty", 200, ``, "PPP", "answer: unexpected end"},
@@ -50,6 +52,7 @@ type collector struct {
 	after   int // questions until an event is acknowledged
 	noAcks  bool
 	invalid string // an event with this in it is refused
+	prefix  string // of the path
 	channel string
 	asked   map[int64]int
 	events  []hecEvent
@@ -63,14 +66,17 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.channel == "" {
 		c.channel = channel
 	}
-	if channel != c.channel || r.Header.Get("Authorization") != "Splunk hec-token" || r.Method != "POST" {
-		c.t.Errorf("%s %s with channel %q, want %q, and %q", r.Method, r.URL, channel, c.channel, r.Header.Get("Authorization"))
+	if channel != c.channel || r.Header.Get("Authorization") != "Splunk hec-token" || r.Method != "POST" || r.Header.Get("Content-Type") != "application/json" {
+		c.t.Errorf("%s %s with channel %q, want %q, and %v", r.Method, r.URL, channel, c.channel, r.Header)
 	}
 	text := requestText(c.t, r)
+	if bytes.Contains(text, []byte(`":""`)) {
+		c.t.Errorf("an empty field: %s", text)
+	}
 	switch r.URL.Path {
-	case "/services/collector/event":
+	case c.prefix + "/services/collector/event":
 		c.take(w, text)
-	case "/services/collector/ack":
+	case c.prefix + "/services/collector/ack":
 		if cookie, err := r.Cookie("indexer"); err != nil || cookie.Value != "3" || r.URL.Query().Get("channel") != c.channel {
 			c.t.Errorf("cookie %v: %v; %s", cookie, err, r.URL)
 		}
@@ -129,8 +135,8 @@ func newCollector(t *testing.T, rest string) (*collector, Receiver) {
 }
 
 func TestHECAcknowledged(t *testing.T) {
-	c, r := newCollector(t, "?index=net")
-	c.after = 2
+	c, r := newCollector(t, "PATH/proxy/services/collector/event?index=net")
+	c.prefix, c.after = "/proxy", 2
 	records := testRecords(3)
 	got, _, err := deliver(t, r, records)
 	if got != "DDD" || err != nil || c.asked[0] != 3 {
@@ -163,10 +169,46 @@ func TestHECNeverAcknowledged(t *testing.T) {
 
 // TestHECAckDisabled has a token whose acknowledgement was turned off meanwhile.
 func TestHECAckDisabled(t *testing.T) {
-	c, r := newCollector(t, "")
+	c, r := newCollector(t, "PATH/")
 	c.noAcks = true
 	if got, _, err := deliver(t, r, testRecords(2)); got != "DD" || err != nil {
 		t.Errorf("%s: %v", got, err)
+	}
+}
+
+// TestHECAckFails: events of which nobody says that they are acknowledged are not delivered.
+func TestHECAckFails(t *testing.T) {
+	for _, test := range []struct {
+		status     int // 0: the connection is cut, 1: the run ends
+		body, want string
+	}{
+		{503, `{"text":"Server is busy","code":9}`, "503"}, {404, `{"acks":{"7":true}}`, "404"},
+		{200, "<html>", "answer: invalid character"}, {0, "", "EOF"}, {1, "", "context canceled"},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			switch {
+			case !strings.HasSuffix(r.URL.Path, "/ack"):
+				io.WriteString(w, `{"text":"Success","code":0,"ackId":7}`)
+			case test.status == 0:
+				panic(http.ErrAbortHandler)
+			case test.status == 1:
+				io.WriteString(w, `{"acks":{"7":false}}`)
+				cancel()
+			default:
+				w.WriteHeader(test.status)
+				io.WriteString(w, test.body)
+			}
+		}))
+		defer server.Close()
+		verdicts := make([]Verdict, 2)
+		err := openHTTP(t, server, "splunk-hec", "").Deliver(ctx, testRecords(2), verdicts)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%d %s: %v, want %q", test.status, test.body, err, test.want)
+		}
+		allAre(t, verdicts, Pending)
 	}
 }
 
@@ -181,8 +223,8 @@ func TestHECInvalidEvent(t *testing.T) {
 	}
 	got, verdicts, err := deliver(t, r, records)
 	want := "R" + strings.Repeat("D", 39) + "R" + strings.Repeat("D", 58) + "R"
-	if got != want || err != nil || len(c.events) != 97 {
-		t.Errorf("%v, %d events: %s", err, len(c.events), got)
+	if got != want || err != nil || len(c.events) != 97 || len(c.asked) != 2 { // what is between the three
+		t.Errorf("%v, %d events in %d requests: %s", err, len(c.events), len(c.asked), got)
 	}
 	if !strings.Contains(verdicts[40].Reason, "Invalid data format") {
 		t.Error(verdicts[40].Reason)
@@ -191,15 +233,23 @@ func TestHECInvalidEvent(t *testing.T) {
 
 // TestHECText has a format that is no JSON: the event is a string.
 func TestHECText(t *testing.T) {
-	c, r := newCollector(t, "?format=leef&sourcetype=leef:portwatch&host=h&source=s")
-	record := testRecords(1)
-	record[0].Body = []byte("LEEF:2.0|portwatch|\tsrc=\"x\"")
-	if got, _, err := deliver(t, r, record); got != "D" || err != nil {
-		t.Fatalf("%s: %v", got, err)
+	for setting, sourcetype := range map[string]string{"": "portwatch:leef", "&sourcetype=a:b": "a:b"} {
+		c, r := newCollector(t, "?format=leef&host=h&source=s"+setting)
+		record := testRecords(1)
+		record[0].Body = []byte("LEEF:2.0|portwatch|\tsrc=\"x\"")
+		if got, _, err := deliver(t, r, record); got != "D" || err != nil {
+			t.Fatalf("%s: %v", got, err)
+		}
+		want := hecEvent{"1700000000.123456", "h", "s", sourcetype, "", []byte(`"LEEF:2.0|portwatch|\u0009src=\"x\""`)}
+		if fmt.Sprint(c.events[0]) != fmt.Sprint(want) {
+			t.Errorf("event %+v, want %+v", c.events[0], want)
+		}
 	}
-	want := hecEvent{"1700000000.123456", "h", "s", "leef:portwatch", "", []byte(`"LEEF:2.0|portwatch|\u0009src=\"x\""`)}
-	if fmt.Sprint(c.events[0]) != fmt.Sprint(want) {
-		t.Errorf("event %+v, want %+v", c.events[0], want)
+}
+
+func TestHECChannel(t *testing.T) {
+	if a := newChannel(); a == newChannel() {
+		t.Errorf("two of %s", a)
 	}
 }
 

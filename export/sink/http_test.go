@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,12 +34,14 @@ func TestPostAnswers(t *testing.T) {
 			{"column", 400, "Code: 16. DB::Exception: No such column raw in table", "PPP", "No such column"},
 			{"password-18", 401, "Code: 193, e.displayText() = DB::Exception: Wrong password", "PPP", "PORTWATCH_HTTP_PASSWORD"},
 			{"password-26", 403, "Code: 516. DB::Exception: default: Authentication failed", "PPP", "PORTWATCH_HTTP_PASSWORD"},
+			{"user-18", 404, "Code: 192, e.displayText() = DB::Exception: Unknown user me", "PPP", "PORTWATCH_HTTP_PASSWORD"},
 			{"too-many-parts", 500, "Code: 252. DB::Exception: Too many parts", "PPP", "Too many parts"},
 			{"too-many-queries", 503, "Code: 202. DB::Exception: Too many simultaneous queries", "PPP", "Too many simultaneous"},
 			{"memory", 500, "Code: 241. DB::Exception: Memory limit (total) exceeded", "PPP", "Memory limit"},
 			{"disk", 500, "Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space", "PPP", "not enough space"},
 			{"read-only", 500, "Code: 242. DB::Exception: Table is in readonly mode", "PPP", "readonly"},
 			{"setting", 404, "Code: 115, e.displayText() = DB::Exception: Unknown setting wait_end_of_query", "PPP", "wait_end_of_query"},
+			{"setting-again", 404, "Code: 115, e.displayText() = DB::Exception: Unknown setting wait_for_async_insert", "PPP", "wait_for_async_insert"},
 			{"late-exception", 200, "Code: 241. DB::Exception: Memory limit", "PPP", "Memory limit"},
 			{"something-else", 400, "<html>", "PPP", "400 Bad Request: <html>"},
 		},
@@ -137,16 +140,19 @@ func TestPostLines(t *testing.T) {
 }
 
 func TestClickHouseRequest(t *testing.T) {
-	records := testRecords(2)
-	records[1].Body = []byte("a\tb\\c\nd")
+	records := testRecords(6)
+	for i, text := range []string{"plain", "a\tb", `b\c`, "c\nd", "a\tb\\c\nd"} {
+		records[1+i].Body = []byte(text)
+	}
 	r, text := oneRequest(t, "?preset=clickhouse&table=net.flows&column=line", records)
-	if want := strings.ReplaceAll(string(records[0].Body), `\`, `\\`) + "\n" + `a\tb\\c\nd` + "\n"; text != want {
+	if want := strings.ReplaceAll(string(records[0].Body), `\`, `\\`) + "\nplain\n" + `a\tb` + "\n" + `b\\c` + "\n" + `c\nd` + "\n" + `a\tb\\c\nd` + "\n"; text != want {
 		t.Errorf("%q, want %q", text, want)
 	}
 	query := r.URL.Query()
 	if query.Get("query") != "INSERT INTO net.flows (line) FORMAT TabSeparated" || query.Get("wait_end_of_query") != "1" ||
-		query.Get("wait_for_async_insert") != "1" || query.Get("input_format_allow_errors_num") != "0" {
-		t.Errorf("%v", query)
+		query.Get("wait_for_async_insert") != "1" || query.Get("input_format_allow_errors_num") != "0" ||
+		r.URL.Path != "/" || r.Header.Get("Content-Type") != "text/tab-separated-values; charset=utf-8" || r.Header.Get("Authorization") != "" {
+		t.Errorf("%v %v", r.URL, r.Header)
 	}
 }
 
@@ -172,6 +178,25 @@ func TestClickHouseOld(t *testing.T) {
 	}
 	if !slices.Equal(asked, []bool{true, false, false}) {
 		t.Errorf("asked for the setting: %v", asked)
+	}
+}
+
+// TestPresetPath: a path in the URL is there to be taken.
+func TestPresetPath(t *testing.T) {
+	for preset, own := range map[string]string{"loki": "/loki/api/v1/push", "otlp": "/v1/logs"} {
+		for path, want := range map[string]string{"": own, "/": own, "/of/a/proxy": "/of/a/proxy"} {
+			_, r, err := Open("http+http://h"+path+"?preset="+preset, "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := r.(*post)
+			if got := p.url.Load().Path; got != want {
+				t.Errorf("%s %q goes to %s, want %s", preset, path, got, want)
+			}
+			if body := p.preset.append(nil, testRecords(1)); bytes.Contains(body, []byte(`""`)) {
+				t.Errorf("%s: an empty name: %s", preset, body)
+			}
+		}
 	}
 }
 

@@ -60,7 +60,10 @@ func TestHTTPLimits(t *testing.T) {
 	for settings, want := range map[string]Limits{
 		"":                  {Records: 5000, Octets: 4 << 20, Parallel: 2},
 		"batch-octets=2MiB": {Records: 5000, Octets: 2 << 20, Parallel: 2},
-		"batch-octets=7&batch-records=8&parallel=9": {Records: 8, Octets: 7, Parallel: 9},
+		"preset=clickhouse": {Records: 20000, Octets: 16 << 20, Parallel: 2},
+		"preset=loki":       {Records: 2000, Octets: 2 << 20, Parallel: 1},
+		"preset=otlp":       {Records: 512, Octets: 2 << 20, Parallel: 2},
+		"batch-octets=1&batch-records=8&parallel=1000": {Records: 8, Octets: 1, Parallel: 1000},
 	} {
 		_, r, err := Open("http+http://h/?"+settings, "", "")
 		if err != nil {
@@ -194,7 +197,7 @@ func TestHTTPRedirect(t *testing.T) {
 	}))
 	defer other.Close()
 	everySink(t, func(t *testing.T, scheme, rest string) {
-		for _, status := range []int{301, 302, 307, 308} {
+		for _, status := range []int{300, 301, 302, 307, 308} {
 			server := httptest.NewServer(http.RedirectHandler(other.URL+"/there?token=1", status))
 			defer server.Close()
 			got, _, err := deliver(t, openHTTP(t, server, scheme, rest), testRecords(2))
@@ -246,7 +249,7 @@ func TestHTTPBroken(t *testing.T) {
 					timeout = "200ms"
 				}
 				got, _, err := deliver(t, openHTTP(t, server, scheme, rest+joint+"timeout="+timeout), testRecords(2))
-				if got != "PP" || err == nil || !strings.Contains(err.Error(), test.err) {
+				if got != "PP" || err == nil || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), "Post ") {
 					t.Errorf("%s: %v, want %q", got, err, test.err)
 				}
 			})
@@ -277,6 +280,9 @@ func TestHTTPEarlyAnswer(t *testing.T) {
 	var refusals atomic.Int32
 	ids := make(map[string]int)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if coding := r.Header.Get("Content-Encoding"); coding != "" {
+			t.Errorf("content encoding %q", coding)
+		}
 		if r.ContentLength > 200_000 {
 			refusals.Add(1)
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -316,8 +322,8 @@ func TestHTTPEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestHTTPTinyLimit has a receiver that takes two records at once. That all of a batch
-// arrives needs more requests than are made where records are bad.
+// TestHTTPTinyLimit has a receiver that takes two records at once, however large. That all of
+// a batch arrives needs more requests than are made where records are bad.
 func TestHTTPTinyLimit(t *testing.T) {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -327,7 +333,9 @@ func TestHTTPTinyLimit(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	if got, _, err := deliver(t, openHTTP(t, server, "http", "PATH/in"), testRecords(1024)); got != strings.Repeat("D", 1024) || err != nil || requests > 600 {
+	records := testRecords(1024)
+	records[512].Body = bytes.Repeat([]byte("x"), 4096) // more than what was refused before
+	if got, _, err := deliver(t, openHTTP(t, server, "http", "PATH/in"), records); got != strings.Repeat("D", 1024) || err != nil || requests > 600 {
 		t.Errorf("%d requests, %v: %s", requests, err, got)
 	}
 }
@@ -405,7 +413,7 @@ func TestHTTPRefusesAll(t *testing.T) {
 	}))
 	defer server.Close()
 	got, _, err := deliver(t, openHTTP(t, server, "http", "PATH/in"), testRecords(5000))
-	if err == nil || requests != maxRefusals || !strings.HasSuffix(got, strings.Repeat("P", 4000)) || !strings.HasPrefix(got, "RRR") {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprint(strings.Count(got, "R"), " records of a batch were rejected")) || requests != maxRefusals || !strings.HasSuffix(got, strings.Repeat("P", 4000)) || !strings.HasPrefix(got, "RRR") {
 		t.Errorf("%d requests: %v", requests, err)
 	}
 }
@@ -653,10 +661,13 @@ func TestHTTPSettingErrors(t *testing.T) {
 		"splunk-hec+https://h?token-file=/nowhere":    "/nowhere",
 		"opensearch+http://me@h/x?password-file=/no":  "/no",
 		"http+http://":                                "no host",
+		"http+http://me@h?preset=loki":                "PORTWATCH_HTTP_PASSWORD",
 		"http+http://h?preset=nonsense":               "preset=nonsense",
 		"http+http://h?preset=clickhouse&table=a;b":   "cannot read what follows",
 		"http+http://h?preset=clickhouse&table=a%20b": "letters, digits",
 		"http+http://h?preset=loki&labels=x":          "NAME:VALUE",
+		"http+http://h?preset=loki&labels=a-b:c":      "NAME:VALUE",
+		"http+http://h?preset=loki&labels=dataset:c":  "dataset is ours",
 		"http+http://h?gzip=2":                        "gzip=2",
 		"http+http://h?parallel=1001":                 "at most 1000",
 	} {
@@ -670,10 +681,38 @@ func TestHTTPSettingErrors(t *testing.T) {
 	}
 }
 
+func TestExcerpt(t *testing.T) {
+	c := &httpClient{}
+	long := strings.Repeat("x", maxExcerpt)
+	for text, want := range map[string]string{
+		"": "", " a\n\t b\x00c\x1fd\x7fe ": "a b c d e", "\xff": "?", "é€": "é€", long: long, long + "x": long + "...", long[1:] + "é": long[1:] + "...",
+		strings.Repeat(" ", 64<<10) + "x": "",
+	} {
+		if got := c.excerpt([]byte(text)); got != want {
+			t.Errorf("%.20q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestRequestBodyReleased: what the transport still reads of a body whose memory is used again
+// is nothing.
+func TestRequestBodyReleased(t *testing.T) {
+	body := &requestBody{data: []byte("abc")}
+	r := body.reader()
+	p := make([]byte, 2)
+	if n, err := r.Read(p); n != 2 || string(p) != "ab" || err != nil {
+		t.Errorf("%d octets, %q, %v", n, p, err)
+	}
+	body.release()
+	if n, err := r.Read(p); n != 0 || err != io.ErrClosedPipe {
+		t.Errorf("%d octets, %v", n, err)
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
-		"": 0, "7": 7 * time.Second, "-7": 0, "-99999999999": 0, "x": 0, "99999999999": maxRetryAfter, "999999999999999999999999": 0,
+		"": 0, "7": 7 * time.Second, "-7": 0, "-99999999999": 0, "x": 0, "99999999999": maxRetryAfter, "9300000000": maxRetryAfter, "-9300000000": 0, "999999999999999999999999": 0,
 		"Tue, 24 Nov 2026 12:00:30 GMT": 30 * time.Second, "Tue, 24 Nov 2026 11:00:30 GMT": 0,
 		"Tue, 24 Nov 2099 12:00:30 GMT": maxRetryAfter,
 	} {
