@@ -37,17 +37,13 @@ func (p *post) forClickHouse(t *Target) error {
 			return fmt.Errorf("table=%s&column=%s: names have letters, digits and underscores", table, column)
 		}
 	}
-	u := &url.URL{Path: t.Path, RawQuery: url.Values{
+	p.url.Store(&url.URL{Path: t.Path, RawQuery: url.Values{
 		"query":             {fmt.Sprintf("INSERT INTO %s (%s) FORMAT TabSeparated", table, column)},
 		"wait_end_of_query": {"1"}, // the status comes after the insert
 		clickHouseWait:      {"1"},
 		// whatever is set for the user, nothing is left out in silence
 		"input_format_allow_errors_num": {"0"}, "input_format_allow_errors_ratio": {"0"},
-	}.Encode()}
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	p.url.Store(u)
+	}.Encode()})
 	p.http.header.Set("Content-Type", "text/tab-separated-values; charset=utf-8")
 	p.limits = Limits{Records: 20000, Octets: 16 << 20, Record: 16 << 20, Parallel: 2} // few and large parts
 	p.preset = clickHouse{}
