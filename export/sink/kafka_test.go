@@ -102,14 +102,21 @@ func TestKafka(t *testing.T) {
 			t.Fatal(err)
 		}
 		allAre(t, verdicts, Delivered)
-		if k := r.(*kafka); k.records[999].Value != nil || k.headers[0].Value != nil {
+		k := r.(*kafka)
+		if k.records[999].Value != nil || k.headers[0].Value != nil {
 			t.Error("what the caller may use again is kept")
+		}
+		if k.link.busy {
+			t.Error("no Deliver is under way")
 		}
 		verdicts, err = send(t, r, numbered(3)) // with buffers that are there
 		if err != nil {
 			t.Fatal(err)
 		}
 		allAre(t, verdicts, Delivered)
+		if r.Close(); k.client != nil {
+			t.Error("the client is not closed")
+		}
 	}
 	partition := map[string]int32{}
 	last := map[string]int{}
@@ -382,6 +389,34 @@ func TestKafkaOutage(t *testing.T) {
 	}
 	if len(told) > 0 {
 		t.Errorf("also told: %s", <-told)
+	}
+}
+
+// TestKafkaLink: that no broker is reached is told when all tries have failed for a while.
+func TestKafkaLink(t *testing.T) {
+	told := make(chan error, 10)
+	l := kafkaLink{tell: func(err error) { told <- err }}
+	l.deliver(true)
+	refused := errors.New("refused")
+	began := time.Now()
+	l.OnBrokerConnect(kgo.BrokerMetadata{}, 0, nil, refused)
+	if l.last() != refused {
+		t.Errorf("the last try ended with %v", l.last())
+	}
+	l.complain()
+	if len(told) > 0 && time.Since(began) < patience {
+		t.Errorf("told at once: %v", <-told)
+	}
+	l.OnBrokerE2E(kgo.BrokerMetadata{}, 0, kgo.BrokerE2E{})
+	if l.complain(); l.last() != nil || !l.since.IsZero() {
+		t.Errorf("a broker has answered, and %v since %v", l.last(), l.since)
+	}
+	l.OnBrokerE2E(kgo.BrokerMetadata{Host: "h", Port: 9092}, 0, kgo.BrokerE2E{TimeToRead: 2 * patience, ReadErr: os.ErrDeadlineExceeded})
+	if err := <-told; !errors.Is(err, os.ErrDeadlineExceeded) || !strings.HasPrefix(err.Error(), "connection to h:9092: ") {
+		t.Errorf("told %v", err)
+	}
+	if silent := time.Since(l.since); silent < 2*patience {
+		t.Errorf("silent for %v", silent)
 	}
 }
 
