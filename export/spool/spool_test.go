@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -793,11 +794,53 @@ func TestParse(t *testing.T) {
 
 func TestTooLarge(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	if err := s.Append("ecs", []sink.Record{{Body: make([]byte, maxEntry)}}); !errors.Is(err, errTooLarge) {
-		t.Errorf("%v", err)
+	const longest = 1<<16 - 1 // of an ID and of a key
+	for _, test := range []struct {
+		format string
+		record sink.Record
+		want   error
+	}{
+		{"ecs", sink.Record{Body: make([]byte, maxEntry)}, errTooLarge},
+		{"ecs", sink.Record{ID: make([]byte, longest+1)}, errTooLarge},
+		{"ecs", sink.Record{Key: make([]byte, longest+1)}, errTooLarge},
+		{strings.Repeat("f", 256), sink.Record{}, errTooLarge},
+		{strings.Repeat("f", 255), sink.Record{ID: make([]byte, longest), Key: make([]byte, longest)}, nil},
+	} {
+		if err := s.Append(test.format, []sink.Record{test.record}); !errors.Is(err, test.want) {
+			t.Errorf("%d, %d, %d and %d octets: %v", len(test.format), len(test.record.ID), len(test.record.Key), len(test.record.Body), err)
+		}
 	}
 	if err := s.Append("ecs", []sink.Record{{Body: make([]byte, maxEntry-100)}}); err != nil {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestBadHead has heads that say what cannot be, with the right checksum.
+func TestBadHead(t *testing.T) {
+	for _, test := range []struct {
+		size, says int
+		format     byte
+		want       error
+	}{
+		{0, 0, 0, errDamaged}, {fixedHead - 1, fixedHead - 1, 0, errDamaged}, {fixedHead, fixedHead, 1, errDamaged},
+		{fixedHead, maxBlock + 1, 0, errDamaged}, {fixedHead, maxBlock, 0, errShort}, {fixedHead, fixedHead, 0, nil},
+	} {
+		head := make([]byte, prefix+fixedHead)
+		binary.LittleEndian.PutUint32(head[4:], uint32(test.says))
+		head[prefix+fixedHead-1] = test.format
+		b := append(head[:prefix+test.size], end[:]...)
+		sign(b, 1)
+		if _, err := parseBlock(b[:prefix+test.size], 1); err != test.want {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+	k := newBlock("ecs", 0)
+	r := record(1)
+	k.add(&r)
+	for inside, want := range map[int]error{len(k.data): nil, len(k.data) + 1: errDamaged} {
+		if sum, err := k.behind(uint32(inside)); sum != (tally{}) || err != want {
+			t.Errorf("from %d of %d octets: %v, %v", inside, len(k.data), sum, err)
+		}
 	}
 }
 
@@ -867,6 +910,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(uint32(4), uint32(k.octets), k.data, true)
 	f.Add(uint32(1), uint32(0), k.data[:fixedEntry], true)
 	f.Add(uint32(1), uint32(0), k.data[:fixedEntry-1], true)
+	f.Add(uint32(k.records), uint32(k.octets), k.data[:len(k.data)-1], true)
 	f.Add(uint32(0), uint32(0), []byte{}, true)
 	f.Add(uint32(5), uint32(5), []byte("\xff\xff\xff\xff\x0f"), false) // 4 GiB, it says
 	f.Fuzz(func(t *testing.T, records, octets uint32, entries []byte, pack bool) {
