@@ -38,4 +38,7 @@ func TestAlertsWithoutFlows(t *testing.T) {
 	if len(flows.alerts) != 1 || len(silence.alerts) != 1 || !silence.alerts[0].Update {
 		t.Errorf("%d alerts with the Flows, %d behind them", len(flows.alerts), len(silence.alerts))
 	}
+	if n := tagger.findings.Load(); n != 2 {
+		t.Errorf("the progress line is told of %d findings", n)
+	}
 }

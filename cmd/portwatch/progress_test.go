@@ -14,7 +14,8 @@ import (
 
 // TestProgress: the line is drawn when its time has come, and not before.
 func TestProgress(t *testing.T) {
-	f, err := capture.OpenFile(filepath.Join("..", "..", "testdata", "office.pcap"))
+	office := filepath.Join("..", "..", "testdata", "office.pcap")
+	f, err := capture.OpenFile(office)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +42,20 @@ func TestProgress(t *testing.T) {
 	if line := string(drawn); strings.Count(line, "flows") != 1 || !strings.Contains(line, " 50.") || !strings.Contains(line, "30 flows, 7 findings") || strings.Contains(line, " 0 packets/s") || !strings.HasSuffix(line, end) {
 		t.Errorf("drawn: %q", line)
 	}
-	if p := newProgress(tty, nil); p != nil {
-		t.Error("there is a line for no files")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	go func() { os.WriteFile(pipe, contents(office), 0) }()
+	endless, err := capture.OpenFile(pipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer endless.Close()
+	for _, files := range [][]*capture.File{nil, {endless}, {f, endless}} {
+		if p := newProgress(tty, files); p != nil {
+			t.Errorf("there is a line for %d files", len(files))
+		}
 	}
 }
 

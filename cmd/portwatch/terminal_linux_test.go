@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -99,6 +103,64 @@ func TestTerminal(t *testing.T) {
 				t.Errorf("%q: the file has %s", args, contents(file))
 			}
 		}
+	}
+}
+
+// TestTerminalProgress: while savefiles are read, a terminal has one line that tells how far
+// that has come. It gives way to records, and nothing of it is left in the end.
+func TestTerminalProgress(t *testing.T) {
+	const columns = 120
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := syscall.Mkfifo(saved, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--offline", "--utc", "--workers", "1", "--idle-timeout", "1ms", "-w", saved}
+	for range 20 { // in all, more than the pipe holds
+		args = append(args, "-r", filepath.Join("..", "..", "testdata", "office.pcap"))
+	}
+	run := func(args []string) string {
+		tty, written := openTerminal(t, columns)
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			pipe, err := os.Open(saved)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer pipe.Close()
+			io.CopyN(io.Discard, pipe, 1000) // of packets: it has begun
+			time.Sleep(progressEvery)        // the pipe is full, and the line is due
+			io.Copy(io.Discard, pipe)
+		})
+		if status := command(context.Background(), args, tty, tty); status != exitDone {
+			t.Errorf("%q: status %d", args, status)
+		}
+		reader.Wait()
+		return strings.ReplaceAll(written(), "\r\n", "\n")
+	}
+	t.Setenv("NO_COLOR", "1")
+	t.Setenv("TERM", "dumb")
+	records := run(append(args, "-q"))
+	if text := run(args); strings.Contains(text, "\r") || !strings.HasPrefix(text, records) {
+		t.Errorf("with TERM=dumb: %q", text)
+	}
+	t.Setenv("TERM", "xterm")
+	began := time.Now()
+	text := run(args)
+	most := int(time.Since(began) / progressEvery)
+	drawn := regexp.MustCompile(`\r[^\r\n\x1b]+`).FindAllString(text, -1)
+	if len(drawn) == 0 || len(drawn) > most {
+		t.Errorf("the line was drawn %d times, at most %d are due", len(drawn), most)
+	}
+	whole := regexp.MustCompile(`^\r[0-9.]+ MiB / [0-9.]+ MiB \[=+> *\] [0-9.]+%  .*  [1-9][0-9]* packets/s  [1-9][0-9]* flows, [0-9]+ findings$`)
+	for _, line := range drawn {
+		if len(line) != len("\r")+columns || !whole.MatchString(line) {
+			t.Errorf("drawn: %q", line)
+		}
+	}
+	text = regexp.MustCompile(`(\r[^\r\n\x1b]+)+\r\x1b\[K`).ReplaceAllString(text, "")
+	if strings.Contains(text, "\r") || !strings.HasPrefix(text, records) {
+		t.Errorf("without the line: %q", text)
 	}
 }
 
