@@ -46,7 +46,7 @@ func newProgress(tty *os.File, files []*capture.File) *progress {
 	}
 	bar := pb.New64(size).SetTemplateString(progressLine).SetWriter(tty)
 	// Static: it draws when told, so that it never draws into a record.
-	bar.Set(pb.Static, true).Set(pb.Bytes, true).Set(pb.Terminal, true).Start()
+	bar.Set(pb.Static, true).Set(pb.Bytes, true).Start()
 	return &progress{bar: bar, tty: tty, next: time.Now().Add(progressEvery)}
 }
 

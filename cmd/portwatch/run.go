@@ -602,9 +602,6 @@ func writeCounters(path string, line []byte, stderr io.Writer) error {
 
 // showProgress tells a person at the terminal how far the reading has come.
 func (r *run) showProgress() {
-	if r.progress == nil {
-		return
-	}
 	var position int64
 	for _, f := range r.files {
 		read, _ := f.Progress()
