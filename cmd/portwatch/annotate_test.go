@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +21,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/portwatch/portwatch/export"
 	"github.com/portwatch/portwatch/export/sink"
+	"github.com/portwatch/portwatch/records/kafka"
 )
 
 // program returns the program with arguments, ready to start.
@@ -199,6 +204,63 @@ func TestAnnotateSamples(t *testing.T) {
 		}
 		if n < 50 {
 			t.Errorf("%s: only %d ports", name, n)
+		}
+	}
+}
+
+// TestAnnotateForSinks: what a sink gets to know of records that others metered. The id is of
+// the place and the line, so that the same record has the same one when it is read again.
+func TestAnnotateForSinks(t *testing.T) {
+	const (
+		dns   = `{"event_type":"dns","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":53,"proto":"UDP"}`
+		fine  = `{"id.orig_h":"10.0.0.1","id.orig_p":40000,"id.resp_h":"10.0.0.2","id.resp_p":443,"proto":"tcp","conn_state":"SF","history":"ShADadFf"}`
+		found = `{"ts":1764000000.25,"id.orig_h":"10.0.0.1","id.orig_p":40000,"id.resp_h":"10.0.0.2","id.resp_p":42000,"proto":"tcp","conn_state":"SF","history":"ShADadFf"}`
+
+		at                = 1764000000_250000000
+		fineKey, foundKey = "1:UWHKJ/x6OQ1YiVv4rIl0t3yhjg8=", "1:k9uBRAwminyeGGVr30x4vSjdw/g="
+	)
+	a, file, _ := newBenchJob(fine)
+	file.block.Data = []byte(found + "\n" + dns + "\n" + fine)
+	topic := &job{topic: "t", messages: []kafka.Message{
+		{Partition: 3, Offset: 7, Value: []byte(found + "\r\n")}, {Partition: 3, Offset: 8, Value: []byte(fine)},
+	}}
+	type record struct {
+		place, line string
+		severity    uint8
+		time        int64
+		key         string
+	}
+	began := time.Now().UnixNano()
+	for _, test := range []struct {
+		*job
+		want []record
+	}{
+		{file, []record{{"x:1", found, 60, at, foundKey}, {"x:2", dns, 0, 0, ""}, {"x:3", fine, 0, 0, fineKey}}},
+		{topic, []record{{"t/3@7", found, 60, at, foundKey}, {"t/3@8", fine, 0, 0, fineKey}}},
+	} {
+		test.marks = new(marks)
+		a.work(test.job)
+		test.counts = export.AnnotateCounts{}
+		a.work(test.job) // as a job is used again
+		got := test.marks.split(test.out)
+		if len(got) != len(test.want) || test.counts.Findings.Sum() != 2 {
+			t.Fatalf("%d records, %d findings", len(got), test.counts.Findings.Sum())
+		}
+		rest := test.out
+		for i, w := range test.want {
+			if w.time == 0 && got[i].Time >= began { // the record has none: that of the reading
+				w.time = got[i].Time
+			}
+			id := sha256.Sum256([]byte(w.place + "\n" + w.line))
+			line, behind, _ := bytes.Cut(rest, []byte("\n"))
+			want := sink.Record{
+				Kind: sink.Flow, Severity: w.severity, Time: w.time,
+				ID: hex.AppendEncode(nil, id[:16]), Key: []byte(w.key), Body: line,
+			}
+			if !reflect.DeepEqual(got[i], want) {
+				t.Errorf("got %+v, want %+v", got[i], want)
+			}
+			rest = behind
 		}
 	}
 }
