@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -262,6 +263,45 @@ func TestAnnotateForSinks(t *testing.T) {
 			}
 			rest = behind
 		}
+	}
+}
+
+// TestAnnotateDelivery: each sink gets what standard output gets, once. What one rejects is
+// kept, and what one does not take in the end is lost, which is an error.
+func TestAnnotateDelivery(t *testing.T) {
+	const n = 500
+	var lines []byte
+	for i := range n {
+		lines = fmt.Appendf(lines, `{"event":{"id":"%d","category":"network"},"source":{"ip":"10.0.0.1","port":%d},"destination":{"ip":"10.0.0.2","port":42000},"network":{"transport":"tcp"}}`+"\n", i, 50000+i)
+	}
+	dir := t.TempDir()
+	from, stats, dead := filepath.Join(dir, "from"), filepath.Join(dir, "stats"), filepath.Join(dir, "dead")
+	if err := os.WriteFile(from, lines, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	good, bad := newTaker(t), newTaker(t)
+	bad.answer = func(w http.ResponseWriter, _ func()) { w.WriteHeader(http.StatusBadRequest) }
+	stdout, stderr, status := runCommand(t, "annotate", "--offline", "-q", "--from", from, "--to", "-", "--to", good.to(), "--to", bad.to(),
+		"--dead-letter", dead, "--stats", stats)
+	if status != exitDone || bytes.Count(stdout, []byte(`"portwatch":`)) != n || len(good.bodies) != n {
+		t.Fatalf("status %d, %d octets, %d records at the sink: %s", status, len(stdout), len(good.bodies), stderr)
+	}
+	for line := range bytes.Lines(stdout) {
+		if id := eventID(line); !bytes.Equal(good.bodies[id], line) || good.times[id] != 1 {
+			t.Fatalf("got %d times %s for %s", good.times[id], good.bodies[id], line)
+		}
+	}
+	if kept := bytes.Count(contents(dead), []byte(`"sink":"`+bad.to()+`"`)); kept != n {
+		t.Errorf("%d are kept of those that were rejected", kept)
+	}
+	if b := balances(t, stats); len(b) != 2 || b[0].Delivered != n || b[1].DeadLettered != n {
+		t.Errorf("%+v", b)
+	}
+	const gone = "http+http://127.0.0.1:1/"
+	_, stderr, status = runCommand(t, "annotate", "--offline", "-q", "--from", from, "--to", gone, "--drain-timeout", "50ms", "--stats", stats)
+	lost := fmt.Sprintf("portwatch: %d records were not delivered to %s: ", n, gone)
+	if b := balances(t, stats); status != exitFailed || !bytes.Contains(stderr, []byte(lost)) || len(b) != 1 || b[0].Dropped != n {
+		t.Errorf("status %d, %+v: %s", status, b, stderr)
 	}
 }
 
