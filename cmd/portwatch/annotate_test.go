@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -270,13 +271,9 @@ func TestAnnotateForSinks(t *testing.T) {
 // kept, and what one does not take in the end is lost, which is an error.
 func TestAnnotateDelivery(t *testing.T) {
 	const n = 500
-	var lines []byte
-	for i := range n {
-		lines = fmt.Appendf(lines, `{"event":{"id":"%d","category":"network"},"source":{"ip":"10.0.0.1","port":%d},"destination":{"ip":"10.0.0.2","port":42000},"network":{"transport":"tcp"}}`+"\n", i, 50000+i)
-	}
 	dir := t.TempDir()
 	from, stats, dead := filepath.Join(dir, "from"), filepath.Join(dir, "stats"), filepath.Join(dir, "dead")
-	if err := os.WriteFile(from, lines, 0o666); err != nil {
+	if err := os.WriteFile(from, ecsLines(n), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	good, bad := newTaker(t), newTaker(t)
@@ -303,6 +300,33 @@ func TestAnnotateDelivery(t *testing.T) {
 	if b := balances(t, stats); status != exitFailed || !bytes.Contains(stderr, []byte(lost)) || len(b) != 1 || b[0].Dropped != n {
 		t.Errorf("status %d, %+v: %s", status, b, stderr)
 	}
+}
+
+// TestAnnotateSignalEndsDelivery: after SIGTERM a sink that takes a little all the time has the
+// grace, and no more. What it did not take is lost, which is an error.
+func TestAnnotateSignalEndsDelivery(t *testing.T) {
+	slow := newTaker(t)
+	slow.answer = func(_ http.ResponseWriter, take func()) {
+		time.Sleep(50 * time.Millisecond)
+		take()
+	}
+	stats := filepath.Join(t.TempDir(), "stats.json")
+	c := program("annotate", "--offline", "-q", "--from", "-", "--to", slow.to()+"?batch-records=1&parallel=1", "--drain-timeout", "200ms", "--stats", stats)
+	in := begin(t, c)
+	in.Write(ecsLines(2000)) // more than the pipe holds, and no end of it
+	c.Process.Signal(syscall.SIGTERM)
+	c.Wait()
+	if b := balances(t, stats)[0]; c.ProcessState.ExitCode() != exitFailed || b.Dropped == 0 {
+		t.Errorf("status %d, %+v", c.ProcessState.ExitCode(), b)
+	}
+}
+
+// ecsLines are records with ids of their own.
+func ecsLines(n int) (lines []byte) {
+	for i := range n {
+		lines = fmt.Appendf(lines, `{"event":{"id":"%d","category":"network"},"source":{"ip":"10.0.0.1","port":%d},"destination":{"ip":"10.0.0.2","port":42000},"network":{"transport":"tcp"}}`+"\n", i, 50000+i)
+	}
+	return lines
 }
 
 // member is one instance of a consumer group.
