@@ -438,13 +438,7 @@ func TestAnnotateGroup(t *testing.T) {
 func awaitMembers(t *testing.T, ctx context.Context, client *kgo.Client, group string, n int) {
 	t.Helper()
 	sharing := func() bool {
-		request := kmsg.NewPtrDescribeGroupsRequest()
-		request.Groups = []string{group}
-		answer, err := request.RequestWith(ctx, client)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := answer.Groups[0]
+		g := described(t, ctx, client, group)
 		for _, m := range g.Members {
 			var share kmsg.ConsumerMemberAssignment
 			if share.ReadFrom(m.MemberAssignment) != nil || len(share.Topics) == 0 {
@@ -460,6 +454,17 @@ func awaitMembers(t *testing.T, ctx context.Context, client *kgo.Client, group s
 			t.Fatalf("the group never came to have %d members with partitions", n)
 		}
 	}
+}
+
+func described(t *testing.T, ctx context.Context, client *kgo.Client, group string) kmsg.DescribeGroupsResponseGroup {
+	t.Helper()
+	request := kmsg.NewPtrDescribeGroupsRequest()
+	request.Groups = []string{group}
+	answer, err := request.RequestWith(ctx, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Groups[0]
 }
 
 // committed adds up what a group has committed.
@@ -540,6 +545,51 @@ func TestAnnotatePoisoned(t *testing.T) {
 	letters, err := os.ReadFile(filepath.Join(c.Dir, "portwatch-dead-letter.jsonl"))
 	if err != nil || bytes.Count(letters, []byte("\n")) != 1 || !bytes.Contains(letters, []byte(`"sink":"in/0@1"`)) {
 		t.Errorf("%s %v", letters, err)
+	}
+}
+
+// TestAnnotateUncommitted: what a sink has not taken when the run ends is not committed, and
+// others of the group can have it at once.
+func TestAnnotateUncommitted(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "in", Value: []byte(annotatorLines["zeek"])}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	c := program("annotate", "--offline", "-q", "--from", "kafka://"+cluster.ListenAddrs()[0]+"/in?group=g",
+		"--to", "http+http://127.0.0.1:1/", "--drain-timeout", "50ms", "--dead-letter", filepath.Join(t.TempDir(), "dead"))
+	stderr, err := c.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	told := bufio.NewScanner(stderr)
+	for told.Scan() && !strings.Contains(told.Text(), "cannot deliver to ") {
+	}
+	c.Process.Signal(os.Interrupt)
+	var rest []string
+	for told.Scan() {
+		rest = append(rest, told.Text())
+	}
+	if c.Wait(); c.ProcessState.ExitCode() != exitFailed || !slices.ContainsFunc(rest, func(s string) bool { return strings.Contains(s, "not delivered") }) {
+		t.Errorf("%v: %q", c.ProcessState, rest)
+	}
+	if n := committed(t, client, "g", "in", 1); n > 0 {
+		t.Errorf("%d are committed", n)
+	}
+	if g := described(t, t.Context(), client, "g"); len(g.Members) > 0 {
+		t.Error("the group was not left: others would wait for the end of the session")
 	}
 }
 
