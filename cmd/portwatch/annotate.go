@@ -87,7 +87,6 @@ Exit status: 0 done, 1 failed or lines that cannot be read, 2 wrong usage,
 func (o *annotateOptions) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("portwatch annotate", pflag.ContinueOnError)
 	f.SortFlags = false
-	f.Usage = func() {}
 	f.StringArrayVar(&o.from, "from", nil, "read records from `SOURCE`")
 	f.StringVar(&o.fromFormat, "from-format", "auto", "`FORMAT` of the records")
 	f.StringVar(&o.fields, "fields", "", "`NAMES` of the fields of VPC flow log lines")
@@ -392,12 +391,10 @@ func (r *annotateRun) readFile(ctx context.Context, name string) error {
 	before := 0
 	for ctx.Err() == nil {
 		j := <-r.free
-		if err = lines.Next(&j.block); err != nil {
-			j.block.Data = j.block.Data[:0]
-		}
+		err = lines.Next(&j.block)
 		heads := uint64(lines.Heads() - before)
 		before += int(heads)
-		j.messages, j.counts = nil, export.AnnotateCounts{Lines: heads, NoRecord: heads}
+		j.counts = export.AnnotateCounts{Lines: heads, NoRecord: heads}
 		r.order <- j
 		r.work <- j
 		if err != nil {

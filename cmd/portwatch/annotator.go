@@ -37,9 +37,6 @@ func (a *annotator) work(j *job) {
 		a.place = strconv.AppendInt(a.place, m.Offset, 10)
 		a.line(j, bytes.TrimRight(m.Value, "\r\n"), nil)
 	}
-	if j.messages != nil {
-		return
-	}
 	number := j.block.Line
 	for rest := j.block.Data; len(rest) > 0; number++ {
 		line := rest

@@ -66,7 +66,6 @@ type options struct {
 func (o *options) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("portwatch", pflag.ContinueOnError)
 	f.SortFlags = false
-	f.Usage = func() {} // the caller decides which text goes where
 	f.StringArrayVarP(&o.devices, "interface", "i", nil, "capture live from `IF`: a name, a number of -D, or any")
 	f.StringArrayVarP(&o.files, "read", "r", nil, "read the savefile `FILE`, - for standard input")
 	f.StringVarP(&o.filterFile, "filter-file", "F", "", "take the BPF expression from `FILE`")
