@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -623,5 +624,39 @@ func TestAnnotateSlowAtSignal(t *testing.T) {
 	cancel()
 	if err := r.write(ctx, func() {}); err != nil || out.lines != jobs {
 		t.Errorf("%d of %d were written, %v", out.lines, jobs, err)
+	}
+}
+
+// TestAnnotateFull: where nobody is left who takes records, the reading ends, though the reader
+// waits for input, and what is wrong is told.
+func TestAnnotateFull(t *testing.T) {
+	r := &annotateRun{options: &annotateOptions{kafka: make([]*sink.KafkaSource, 1)}, order: make(chan *job, 1), free: make(chan *job, 1)}
+	r.output.places = []*place{{name: "full", w: fullDisk{}}}
+	j := &job{out: []byte("{}\n"), done: make(chan struct{}, 1)}
+	j.done <- struct{}{}
+	r.order <- j
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := r.write(ctx, cancel); !errors.Is(err, syscall.ENOSPC) || !errors.Is(ctx.Err(), context.Canceled) {
+		t.Errorf("%v, %v", err, ctx.Err())
+	}
+}
+
+// TestAnnotateTopicAtSignal: who reads a topic ends by itself, and is waited for: it may have
+// something to commit.
+func TestAnnotateTopicAtSignal(t *testing.T) {
+	r := &annotateRun{options: &annotateOptions{kafka: []*sink.KafkaSource{{}}}, order: make(chan *job)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	written := make(chan error)
+	go func() { written <- r.write(ctx, func() {}) }()
+	select {
+	case <-written:
+		t.Fatal("the writer did not wait")
+	case <-time.After(2 * patience):
+	}
+	close(r.order)
+	if err := <-written; err != nil {
+		t.Error(err)
 	}
 }
