@@ -466,7 +466,7 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 				stop()
 			}
 			r.free <- j
-			if done == nil && late != nil { // from now on: the time that it took was not the reader's
+			if late != nil { // from now on: the time that it took was not the reader's
 				late = time.After(patience)
 			}
 		case <-done:
@@ -485,12 +485,9 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 // put writes a job's records, and tells of what cannot be read.
 func (r *annotateRun) put(j *job) error {
 	r.counts.Add(&j.counts)
-	var failed error
-	if len(j.out) > 0 {
-		failed = r.output.write(j.out, false, nil)
-		if len(r.output.places)+len(r.output.sinks) > 0 {
-			failed, _ = apart(failed) // others go on
-		}
+	failed := r.output.write(j.out, false, nil)
+	if len(r.output.places)+len(r.output.sinks) > 0 {
+		failed, _ = apart(failed) // others go on
 	}
 	if j.marks != nil {
 		failed = errors.Join(failed, r.output.deliver(j.marks.split(j.out)))
