@@ -1,18 +1,20 @@
 package main
 
 import (
+	"encoding/json"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/export"
 	"github.com/portwatch/portwatch/flow"
 	"github.com/portwatch/portwatch/registry"
 )
 
-// TestAlertsWithoutFlows: on a device that has become silent, the time on the wall ends the
-// window of an alert.
-func TestAlertsWithoutFlows(t *testing.T) {
+// taggedFlows returns a tagger, and a chunk with what it made of two Flows to a port that is
+// not registered.
+func taggedFlows() (*tagger, *chunk) {
 	var b flow.Batch
 	for client := range uint16(2) {
 		from, to := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.5"), 40000+client), netip.MustParseAddrPort("10.0.0.9:42001")
@@ -30,9 +32,17 @@ func TestAlertsWithoutFlows(t *testing.T) {
 	table.Add(&b)
 	table.Flush()
 	tagger := &tagger{judge: flow.NewJudge(nil), annotator: annotate.New(registry.Embedded()), alerts: annotate.NewAlerts(time.Hour)}
-	flows, silence := newChunk(nil), newChunk(nil)
+	flows := newChunk(nil)
 	table.Take(flows.ends)
 	tagger.tag(flows)
+	return tagger, flows
+}
+
+// TestAlertsWithoutFlows: on a device that has become silent, the time on the wall ends the
+// window of an alert.
+func TestAlertsWithoutFlows(t *testing.T) {
+	tagger, flows := taggedFlows()
+	silence := newChunk(nil)
 	silence.now = int64(2 * time.Hour)
 	tagger.tag(silence)
 	if len(flows.alerts) != 1 || len(silence.alerts) != 1 || !silence.alerts[0].Update {
@@ -40,5 +50,38 @@ func TestAlertsWithoutFlows(t *testing.T) {
 	}
 	if n := tagger.findings.Load(); n != 2 {
 		t.Errorf("the progress line is told of %d findings", n)
+	}
+}
+
+// TestRecordsForSinks: what a sink gets to know of a record is what the record says itself.
+func TestRecordsForSinks(t *testing.T) {
+	_, flows := taggedFlows()
+	flows.flows[1].Sequence = 3
+	m, ecs := new(marks), export.NewECS(registry.Embedded(), export.Options{})
+	text := flows.append(nil, ecs, m)
+	m.split(text)
+	records := m.split(text) // as for the next chunk
+	if len(records) != 3 {
+		t.Fatalf("%d records", len(records))
+	}
+	for _, r := range records {
+		var says struct {
+			Timestamp time.Time `json:"@timestamp"`
+			Event     struct {
+				ID, Dataset string
+				Severity    uint8
+			}
+			Network struct {
+				CommunityID string `json:"community_id"`
+			}
+		}
+		if err := json.Unmarshal(r.Body, &says); err != nil {
+			t.Fatal(err)
+		}
+		e := says.Event
+		if "portwatch."+r.Kind.String() != e.Dataset || string(r.ID) != e.ID || r.Severity != e.Severity || r.Severity == 0 ||
+			!time.Unix(0, r.Time).Equal(says.Timestamp) || string(r.Key) != says.Network.CommunityID || len(r.Key) == 0 {
+			t.Errorf("%s %s severity %d time %d key %s for %s", r.Kind, r.ID, r.Severity, r.Time, r.Key, r.Body)
+		}
 	}
 }
