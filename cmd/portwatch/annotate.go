@@ -489,9 +489,7 @@ func (r *annotateRun) put(j *job) error {
 	if len(r.output.places)+len(r.output.sinks) > 0 {
 		failed, _ = apart(failed) // others go on
 	}
-	if j.marks != nil {
-		failed = errors.Join(failed, r.output.deliver(j.marks.split(j.out)))
-	}
+	failed = errors.Join(failed, r.output.deliver(j.marks.split(j.out)))
 	for i := range j.rejects {
 		failed = errors.Join(failed, r.reject(&j.rejects[i]))
 	}
