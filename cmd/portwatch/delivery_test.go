@@ -208,36 +208,41 @@ func TestDelivery(t *testing.T) {
 }
 
 // TestRejected has what sinks know of each record in the dead-letter file: it is
-// what the record itself says.
+// what the record itself says. The file is in the spool, unless it is named.
 func TestRejected(t *testing.T) {
 	r := newTaker(t)
 	r.answer = func(w http.ResponseWriter, _ func()) { w.WriteHeader(http.StatusBadRequest) }
-	dead := filepath.Join(t.TempDir(), "dead.jsonl")
-	stats := filepath.Join(t.TempDir(), "stats.json")
-	_, stderr, status := runCommand(t, "-q", "--offline", "-r", filepath.Join("..", "..", "testdata", "office.pcap"),
-		"--to", r.to(), "--dead-letter", dead, "--stats", stats)
-	if status != exitDone {
-		t.Fatalf("status %d: %s", status, stderr)
-	}
-	text, err := os.ReadFile(dead)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds := make(map[string]int)
-	for line := range bytes.Lines(text) {
-		var letter struct{ Sink, Kind, ID, Format, Body string }
-		if err := json.Unmarshal(line, &letter); err != nil {
+	dir := t.TempDir()
+	stats, named := filepath.Join(dir, "stats.json"), filepath.Join(dir, "dead.jsonl")
+	for dead, args := range map[string][]string{
+		named: {"--dead-letter", named},
+		filepath.Join(dir, "spool", "dead-letter.jsonl"): {"--spool", filepath.Join(dir, "spool")},
+	} {
+		_, stderr, status := runCommand(t, append(args, "-q", "--offline", "-r", filepath.Join("..", "..", "testdata", "office.pcap"),
+			"--to", r.to(), "--stats", stats)...)
+		if status != exitDone {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+		text, err := os.ReadFile(dead)
+		if err != nil {
 			t.Fatal(err)
 		}
-		kinds[letter.Kind]++
-		if letter.ID != eventID([]byte(letter.Body)) || letter.Format != "ecs" || "http+"+r.URL+"/" != letter.Sink ||
-			!strings.Contains(letter.Body, `"dataset":"portwatch.`+letter.Kind+`"`) {
-			t.Errorf("%+v", letter)
+		kinds := make(map[string]int)
+		for line := range bytes.Lines(text) {
+			var letter struct{ Sink, Kind, ID, Format, Body string }
+			if err := json.Unmarshal(line, &letter); err != nil {
+				t.Fatal(err)
+			}
+			kinds[letter.Kind]++
+			if letter.ID != eventID([]byte(letter.Body)) || letter.Format != "ecs" || "http+"+r.URL+"/" != letter.Sink ||
+				!strings.Contains(letter.Body, `"dataset":"portwatch.`+letter.Kind+`"`) {
+				t.Errorf("%+v", letter)
+			}
 		}
-	}
-	b := balances(t, stats)[0]
-	if kinds["flow"] == 0 || kinds["alert"] == 0 || int(b.DeadLettered) != kinds["flow"]+kinds["alert"] {
-		t.Errorf("%v: %+v", kinds, b)
+		b := balances(t, stats)[0]
+		if kinds["flow"] == 0 || kinds["alert"] == 0 || int(b.DeadLettered) != kinds["flow"]+kinds["alert"] {
+			t.Errorf("%v: %+v", kinds, b)
+		}
 	}
 }
 
@@ -269,6 +274,20 @@ func TestUnreachable(t *testing.T) {
 	b = balances(t, stats)[0]
 	if status != exitDone || b.Found != 2*left || b.Delivered != 3*left || b.InSpool != 0 {
 		t.Errorf("status %d, %+v: %s", status, b, stderr)
+	}
+}
+
+// TestFullSpool: what the settings of a spool say of one that is full is done, told and counted.
+func TestFullSpool(t *testing.T) {
+	dir := t.TempDir()
+	stats := filepath.Join(dir, "stats.json")
+	_, stderr, status := runCommand(t, "-q", "--offline", "-r", flows(t, 2000), "--to", "http+http://127.0.0.1:1/", "--drain-timeout", "50ms",
+		"--spool", filepath.Join(dir, "spool?max=1MiB&full=drop-oldest"), "--stats", stats)
+	if b := balances(t, stats)[0]; status != exitDone || b.Dropped == 0 || b.InSpool == 0 {
+		t.Errorf("status %d, %+v", status, b)
+	}
+	if !bytes.Contains(stderr, []byte("the oldest records make room")) || bytes.Contains(contents(stats), []byte(`"full":0`)) {
+		t.Errorf("%s%s", stderr, contents(stats))
 	}
 }
 
