@@ -38,12 +38,13 @@ func TestWorkers(t *testing.T) {
 func TestNothingIsLeftLying(t *testing.T) {
 	const idle = 20 * time.Millisecond
 	path := flows(t, 20_000)
-	loads, want := lastDue(t, path, idle)
+	packets, before, want := lastDue(t, path, idle)
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole = beginning(whole, loads*loadSize)
+	last := len(beginning(whole, packets-1))
+	whole = beginning(whole, packets)
 	if err := os.WriteFile(path, whole, 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +60,12 @@ func TestNothingIsLeftLying(t *testing.T) {
 		c := portwatch("-r", "-", "-l", "-o", "ecs", "--no-alerts", "--idle-timeout", idle.String(), "--workers", workers)
 		c.Stdout = out
 		in := begin(t, c)
-		in.Write(whole)
-		waitFor(t, func() bool { return bytes.Count(contents(out.Name()), []byte("\n")) >= want })
-		if n := bytes.Count(contents(out.Name()), []byte("\n")); n != want {
+		written := func() int { return bytes.Count(contents(out.Name()), []byte("\n")) }
+		in.Write(whole[:last])
+		waitFor(t, func() bool { return written() >= before })
+		in.Write(whole[last:]) // by now all may be asleep
+		waitFor(t, func() bool { return written() >= want })
+		if n := written(); n != want {
 			t.Errorf("%s workers: %d records are written, %d were due", workers, n, want)
 		}
 		in.Close()
@@ -75,9 +79,9 @@ func TestNothingIsLeftLying(t *testing.T) {
 	}
 }
 
-// lastDue is the last of a savefile's loads in which records become due, and how many
-// records are, with those of earlier loads.
-func lastDue(t *testing.T, path string, idle time.Duration) (loads, records int) {
+// lastDue is the last of a savefile's packets with which records become due, and how many
+// records are, before it and with it.
+func lastDue(t *testing.T, path string, idle time.Duration) (packets, before, records int) {
 	t.Helper()
 	f, err := capture.OpenFile(path)
 	if err != nil {
@@ -91,20 +95,15 @@ func lastDue(t *testing.T, path string, idle time.Duration) (loads, records int)
 		decoder = capture.NewDecoder(capture.DecoderOptions{})
 		table   = flow.NewTable(flow.Options{IdleTimeout: idle})
 	)
-	for n := 0; f.Next(&frame) == nil; {
-		decoder.Decode([]capture.Frame{frame}, &batch)
-		if len(batch.Packets) < loadSize {
-			continue
-		}
-		n++
-		table.Add(&batch)
+	for n := 1; f.Next(&frame) == nil; n++ {
 		batch.Reset()
-		for table.Next(&record) {
-			loads = n
-			records++
+		decoder.Decode([]capture.Frame{frame}, &batch)
+		table.Add(&batch)
+		for all := records; table.Next(&record); records++ {
+			packets, before = n, all
 		}
 	}
-	return loads, records
+	return packets, before, records
 }
 
 // beginning is the header of a pcap file and so many of its packets.
