@@ -187,11 +187,9 @@ func (c *crew) passChunk() {
 }
 
 func (c *crew) tagNext() {
-	chunk := c.toTag
-	c.toTag = nil
-	c.tagger.tag(chunk)
-	c.inOrder <- chunk
-	c.unrendered <- chunk
+	c.tagger.tag(c.toTag)
+	c.inOrder <- c.toTag
+	c.unrendered <- c.toTag
 }
 
 func (c *crew) writeNext() {

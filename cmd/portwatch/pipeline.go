@@ -139,15 +139,14 @@ func (p *pipeline) canMeter() bool {
 	return m.fresh
 }
 
-// canTag reports whether there is a chunk to tag.
+// canTag reports whether there is a chunk to tag. The one before is tagged by then.
 func (p *pipeline) canTag() bool {
-	if p.toTag == nil {
-		select {
-		case p.toTag = <-p.untagged:
-		default:
-		}
+	select {
+	case p.toTag = <-p.untagged:
+		return true
+	default:
+		return false
 	}
-	return p.toTag != nil
 }
 
 // canWrite reports whether the chunk that is to be written next is rendered.

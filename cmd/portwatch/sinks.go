@@ -150,7 +150,7 @@ func (o *options) spoolFiles() error {
 	}
 	for i := range o.targets {
 		t := &o.targets[i]
-		if t.sink != nil || !t.file.Rotated() {
+		if !t.file.Rotated() { // as no sink is
 			continue
 		}
 		path, err := filepath.Abs(t.path)
