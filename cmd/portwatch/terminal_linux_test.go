@@ -181,4 +181,12 @@ func TestTerminalAsInput(t *testing.T) {
 			t.Errorf("%s: status %d, %s%s", args, status, &stderr, written())
 		}
 	}
+	for _, args := range []string{"-q --offline -o none -r ../../testdata/raw.pcap", "annotate -q --offline --from ../../testdata/flows/nfdump.jsonl"} {
+		tty, _ := openTerminal(t, 100)
+		c := program(strings.Fields(args)...)
+		c.Stdin = tty
+		if err := c.Run(); err != nil { // it is not read
+			t.Errorf("%s: %v", args, err)
+		}
+	}
 }
