@@ -33,6 +33,21 @@ func TestWorkers(t *testing.T) {
 	}
 }
 
+// TestFlagged: of many records those with a finding are written, and no others.
+func TestFlagged(t *testing.T) {
+	path := flows(t, 2000)
+	for _, workers := range []string{"1", "3"} {
+		args := []string{"-q", "--offline", "--no-alerts", "-r", path, "-o", "ecs", "--workers", workers}
+		all, _, _ := runCommand(t, args...)
+		flagged, _, _ := runCommand(t, append(args, "--flagged")...)
+		lines, finding := []byte("\n"), []byte(`"findings":[{`)
+		want, got := bytes.Count(all, finding), bytes.Count(flagged, lines)
+		if got != want || bytes.Count(flagged, finding) != want || want == 0 || want == bytes.Count(all, lines) {
+			t.Errorf("%s workers: %d lines, want %d of %d", workers, got, want, bytes.Count(all, lines))
+		}
+	}
+}
+
 // TestNothingIsLeftLying: what has ended is written while the reader waits for more,
 // however many workers there are and wherever a load is when the pipe falls silent.
 func TestNothingIsLeftLying(t *testing.T) {
