@@ -89,7 +89,7 @@ func flowLines(t *testing.T, records []byte) (all []string) {
 // A namespace is a network of its own, with the pair of devices pw0 and pw1.
 type namespace string
 
-func newNamespace(t *testing.T) namespace {
+func newNamespace(t testing.TB) namespace {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: a network namespace needs root; run the tests with sudo")
 	}
@@ -115,7 +115,7 @@ func (space namespace) command(args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", string(space)}, args...)...)
 }
 
-func (space namespace) run(t *testing.T, args ...string) {
+func (space namespace) run(t testing.TB, args ...string) {
 	t.Helper()
 	if out, err := space.command(args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
@@ -138,7 +138,7 @@ func polls(pid int) bool {
 	})
 }
 
-func (space namespace) start(t *testing.T, c *exec.Cmd) (stop func() []byte) {
+func (space namespace) start(t testing.TB, c *exec.Cmd) (stop func() []byte) {
 	t.Helper()
 	c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
 	var stderr bytes.Buffer
@@ -160,7 +160,7 @@ func (space namespace) start(t *testing.T, c *exec.Cmd) (stop func() []byte) {
 			break
 		}
 		if time.Since(begun) > 10*time.Second {
-			t.Fatalf("portwatch opened no device: %s", &stderr)
+			t.Fatalf("no device was opened: %s", &stderr)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -170,7 +170,7 @@ func (space namespace) start(t *testing.T, c *exec.Cmd) (stop func() []byte) {
 			t.Fatal(err)
 		}
 		if err := c.Wait(); err != nil {
-			t.Errorf("portwatch ended with %v: %s", err, &stderr)
+			t.Errorf("it ended with %v: %s", err, &stderr)
 		}
 		if took := time.Since(begin); took > 5*time.Second {
 			t.Errorf("Ctrl-C took %v", took)
