@@ -10,6 +10,8 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"github.com/portwatch/portwatch/testdata/compressed"
 )
 
 // What a source gives, in portions of any size, is what comes out: the octets, then the error.
@@ -57,7 +59,7 @@ func (p *pauses) Read([]byte) (int, error) {
 // Wherever the reading ends, Close leaves no goroutine behind.
 func TestCompressedClose(t *testing.T) {
 	data := noise(20_000) // more than is read ahead
-	for method, compress := range compressors {
+	for method, compress := range compressed.By {
 		packed := compress(data)
 		for name, file := range map[string][]byte{
 			"whole":      packed,
@@ -88,7 +90,7 @@ func TestCompressedClose(t *testing.T) {
 // The reading of a compressed stream in a pipe can be ended while no more of it comes.
 func TestCompressedPipe(t *testing.T) {
 	data := noise(5000)
-	for method, compress := range compressors {
+	for method, compress := range compressed.By {
 		packed := compress(data)
 		for name, end := range map[string]func(*File){
 			"interrupted": (*File).Interrupt,

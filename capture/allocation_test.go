@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/testdata/compressed"
 )
 
 // The bound of docs/limits.md on what reading and decoding a savefile allocates in all: so
@@ -88,7 +89,7 @@ func TestAllocation(t *testing.T) {
 			data = mutated(data, random)
 		}
 		if method != "" {
-			data = compressors[method](data)
+			data = compressed.By[method](data)
 		}
 		if !inside {
 			data = mutated(data, random)

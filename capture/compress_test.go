@@ -2,7 +2,6 @@ package capture
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -11,27 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
+	"github.com/portwatch/portwatch/testdata/compressed"
 )
-
-// compressors make a stream of one member or frame.
-var compressors = map[string]func([]byte) []byte{
-	"gzip": func(data []byte) []byte { return written(gzip.NewWriter, data) },
-	"zstd": func(data []byte) []byte {
-		w, _ := zstd.NewWriter(nil)
-		return w.EncodeAll(data, nil)
-	},
-	"lz4": func(data []byte) []byte { return written(lz4.NewWriter, data) },
-}
-
-func written[W io.WriteCloser](open func(io.Writer) W, data []byte) []byte {
-	var b bytes.Buffer
-	w := open(&b)
-	w.Write(data)
-	w.Close()
-	return b.Bytes()
-}
 
 // noise is a pcap file that does not compress to almost nothing.
 func noise(packets int) []byte {
@@ -50,7 +30,7 @@ func noise(packets int) []byte {
 func TestCompressed(t *testing.T) {
 	for name, s := range samples() {
 		want := mustRead(t, s.data)
-		for method, compress := range compressors {
+		for method, compress := range compressed.By {
 			packed := compress(s.data)
 			first, second := compress(s.data[:len(s.data)/2]), compress(s.data[len(s.data)/2:])
 			for kind, data := range map[string][]byte{
@@ -77,7 +57,7 @@ func TestCompressed(t *testing.T) {
 func TestCompressedCutAnywhere(t *testing.T) {
 	data := noise(20)
 	all := mustRead(t, data)
-	for method, compress := range compressors {
+	for method, compress := range compressed.By {
 		packed := slices.Concat(compress(data[:600]), compress(data[600:]))
 		most := 0
 		for cut := 1; cut < len(packed); cut++ {
@@ -98,7 +78,7 @@ func TestCompressedCutAnywhere(t *testing.T) {
 
 func TestRubbishAfterCompressed(t *testing.T) {
 	data := newPcapFile(lsbFirst, magicMicro, 1).add(1, 0, 60, 60).data
-	for method, compress := range compressors {
+	for method, compress := range compressed.By {
 		for _, rubbish := range []string{"rubbish", "\x00\x00\x00\x00rubbish", "\x00\x00\x00\x00\x00\x00\x00\x00r"} {
 			frames, err := readAll(append(compress(data), rubbish...))
 			want := "read x (" + method + "): offset 100: packet 2: rubbish after the end of the " + method + " stream"
@@ -111,7 +91,7 @@ func TestRubbishAfterCompressed(t *testing.T) {
 
 func TestBrokenStreams(t *testing.T) {
 	data := noise(400)
-	for method, compress := range compressors {
+	for method, compress := range compressed.By {
 		packed := compress(data)
 		packed[len(packed)-6] ^= 0xff // in or before the checksum of every format
 		_, err := readAll(packed)
@@ -119,7 +99,7 @@ func TestBrokenStreams(t *testing.T) {
 			t.Errorf("%s: %v", method, err)
 		}
 	}
-	packed := compressors["gzip"]([]byte("no capture"))
+	packed := compressed.By["gzip"]([]byte("no capture"))
 	_, err := readAll(packed)
 	if want := `read x (gzip): not a pcap or pcapng file (it starts with the text "no capture")`; err == nil || err.Error() != want {
 		t.Errorf("text inside gzip: %v", err)

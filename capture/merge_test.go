@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portwatch/portwatch/testdata/compressed"
 )
 
 // open reads a capture from memory under a name.
@@ -125,7 +127,7 @@ func TestMergeGoesOnWithoutBrokenFile(t *testing.T) {
 	m := Merge(
 		open(t, "first", broken[:len(broken)-1]),
 		timed(t, "second", 1, 2, 3),
-		open(t, "third", append(compressors["gzip"](broken), 'x')),
+		open(t, "third", append(compressed.By["gzip"](broken), 'x')),
 	)
 	frames, err := drain(m)
 	want := "read first: offset 49: packet 2: file is cut short: a packet of 25 octets, and 24 are there\n" +

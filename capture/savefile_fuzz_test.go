@@ -6,6 +6,8 @@ import (
 	"io"
 	"testing"
 	"testing/iotest"
+
+	"github.com/portwatch/portwatch/testdata/compressed"
 )
 
 func FuzzPcap(f *testing.F) {
@@ -41,7 +43,7 @@ func FuzzPcapng(f *testing.F) {
 
 func FuzzCompressed(f *testing.F) {
 	data := noise(3)
-	for _, compress := range compressors {
+	for _, compress := range compressed.By {
 		addWithCuts(f, compress(data))
 		f.Add(append(compress(data[:50]), compress(data[50:])...))
 		f.Add(append(compress(data), 0, 0, 0, 0, 0))

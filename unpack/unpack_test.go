@@ -2,7 +2,6 @@ package unpack
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -15,23 +14,9 @@ import (
 	"testing/iotest"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
+
+	"github.com/portwatch/portwatch/testdata/compressed"
 )
-
-// packers make a stream of one member or frame.
-var packers = map[string]func([]byte) []byte{
-	"gzip": func(data []byte) []byte { return packed(gzip.NewWriter, data) },
-	"zstd": func(data []byte) []byte { w, _ := zstd.NewWriter(nil); return w.EncodeAll(data, nil) },
-	"lz4":  func(data []byte) []byte { return packed(lz4.NewWriter, data) },
-}
-
-func packed[W io.WriteCloser](open func(io.Writer) W, data []byte) []byte {
-	var b bytes.Buffer
-	w := open(&b)
-	w.Write(data)
-	w.Close()
-	return b.Bytes()
-}
 
 func unpacked(r io.Reader) (data []byte, method string, err error) {
 	src, method, err := NewReader(r)
@@ -56,7 +41,7 @@ func TestReader(t *testing.T) {
 	text, more := letters(1000), letters(300)
 	both := slices.Concat(text, more)
 	skip := func(kind byte) []byte { return []byte{kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4} }
-	for method, pack := range packers {
+	for method, pack := range compressed.By {
 		streams := map[string][]byte{
 			"one":                  pack(both),
 			"two joined":           slices.Concat(pack(text), pack(more)),
@@ -95,7 +80,7 @@ func TestPlain(t *testing.T) {
 // TestCut: what was whole before the cut comes before the error.
 func TestCut(t *testing.T) {
 	text := letters(400)
-	for method, pack := range packers {
+	for method, pack := range compressed.By {
 		first := pack(text[:250])
 		stream := slices.Concat(first, pack(text[250:]))
 		for cut := 4; cut < len(stream); cut++ {
@@ -116,7 +101,7 @@ func TestCut(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	text := letters(4000)
-	for method, pack := range packers {
+	for method, pack := range compressed.By {
 		wrong := pack(text)
 		wrong[len(wrong)-1] ^= 1 // of the checksum, or of the length
 		for what, test := range map[string]struct {
@@ -182,7 +167,7 @@ func TestClaims(t *testing.T) {
 		"larger and larger windows":        growing,
 		"windows of any size":              larger,
 		"a frame to skip":                  append(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, magicSkippable), 1<<32-1), header(0, largest)...),
-		"LZ4 blocks of 4 MiB":              packers["lz4"](nil)[:7],
+		"LZ4 blocks of 4 MiB":              compressed.By["lz4"](nil)[:7],
 		"a name in gzip that does not end": append([]byte{0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3}, bytes.Repeat([]byte{'x'}, 1<<20)...),
 	} {
 		var before, after runtime.MemStats
@@ -228,9 +213,9 @@ func TestWindows(t *testing.T) {
 		}
 	}
 	for n := 24; n < 724; n += 7 {
-		for _, more := range [][]byte{nil, packers["zstd"](nil)} {
+		for _, more := range [][]byte{nil, compressed.By["zstd"](nil)} {
 			data := append(letters(24), bytes.Repeat([]byte{7}, n-24)...)
-			stream := slices.Concat(packers["zstd"](data), more, packers["zstd"](data))
+			stream := slices.Concat(compressed.By["zstd"](data), more, compressed.By["zstd"](data))
 			if got, _, err := unpacked(bytes.NewReader(stream)); err != nil || !bytes.Equal(got, slices.Concat(data, data)) {
 				t.Fatalf("%d octets: %d, %v", 2*len(data), len(got), err)
 			}
