@@ -17,7 +17,7 @@ import (
 
 // TestPages types the commands of the pages of docs/siem in a folder that has nothing
 // but the shipped captures. Only what a receiver of the tests has in another place is
-// put in the place of the page's: its port, its authority. Commands below "Ask it"
+// put in the place of the page's: its port, its authority. Commands below "Query it"
 // must find what the page's savefile has. The pages of syslog, CEF, LEEF and OCSF are
 // not typed: their commands are for root, or wait for packets.
 func TestPages(t *testing.T) {
@@ -26,7 +26,7 @@ func TestPages(t *testing.T) {
 		make    func(string, receiver.Authority) (*receiver.Server, error)
 		instead func(s *receiver.Server, a receiver.Authority) []string // of what, what
 		not     []string                                                // what such commands need is not here
-		found   []string                                                // by each command below "Ask it"
+		found   []string                                                // by each command below "Query it"
 	}{
 		{
 			name: "opensearch",
@@ -130,7 +130,7 @@ func fresh(t *testing.T) (shell func(command string) (string, error)) {
 	}
 }
 
-// typed returns the commands of a page, those below "Ask it" apart.
+// typed returns the commands of a page, those below "Query it" apart.
 func typed(t *testing.T, page string) (commands, questions []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../docs/siem", page+".md"))
@@ -145,7 +145,7 @@ func typed(t *testing.T, page string) (commands, questions []string) {
 		command, found := strings.CutPrefix(line, "    $ ")
 		switch {
 		case !found:
-		case section == "Ask it":
+		case section == "Query it":
 			questions = append(questions, strings.TrimSpace(command))
 		default:
 			commands = append(commands, strings.TrimSpace(command))
