@@ -37,42 +37,43 @@ const annotateUsage = `Usage:
   portwatch annotate --from SOURCE [--from SOURCE ...] [options]
 
 Reads flow records that other programs metered, adds what IANA's registry says
-of both ports as an object named portwatch, and writes them on as JSON lines.
-All else of a JSON record stays as it is, octet for octet; a line of text
-becomes a JSON object with the names of its own fields.
+of both ports as an object named portwatch, and writes them as JSON lines. The
+rest of a JSON record stays as it is, octet for octet; a line of text becomes a
+JSON object with its own field names.
 
 Sources:
-      --from FILE            lines, also compressed by gzip, zstd or lz4; - is
-                             standard input
+      --from FILE            lines, plain or compressed with gzip, zstd or lz4;
+                             - is standard input
       --from kafka://HOST[:PORT][,...]/TOPIC?group=NAME
                              a topic, shared with the other members of the group
                              (more settings: tls, sasl, session=45s)
-      --from-format FORMAT   ecs, zeek, eve, netflow or vpc; otherwise each line
-                             shows what it is
-      --fields 'NAME ...'    fields of VPC flow log lines that have no head
+      --from-format FORMAT   ecs, zeek, eve, netflow or vpc; by default detected
+                             line by line
+      --fields 'NAME ...'    fields of VPC flow log lines that have no header
 
 Output:
-      --to URL               to file:PATH, - or a sink (see portwatch --help);
-                             repeatable; otherwise to standard output
+      --to URL               file:PATH, - or a sink (see portwatch --help);
+                             repeatable; by default standard output
       --flagged              only records with a finding
-      --dead-letter FILE     lines that cannot be read, and records that a sink
-                             rejects (of a topic, and of sinks, also without it:
+      --dead-letter FILE     for lines that cannot be read, and records that a
+                             sink rejects (with a topic or a sink, by default
                              portwatch-dead-letter.jsonl)
-      --drain-timeout TIME   at the end, wait for one that takes nothing (30s)
+      --drain-timeout TIME   at the end, give up a sink that takes nothing for
+                             this long (30s)
   -q, --quiet                no summary
-      --stats FILE           the closing counters as JSON; - is standard error
-      --exit-code            exit with 3 when any finding was made
+      --stats FILE           write closing counters as JSON; - is standard error
+      --exit-code            exit with 3 if there are findings
 
 Other:
-      --workers N            cores to use (all); it changes no output
+      --workers N            cores to use (all); does not affect the output
       --registry FILE        IANA's CSV or XML instead of the registry in use
-      --offline              never look into the cache of 'registry update'
+      --offline              never use the cache of 'registry update'
   -h, --help                 print this help
 
-Records of other types, of protocols without ports, and those that have the
-object already are passed on as they are, and counted. Lines that cannot be read
-are told with file, line and cause, and end the run with status 1 when all else
-is done.
+Records of other types, of protocols without ports, and those that already have
+the object are passed on as they are, and counted. Lines that cannot be read are
+reported with file, line and cause; the run then ends with status 1 when
+everything else is done.
 
 Examples:
   portwatch annotate --from conn.log.gz > annotated.jsonl
@@ -96,10 +97,10 @@ func (o *annotateOptions) flags() *pflag.FlagSet {
 	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "at the end, wait for sinks for `TIME`")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no summary")
 	f.StringVar(&o.stats, "stats", "", "write the closing counters to `FILE` as JSON")
-	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when any finding was made")
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 if there are findings")
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "use `N` cores; the output does not depend on it")
 	f.StringVar(&o.registry, "registry", "", "take the registry from `FILE`, IANA's CSV or XML")
-	f.BoolVar(&o.offline, "offline", false, "leave the cache of `registry update` alone")
+	f.BoolVar(&o.offline, "offline", false, "never use the cache of `registry update`")
 	f.BoolVarP(&o.help, "help", "h", false, "print this help")
 	return f
 }

@@ -15,14 +15,14 @@ import (
 const lookupUsage = `Usage:
   portwatch lookup [options] PORT[/TRANSPORT] | NAME[/TRANSPORT] ...
 
-Says everything that IANA's registry has about a port or a service name, on all
-transports (tcp, udp, sctp, dccp) or on the one that is given. Names are found
-whatever their case.
+Prints everything that IANA's registry has on a port or a service name, for all
+transports (tcp, udp, sctp, dccp) or for the one given. Names are
+case-insensitive.
 
 Options:
-      --json            one JSON object a line for each argument
+      --json            one JSON line for each argument
       --registry FILE   IANA's CSV or XML instead of the registry in use
-      --offline         never look into the cache of 'registry update'
+      --offline         never use the cache of 'registry update'
   -h, --help            print this help
 
 Examples:

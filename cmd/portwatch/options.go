@@ -75,28 +75,28 @@ func (o *options) flags() *pflag.FlagSet {
 	f.BoolVarP(&o.lineBuffer, "line-buffered", "l", false, "write every record at once")
 	f.StringVarP(&o.save, "write", "w", "", "also save the packets to `FILE`")
 	f.BoolVarP(&o.list, "list-interfaces", "D", false, "list the devices")
-	f.BoolVarP(&o.numeric, "numeric", "n", false, "accepted for habit: addresses are never resolved")
+	f.BoolVarP(&o.numeric, "numeric", "n", false, "accepted as in tcpdump; addresses are never resolved")
 	f.StringVarP(&o.output, "output", "o", "", "`FORMAT` of standard output")
 	f.StringArrayVar(&o.to, "to", nil, "write records to `URL` as well")
 	f.StringVar(&o.spool, "spool", "", "keep what sinks have not delivered yet in `DIR`")
 	f.StringVar(&o.letters, "dead-letter", "", "write records that a sink rejected to `FILE`")
 	f.DurationVar(&o.drain, "drain-timeout", 30*time.Second, "at the end, wait for sinks for `TIME`")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no summary")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "tell more of what happens")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "report more of what happens")
 	f.BoolVar(&o.flagged, "flagged", false, "only Flows with a finding")
 	f.BoolVar(&o.utc, "utc", false, "times of the text output in UTC")
 	f.StringVar(&o.stats, "stats", "", "write the closing counters to `FILE` as JSON")
-	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 when any finding was made")
+	f.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 if there are findings")
 	f.StringVar(&o.observer, "observer", "", "`NAME` of this sensor in records and Flow ids")
 	f.DurationVar(&o.alertWindow, "alert-window", annotate.DefaultAlertWindow, "gather the findings of `TIME` in one alert")
-	f.BoolVar(&o.noAlerts, "no-alerts", false, "write no alerts beside the records")
+	f.BoolVar(&o.noAlerts, "no-alerts", false, "write records only, no alerts")
 	f.StringVar(&o.registry, "registry", "", "take the registry from `FILE`, IANA's CSV or XML")
-	f.BoolVar(&o.offline, "offline", false, "leave the cache of `registry update` alone")
+	f.BoolVar(&o.offline, "offline", false, "never use the cache of `registry update`")
 	f.DurationVar(&o.idle, "idle-timeout", flow.DefaultIdleTimeout, "end a Flow without packets for `TIME`")
 	f.DurationVar(&o.active, "active-timeout", flow.DefaultActiveTimeout, "report a long Flow every `TIME`")
 	f.IntVar(&o.maxFlows, "max-flows", flow.DefaultMaxFlows, "meter at most `N` Flows at a time")
 	f.BoolVar(&o.noVLAN, "ignore-vlan", false, "leave the VLAN out of the Flow Key")
-	f.StringVar(&o.tunnels, "tunnels", "both", "which `LEVELS` make Flows where a tunnel is: both, outer or inner")
+	f.StringVar(&o.tunnels, "tunnels", "both", "which `LEVELS` of tunnelled packets make Flows: both, outer or inner")
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "use `N` cores; the output does not depend on it")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	f.BoolVarP(&o.help, "help", "h", false, "print this help")
@@ -289,72 +289,73 @@ Usage:
   portwatch completion bash | zsh | fish
 
 Input:
-  -i, --interface IF         live from a device: name, number of -D, or any
-  -r, --read FILE            a savefile: pcap or pcapng, plain or compressed by
-                             gzip, zstd or lz4; - is standard input; several
-                             are merged by time
-  -F, --filter-file FILE     the BPF expression from a file
+  -i, --interface IF         capture live: a device name, its -D number, or any
+  -r, --read FILE            read a savefile: pcap or pcapng, plain, gzip, zstd
+                             or lz4; - is standard input; several are merged by
+                             time
+  -F, --filter-file FILE     read the BPF expression from a file
   -c, --count N              stop after N packets that passed the filter
-  -s, --snapshot-length N    octets of a packet to capture (262144)
-  -p, --no-promiscuous-mode  see only this host's packets
+  -s, --snapshot-length N    octets to capture of each packet (262144)
+  -p, --no-promiscuous-mode  capture only this host's packets
   -w, --write FILE           also save the packets that passed the filter
-  -D, --list-interfaces      list the devices, with addresses and state
+  -D, --list-interfaces      list devices with their addresses and state
 
 Output:
   -o, --output FORMAT        of standard output: text; ecs, ocsf, zeek or eve
-                             (JSON lines); cef, leef, csv; none. Otherwise text
-                             on a terminal, else ecs
-      --to URL               also write records to file:PATH or -, as ecs or
-                             with ?format=text behind it, or deliver them to a
-                             sink; without -o, nothing goes to standard output
+                             (JSON lines); cef, leef, csv; none. By default,
+                             text on a terminal, otherwise ecs
+      --to URL               write records to file:PATH or -, as ecs or what
+                             ?format= after it says, or deliver them to a sink;
+                             without -o, nothing goes to standard output
       --flagged              only flows with a finding
-      --utc                  times of the text output in UTC
+      --utc                  show times in UTC in text output
   -l, --line-buffered        write every record at once
   -q, --quiet                no progress and no summary
-  -v, --verbose              more of what happens
-      --stats FILE           the closing counters as JSON; - is standard error
-      --exit-code            exit with 3 when any finding was made
+  -v, --verbose              report more of what happens
+      --stats FILE           write closing counters as JSON; - is standard error
+      --exit-code            exit with 3 if there are findings
       --alert-window TIME    findings about one service, or one scan, make one
-                             alert in so long, and one with their sums (1h);
+                             alert in this time, and one with their totals (1h);
                              text, csv and zeek have no alerts
-      --no-alerts            records alone
+      --no-alerts            write records only
       --observer NAME        this sensor's name, in records and in flow ids
 
 Delivery to sinks:
-      --spool DIR            keep records on disk until they are delivered,
-                             also over a restart; DIR?max=4GiB&full=drop-oldest
-      --dead-letter FILE     records that a sink rejects (in the spool's folder,
-                             else portwatch-dead-letter.jsonl)
-      --drain-timeout TIME   at the end, wait for one that takes nothing (30s)
+      --spool DIR            keep records on disk until they are delivered, even
+                             across restarts; DIR?max=4GiB&full=drop-oldest
+      --dead-letter FILE     for records that a sink rejects (default: in the
+                             spool, else portwatch-dead-letter.jsonl)
+      --drain-timeout TIME   at the end, give up a sink that takes nothing for
+                             this long (30s)
 
 Flows:
-      --idle-timeout TIME    a TCP flow ends without packets for so long (5m);
-                             at most 60s without TCP or without an answer,
-                             30s for what was only tried
-      --active-timeout TIME  a long flow is reported every TIME (30m)
+      --idle-timeout TIME    end a TCP flow that has no packets for this long
+                             (5m); at most 60s if not TCP or without an answer,
+                             30s for mere attempts
+      --active-timeout TIME  report a long flow every TIME (30m)
       --max-flows N          flows in memory at a time (1000000)
       --ignore-vlan          for mirrors that tag each direction differently
-      --tunnels LEVELS       of tunnelled packets: both, outer or inner flows
-      --workers N            cores to use (all); it changes no output
+      --tunnels LEVELS       flows of tunnelled packets: both, outer or inner
+      --workers N            cores to use (all); does not affect the output
 
 Registry:
-      --registry FILE        IANA's CSV or XML instead of the snapshot inside
-      --offline              never look into the cache of 'registry update'
+      --registry FILE        IANA's CSV or XML instead of the built-in snapshot
+      --offline              never use the cache of 'registry update'
 
 Other:
-  -n, --numeric              accepted for habit: addresses are never resolved
+  -n, --numeric              accepted as in tcpdump; addresses are never resolved
       --version              print the version and the date of the registry
   -h, --help                 print this help
 
 Examples:
-  portwatch -i eth0                          flows of a device, on the screen
-  portwatch -nr office.pcap 'tcp port 80'    a savefile, filtered as by tcpdump
-  portwatch -r office.pcap --flagged         only what stands out
+  portwatch -i eth0                          show a device's flows on screen
+  portwatch -nr office.pcap 'tcp port 80'    a savefile, filtered as in tcpdump
+  portwatch -r office.pcap --flagged         only flows with findings
   zcat big.pcap.gz | portwatch -r - -o ecs --stats - > flows.jsonl
-  portwatch annotate --from conn.log         flow records of others, annotated
+  portwatch annotate --from conn.log         annotate other programs' records
   portwatch lookup 42000                     what IANA says of a port
-  portwatch registry search modbus           the registry's rows with that text
-  portwatch template opensearch              what OpenSearch has to import
+  portwatch registry search modbus           registry rows with that text
+  portwatch template opensearch              what OpenSearch must import
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 findings (with --exit-code).
 A registered port proves neither the service nor good intent: IANA says so.

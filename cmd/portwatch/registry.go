@@ -64,17 +64,17 @@ const registryUsage = `Usage:
   portwatch registry info [--json]              which registry answers, and what it holds
   portwatch registry search TEXT [-o csv]       the rows with TEXT in any of the twelve fields
   portwatch registry export [-o tsv|csv|json]   the answer for each (transport, port)
-  portwatch registry diff OLD [NEW]             what changed, NEW being the one in use
+  portwatch registry diff OLD [NEW]             what changed from OLD to NEW, or to the one in use
   portwatch registry update [--from URL|FILE]   fetch IANA's newest into your cache
   portwatch registry verify FILE                read IANA's CSV or XML and say what is wrong
 
-Options of each:
+Options of all:
       --registry FILE   IANA's CSV or XML instead of the registry in use
-      --offline         never look into the cache of 'registry update'
+      --offline         never use the cache of 'registry update'
   -h, --help            print this help
 
 Options of update:
-      --force           even if it is older or much smaller than the one in use
+      --force           accept one older or much smaller than the one in use
 
 The registry in use is the built-in snapshot, or the cached one if that is newer.
 
