@@ -26,7 +26,7 @@ var ErrMixed = errors.New("a pcap file holds one link type and times from 1970 t
 // pcapng, with all that was written before.
 type Saver struct {
 	name  string
-	file  *os.File
+	file  namedFile
 	out   *bufio.Writer
 	begun bool
 	first saverFace // of the pcap file
@@ -62,7 +62,8 @@ func NewSaver(name string) (*Saver, error) {
 			return nil, err
 		}
 	}
-	return &Saver{name: name, file: file, out: bufio.NewWriterSize(file, 64<<10)}, nil
+	named := namedFile{file, file.Name()}
+	return &Saver{name: name, file: named, out: bufio.NewWriterSize(named, 64<<10)}, nil
 }
 
 // Write appends a frame. An error stays: a full disk, for instance, or [ErrMixed].
@@ -146,7 +147,8 @@ func (s *Saver) convert() (err error) {
 	if err != nil {
 		return err
 	}
-	ng := &Saver{name: s.name, file: file, out: bufio.NewWriterSize(file, 64<<10), begun: true, ng: true}
+	named := namedFile{file, s.name}
+	ng := &Saver{name: s.name, file: named, out: bufio.NewWriterSize(named, 64<<10), begun: true, ng: true}
 	ng.section()
 	err = ng.copy(path)
 	if err == nil {
@@ -273,8 +275,30 @@ func (s *Saver) Close() error {
 		s.begin(saverFace{link: LinkEthernet})
 	}
 	err := s.Flush()
-	if s.file == os.Stdout {
+	if s.file.File == os.Stdout {
 		return err
 	}
 	return errors.Join(err, s.file.Close())
+}
+
+// A namedFile is a file whose errors have the name that was asked for: one that was
+// converted was created under another.
+type namedFile struct {
+	*os.File
+	name string
+}
+
+func (f namedFile) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	return n, f.named(err)
+}
+
+// Close closes the file.
+func (f namedFile) Close() error { return f.named(f.File.Close()) }
+
+func (f namedFile) named(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		path.Path = f.name
+	}
+	return err
 }

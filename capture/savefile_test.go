@@ -177,6 +177,34 @@ func TestSaverRewritesInPlace(t *testing.T) {
 	}
 }
 
+// An error names the file that was asked for, also when that was converted, and so was created
+// under another name.
+func TestSaverNamesItsFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.pcap")
+	a, b := ether(1, 5), ether(2, 5)
+	b.Link = LinkRaw
+	for _, frames := range [][]Frame{{a}, {a, b}} {
+		s, err := NewSaver(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range frames {
+			err = errors.Join(err, s.Write(&frames[i]))
+		}
+		if err = errors.Join(err, s.file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want := "write " + name + ": file already closed"
+		if err := s.Flush(); err == nil || err.Error() != want {
+			t.Errorf("%d frames: flush: %v, want %s", len(frames), err, want)
+		}
+		want += "\nclose " + name + ": file already closed"
+		if err := s.Close(); err == nil || err.Error() != want {
+			t.Errorf("%d frames: close: %v, want %s", len(frames), err, want)
+		}
+	}
+}
+
 // saverToPipe gives what comes through the pipe when the Saver is closed.
 func saverToPipe(t *testing.T) (s *Saver, name string, got chan []byte) {
 	t.Helper()
