@@ -453,6 +453,7 @@ func oddLinkTests() []frameTest {
 		{"frame relay ppp", LinkFRelay, header("18 41 03 cf 0021", plain4), is4},
 		{"frame relay cisco", LinkFRelay, header("18 41 0800", plain4), is4},
 		{"frame relay address of four", LinkFRelay, header("18 40 40 41 03 cc", plain4), is4},
+		{"frame relay address of five", LinkFRelay, header("18 40 40 40 41 03 cc", plain4), "non_ip"},
 		{"frame relay management", LinkFRelay, header("00 01 03 08", blank(8)), "non_ip"},
 		{"frame relay address without end", LinkFRelay, blank(8), "non_ip"},
 		{"frame relay cut", LinkFRelay, octets("18 41 03"), "non_ip"},

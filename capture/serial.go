@@ -97,15 +97,15 @@ func (d *digest) chdlc(data []byte) error {
 // frameRelay reads a Q.922 address of two to four octets, then the
 // encapsulation of RFC 2427 or Cisco's, which is an EtherType.
 func (d *digest) frameRelay(data []byte) error {
-	const unnumbered = 0x03
-	address := 0
-	for address < len(data) && address < 4 && data[address]&1 == 0 {
+	const unnumbered, longest = 0x03, 4
+	address := 1
+	for address <= min(longest, len(data)) && data[address-1]&1 == 0 { // the last octet has the bit
 		address++
 	}
-	if address == 0 || address+3 > len(data) {
+	if address < 2 || address > longest || address+2 > len(data) {
 		return errLink
 	}
-	data = data[address+1:]
+	data = data[address:]
 	if data[0] != unnumbered {
 		return d.link(etherType(be.Uint16(data)), data[2:])
 	}
