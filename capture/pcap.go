@@ -29,7 +29,7 @@ const MaxPacket = 16 << 20
 // pcapReader reads the packets of a pcap file.
 type pcapReader struct {
 	in      *stream
-	swapped bool  // the file's byte order is big-endian
+	big     bool  // the file is big-endian
 	header  int   // octets before each packet's data
 	unit    int64 // nanoseconds in a unit of the timestamp's second half
 	lengths lengthOrder
@@ -67,7 +67,7 @@ func newPcapReader(in *stream) (*pcapReader, error) {
 	r := &pcapReader{in: in, header: pcapPacketHeader, unit: 1000}
 	var order binary.ByteOrder = binary.LittleEndian
 	if h[0] == magicMicro>>24 {
-		order, r.swapped = binary.BigEndian, true
+		order, r.big = binary.BigEndian, true
 	}
 	switch order.Uint32(h) {
 	case magicNano:
@@ -103,7 +103,7 @@ func (r *pcapReader) next(f *Frame) error {
 	fraction := binary.LittleEndian.Uint32(h[4:])
 	captured := binary.LittleEndian.Uint32(h[8:])
 	length := binary.LittleEndian.Uint32(h[12:])
-	if r.swapped {
+	if r.big {
 		seconds, fraction = bits.ReverseBytes32(seconds), bits.ReverseBytes32(fraction)
 		captured, length = bits.ReverseBytes32(captured), bits.ReverseBytes32(length)
 	}
@@ -130,7 +130,7 @@ func (r *pcapReader) next(f *Frame) error {
 // more reads packets up to one that is not whole yet, or never will be: of a file in
 // today's form and the common byte order. Those of others come one by one.
 func (r *pcapReader) more(frames []Frame) (n int, _ error) {
-	if r.swapped || r.lengths != capturedFirst {
+	if r.big || r.lengths != capturedFirst {
 		return 0, nil
 	}
 	header, data, unit, link, fcs := r.header, r.in.data, r.unit, r.link, r.fcs

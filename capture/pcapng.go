@@ -153,7 +153,7 @@ func (r *pcapngReader) block() (kind uint32, block []byte, err error) {
 	}
 	kind = r.uint32(in.data)
 	if kind == blockSection {
-		if err := r.turn(in.data[blockHeader:]); err != nil {
+		if err := r.setByteOrder(in.data[blockHeader:]); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -192,8 +192,8 @@ func skippable(kind uint32) bool {
 	return true
 }
 
-// turn takes the byte order from the magic number of a section header.
-func (r *pcapngReader) turn(magic []byte) error {
+// setByteOrder takes the byte order from the magic number of a section header.
+func (r *pcapngReader) setByteOrder(magic []byte) error {
 	switch m := binary.LittleEndian.Uint32(magic); m {
 	case sectionMagic:
 		r.big = false
