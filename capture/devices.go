@@ -81,7 +81,7 @@ func deviceName(given string) (string, error) {
 	}
 	devices, err := Devices()
 	if err != nil {
-		return "", err
+		return "", &DeviceError{Device: given, Err: err}
 	}
 	for _, d := range devices {
 		if d.Name == given {
