@@ -40,8 +40,8 @@ func control(port uint16) bool {
 	return int(port/64) < len(controlPorts) && controlPorts[port/64]>>(port%64)&1 != 0
 }
 
-// listen reads what a packet with a control port announces. data begins with its
-// transport header, of so many octets; its ports are in the batch.
+// listen reads what a packet with a control port announces. data begins with its transport
+// header, which has header octets; the packet is in the batch already.
 func (d *digest) listen(t flow.Transport, data []byte, header uint32) {
 	if uint64(len(data)) > uint64(header) {
 		h := hearing{batch: d.batch, packet: d.level, most: len(d.batch.Announcements) + maxAnnouncements}
@@ -71,7 +71,7 @@ func (d *digest) keepAnnouncements(from int) {
 type hearing struct {
 	batch  *flow.Batch
 	packet int // its index in the batch
-	most   int // length of the batch's announcements
+	most   int // announcements that the batch may have, with this packet's
 }
 
 func (h *hearing) announce(t flow.Transport, port uint16, asker bool) {
@@ -180,8 +180,8 @@ func tftpRequest(p []byte) bool {
 
 var nul = []byte{0}
 
-// ssdpSearch reports whether a datagram asks for devices (section 1.3.2). They answer its
-// sender, each from a port of its choice (section 1.3.3).
+// ssdpSearch reports whether a datagram asks for devices (UPnP Device Architecture 2.0 section
+// 1.3.2). They answer its sender, each from a port of its choice (section 1.3.3).
 func ssdpSearch(p []byte) bool { return hasPrefixFold(p, "M-SEARCH * HTTP/1.1\r\n") }
 
 // rpcBound returns the port in an accepted reply (RFC 5531 section 9) that has nothing

@@ -46,7 +46,7 @@ func NewDecoder(o DecoderOptions) *Decoder {
 	}
 	d.parser = gopacket.NewDecodingLayerParser(layerFrame)
 	d.parser.IgnoreUnsupported = true
-	d.parser.IgnorePanic = true // decodeSome does not
+	d.parser.IgnorePanic = true // decodeSome recovers
 	d.parser.SetDecodingLayerContainer(&all)
 	return d
 }

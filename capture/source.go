@@ -8,7 +8,7 @@ import (
 
 // Frame is one captured packet.
 type Frame struct {
-	Data      []byte   // as captured, from the link header on; valid until the next call of Next
+	Data      []byte   // as captured, from the link header on; valid until the next call of Next, Read or Close
 	Time      int64    // Unix nanoseconds, may be negative; 0 if Timeless
 	Timeless  bool     // no timestamp was recorded (pcapng Simple Packet Block)
 	Length    uint32   // octets on the wire, as the capture states it: usually >= len(Data), not always
@@ -19,7 +19,7 @@ type Frame struct {
 
 // Stats are the counters of a source since it was opened.
 type Stats struct {
-	Packets uint64 // frames that Next returned
+	Packets uint64 // frames that Next and Read returned
 	Bytes   uint64 // octets in their Data
 
 	// Received counts what passed a live source's filter, whether or not it
@@ -50,7 +50,7 @@ var (
 	// ErrNotCapture says that a file is neither pcap nor pcapng.
 	ErrNotCapture = errors.New("not a pcap or pcapng file")
 
-	// ErrClosed is what Next returns after Close.
+	// ErrClosed is what Next and Read return after Close.
 	ErrClosed = errors.New("source is closed")
 
 	// ErrNoDevice says that there is no device of that name or number.
@@ -58,6 +58,7 @@ var (
 
 	// ErrNotUp says that the device is switched off.
 	ErrNotUp = errors.New("device is not up")
+
 	// ErrNotPermitted says that the system does not let us capture.
 	ErrNotPermitted = errors.New("no permission to capture")
 )
