@@ -1,7 +1,7 @@
 // Package capture reads packets: from savefiles (pcap and pcapng, plain or
 // compressed), from several of them merged by time, and from live devices
-// through libpcap; it filters them with libpcap's expressions, saves them
-// again, and decodes their headers into flow.Packet.
+// through libpcap. A [Filter] chooses among them with libpcap's expressions, a [Saver]
+// saves them again, and a [Decoder] decodes their headers into flow.Packet.
 //
 // # What a source promises
 //
@@ -32,6 +32,18 @@
 // None of the types is safe for concurrent use, except for what ends or watches a
 // reading from outside: Close of a live source may be called while Next waits, and
 // ends it; Interrupt and Progress of a File may be called while Next runs.
+//
+// # From a frame to packets
+//
+// [Decoder.Decode] walks through the headers of a frame, and writes what they say into
+// its digest. What most frames are is read at one go (ordinary.go). Of any other, each
+// header is a layer: a method of the digest that reads it and names the next one;
+// layers.go lists them. The walk begins with frame, which knows the link type. Link headers
+// go on with link, to ipv4 or ipv6 at last; IP and its extension headers with protocol,
+// to tcp, udp and the others, which append a packet to the batch. A tunnel header goes on
+// with through, which is link again: the next IP header begins a level of its own. A later
+// fragment has no ports, and is joined to its first one (fragment.go); an ICMP error appends
+// the signal that it is (icmp.go).
 //
 // # Formats
 //

@@ -1,10 +1,5 @@
 package capture
 
-import "encoding/binary"
-
-// le reads what a capturing program wrote, and 802.11.
-var le = binary.LittleEndian
-
 // The bits of an 802.11 header (IEEE 802.11 section 9.2.4) that say where it ends.
 const (
 	wlanKind      = 0x0f // protocol version and frame type, in the first octet
