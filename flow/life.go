@@ -9,23 +9,23 @@ import (
 
 // Advance tells the time of a live capture when no packet does: nanoseconds
 // since the Unix epoch. A time before the clock's changes nothing.
-func (t *Table) Advance(now int64) { t.turn(now) }
+func (t *Table) Advance(now int64) { t.setClock(now) }
 
-// turn sets the clock, and sweeps when it comes to another tick.
-func (t *Table) turn(now int64) {
+// setClock moves the clock on to a time, and sweeps when that is in another tick.
+func (t *Table) setClock(now int64) {
 	now = min(now, never-1)
 	if !t.timed {
 		t.start(now)
 	}
-	if !t.tickGoesOn(now) && now > t.clock {
+	if !t.moveInTick(now) && now > t.clock {
 		t.clock = now
 		t.sweep(tickOf(now) << tickBits)
 	}
 }
 
-// tickGoesOn reports whether a time is in the clock's tick, which it sets the clock to then:
-// what turn does for nearly all packets.
-func (t *Table) tickGoesOn(now int64) bool {
+// moveInTick does what setClock does for nearly all packets: it moves the clock on within its
+// tick. Of a time in another tick it reports false, and does nothing.
+func (t *Table) moveInTick(now int64) bool {
 	if !t.timed || tickOf(now) != tickOf(t.clock) {
 		return false
 	}
@@ -56,9 +56,9 @@ func (t *Table) each(yield func(uint32) bool) {
 	}
 }
 
-// run is how many packets are metered between two sweeps at most, whatever
+// sweepEvery is how many packets are metered between two sweeps at most, whatever
 // their times: it bounds the records that wait for one.
-const run = 1 << 14
+const sweepEvery = 1 << 14
 
 // sweep ends what was due before limit, and makes all that is decided ready.
 // limit is at most the clock: what is decided later has no smaller a time.

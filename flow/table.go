@@ -228,13 +228,13 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	for i := range packets {
 		p := &packets[i]
 		t.ordinal++
-		if p.Marks&Timeless == 0 && !t.tickGoesOn(p.Time) {
-			t.turn(p.Time)
+		if p.Marks&Timeless == 0 && !t.moveInTick(p.Time) {
+			t.setClock(p.Time)
 			if after(p.Time, t.active) < t.clock {
 				t.stats.Limits.Late++
 			}
 		}
-		if t.ordinal%run == 0 {
+		if t.ordinal%sweepEvery == 0 {
 			t.sweep(t.clock)
 		}
 		if at := &places[i]; !t.goesOn(p, at) {

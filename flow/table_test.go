@@ -179,7 +179,7 @@ func TestFlood(t *testing.T) {
 	if kept := s.ByEndReason[ForcedEnd]; kept > most+partitions || kept < most*98/100 {
 		t.Errorf("%d Flows lived at the end, want %d", kept, most)
 	}
-	if top := table.entries.top; top > most+partitions+run+1000 {
+	if top := table.entries.top; top > most+partitions+sweepEvery+1000 {
 		t.Errorf("%d entries were in use at a time", top)
 	}
 }
@@ -187,11 +187,11 @@ func TestFlood(t *testing.T) {
 // A clock that stands does not make records wait without bound.
 func TestTimeStands(t *testing.T) {
 	table := NewTable(Options{MaxFlows: 64})
-	for id := range uint32(5 * run) {
+	for id := range uint32(5 * sweepEvery) {
 		table.Add(&Batch{Packets: []Packet{visitor(id, false)}})
 		drain(table)
 	}
-	if top := table.entries.top; top > 2*run {
+	if top := table.entries.top; top > 2*sweepEvery {
 		t.Errorf("%d entries were in use at a time", top)
 	}
 }

@@ -104,7 +104,7 @@ func (w *twin) add(p Packet, tunnels []Tunnel) {
 	if p.Marks&Timeless == 0 {
 		w.turn(p.Time)
 	}
-	if w.ordinal%run == 0 {
+	if w.ordinal%sweepEvery == 0 {
 		w.sweep(w.clock)
 	}
 	if w.o.IgnoreVLAN {
@@ -654,7 +654,7 @@ func TestTwin(t *testing.T) {
 			for seed := range uint64(3) {
 				n := 3000
 				if seed == 0 {
-					n = run + run/4
+					n = sweepEvery + sweepEvery/4
 				}
 				all := traffic(rand.New(rand.NewPCG(seed, uint64(i))), n)
 				want := twin{o: o, known: lore{}}
