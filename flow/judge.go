@@ -1,7 +1,5 @@
 package flow
 
-import "math/bits"
-
 // A Judge tells the directions of Flows that have ended, and for that remembers what
 // Flows showed of endpoints. It wants all that its table gives, in that order. It is not
 // safe for concurrent use, but shares nothing with the table, and so may work on another
@@ -36,33 +34,6 @@ func NewJudge(assigned func(Transport, uint16) bool) *Judge {
 
 // Forgotten counts the learned endpoints that were forgotten.
 func (j *Judge) Forgotten() uint64 { return j.forgot }
-
-// A lesson is what a Flow showed of an endpoint.
-type lesson struct {
-	of   service
-	more knowledge
-	// before is how many Flows ended before it was learned: of the table's, or, in an
-	// Ends, of these.
-	before uint64
-}
-
-// knowledge is what was seen of an endpoint: below the top bit, one for each port
-// that its peers had. Of several hosts on one port an endpoint may well be the client,
-// with a port of its own that it keeps; who meets many ports is the service. The
-// number of bits is close to that of ports as long as these are few. The top bit says
-// that the endpoint accepted what a handshake asked for.
-type knowledge uint64
-
-const servedBit knowledge = 1 << 63
-
-func (k knowledge) served() bool { return k&servedBit != 0 }
-
-// popularity is about how many ports the endpoint's peers had, 63 at most.
-func (k knowledge) popularity() int { return bits.OnesCount64(uint64(k &^ servedBit)) }
-
-// peer is the bit that an endpoint has among the peers of another. Ports that are
-// drawn one after the other, as many systems do, have different ones.
-func (s *service) peer() knowledge { return 1 << (s.port & 0xffff % 63) }
 
 // Judge gives each of the Flows its direction. What was learned between them
 // counts for those behind it alone.

@@ -83,7 +83,7 @@ func (t *Table) expireAll(limit int64) {
 		}
 		t.touchSlots(ended)
 		for _, at := range ended {
-			at.part.index.remove(at.tag, at.entry)
+			at.part.index.remove(at.tag, at.number)
 		}
 	})
 }
@@ -157,8 +157,8 @@ func (t *Table) conclude(i uint32, decided int64, reason EndReason) {
 
 // drop takes a Flow that has ended out of index and wheel.
 func (t *Table) drop(at *place) {
-	at.part.index.remove(at.tag, at.entry)
-	t.wheel.remove(t.margins.at(at.entry))
+	at.part.index.remove(at.tag, at.number)
+	t.wheel.remove(t.margins.at(at.number))
 }
 
 // Flush ends all Flows. The table can be used further, when Take has moved them.
@@ -286,28 +286,6 @@ func (t *Table) evict(part *partition) {
 		}
 		t.scan(part)
 	}
-}
-
-// lookAtVictims reads what the evictions are going to read that new Flows in
-// full partitions ask for.
-func (t *Table) lookAtVictims(places []place, news []uint8) {
-	var numbers [stride]uint32
-	victims := numbers[:0]
-	for _, i := range news {
-		part := places[i].part
-		if part.index.used >= t.most && part.passed < len(part.queue) {
-			victims = append(victims, part.queue[part.passed])
-		}
-	}
-	if len(victims) == 0 {
-		return
-	}
-	t.touchAll(victims)
-	var slots [stride]place
-	for i, victim := range victims {
-		slots[i] = t.placeOf(victim)
-	}
-	t.touchSlots(slots[:len(victims)])
 }
 
 // scan fills the queue with all entries, the one idle for longest first.

@@ -111,7 +111,7 @@ func (s *slab[T]) cut(top uint32) {
 func (x *index) rename(at place, entry uint32) {
 	mask := len(x.slots) - 1
 	i := int(at.tag>>x.shift) & mask
-	for x.slots[i] != slotOf(at.tag, at.entry) {
+	for x.slots[i] != slotOf(at.tag, at.number) {
 		i = (i + 1) & mask
 	}
 	x.slots[i] = slotOf(at.tag, entry)

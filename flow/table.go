@@ -1,9 +1,6 @@
 package flow
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Options say how a Table meters. The zero value has the documented defaults.
 type Options struct {
@@ -92,9 +89,9 @@ type partition struct {
 
 // An ending is a record that was decided on.
 type ending struct {
-	decided int64 // the packet time that decided it
-	first   uint64
-	entry   uint32
+	decided int64  // the packet time that decided it
+	first   uint64 // ordinal of its Flow's first packet
+	entry   uint32 // its number
 	reason  EndReason
 }
 
@@ -171,15 +168,15 @@ const stride = 64
 
 // A place is where a packet's Flow is, if it is there.
 type place struct {
-	part  *partition
-	flow  *entry // probably; one that is not live where there is none
-	entry uint32 // the number of flow; or 0
-	tag   uint32
+	part   *partition
+	entry  *entry // probably; one that is not live where there is none
+	number uint32 // of entry; or 0
+	tag    uint32
 }
 
-// holds reports whether flow is the live one with a Key. What was looked up may have ended
-// since, and its entry be another Flow's; where shrink moved it, the old one is left empty.
-func (at *place) holds(k *Key) bool { return at.flow.facts&live != 0 && at.flow.key.equals(k) }
+// holds reports whether entry is that of the live Flow with a Key. The Flow that was found may
+// have ended since, and its entry be another's; where shrink moved it, the old one is left empty.
+func (at *place) holds(k *Key) bool { return at.entry.facts&live != 0 && at.entry.key.equals(k) }
 
 // Prepare does as much of Add as needs no Flow: that can be another core's work, while Add
 // is at other batches. Add does it where nobody did. What was prepared stays in b, at its
@@ -243,95 +240,10 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
-// placeOf says where an entry is.
-func (t *Table) placeOf(i uint32) place {
-	k := &t.entries.at(i).key
-	return place{tag: tagOf(t.seed.hash(k)), part: &t.parts[partitionOf(k)], entry: i}
-}
-
-// look reads what meter is going to read, in loops whose loads wait neither for
-// one another nor for a branch that hangs on one.
-func (t *Table) look(packets []Packet, places []place) {
-	t.touchSlots(places)
-	var news [stride]uint8 // the places of packets that begin a Flow, probably
-	n := 0
-	for i := range places {
-		at := &places[i]
-		at.entry = at.part.index.guess(at.tag)
-		at.flow = t.entries.at(at.entry)
-		if at.entry == 0 {
-			news[n%stride] = uint8(i)
-			n++
-		}
-	}
-	sum := uint64(0)
-	for i := range places {
-		sum += places[i].flow.touch()
-	}
-	t.touched += sum
-	if n > 0 {
-		t.lookAtNew(packets, places, news[:n])
-	}
-}
-
-// lookAtNew reads what is needed to begin Flows.
-func (t *Table) lookAtNew(packets []Packet, places []place, news []uint8) {
-	t.touchAll(t.entries.upcoming(len(news)))
-	t.lookAtVictims(places, news)
-	if t.promised.any() {
-		for _, i := range news {
-			t.promised.touch(&packets[i].Key)
-		}
-	}
-}
-
-// touchSlots reads from the index.
-func (t *Table) touchSlots(places []place) {
-	sum := uint64(0)
-	for i := range places {
-		at := &places[i]
-		sum += at.part.index.touch(at.tag)
-	}
-	t.touched += sum
-}
-
-// touch reads an entry with its margin, so that they are near when their time
-// has come. Nobody waits for what is read.
-func (t *Table) touch(i uint32) uint64 { return t.entries.at(i).touch() + t.margins.at(i).first }
-
-// touchAll touches entries, before one after the other is worked on.
-func (t *Table) touchAll(numbers []uint32) {
-	sum := uint64(0)
-	for _, i := range numbers {
-		sum += t.touch(i)
-	}
-	t.touched += sum
-}
-
-// touchEndings touches the entries of endings.
-func (t *Table) touchEndings(ends []ending) {
-	sum := uint64(0)
-	for i := range ends {
-		sum += t.touch(ends[i].entry)
-	}
-	t.touched += sum
-}
-
-// find returns the live Flow with a Key, and tells its number in at; or nil, and 0.
-func (t *Table) find(k *Key, at *place) *entry {
-	if at.holds(k) {
-		return at.flow
-	}
-	if at.entry = at.part.index.find(at.tag, k, &t.entries); at.entry == 0 {
-		return nil
-	}
-	return t.entries.at(at.entry)
-}
-
 // goesOn takes in a packet that is one more of a long conversation, and reports false of any
 // other, which meter takes in. Most packets end here.
 func (t *Table) goesOn(p *Packet, at *place) bool {
-	e := at.flow
+	e := at.entry
 	if e.facts&steady == 0 || !at.holds(&p.Key) || t.overdue(e) || p.Time != t.clock || !e.routine(p) {
 		return false
 	}
@@ -342,7 +254,7 @@ func (t *Table) goesOn(p *Packet, at *place) bool {
 // meter takes in one packet.
 func (t *Table) meter(p *Packet, tunnels []Tunnel, at *place) {
 	e := t.find(&p.Key, at)
-	if e != nil && t.overdue(e) && t.expire(at.entry, t.clock) {
+	if e != nil && t.overdue(e) && t.expire(at.number, t.clock) {
 		t.drop(at)
 		e = nil
 	}
@@ -353,22 +265,25 @@ func (t *Table) meter(p *Packet, tunnels []Tunnel, at *place) {
 		return
 	}
 	if e != nil && e.reopens(p) {
-		t.conclude(at.entry, t.clock, EndOfFlow)
+		t.conclude(at.number, t.clock, EndOfFlow)
 		t.drop(at)
 		e = nil
 	}
 	if e == nil {
 		e = t.begin(p, tunnels, at)
 	}
-	t.count(e, at.entry, p)
+	t.count(e, at.number, p)
 }
 
-// tally adds a packet to the counts of its Flow.
-func (t *Table) tally(e *entry, p *Packet) {
-	sent := &e.sent[p.Marks&Reverse]
-	sent.Packets++
-	sent.Octets += uint64(p.Octets)
-	e.last, e.seen = t.ordinal, t.clock
+// find returns the live Flow with a Key, and tells its number in at; or nil, and 0.
+func (t *Table) find(k *Key, at *place) *entry {
+	if at.holds(k) {
+		return at.entry
+	}
+	if at.number = at.part.index.find(at.tag, k, &t.entries); at.number == 0 {
+		return nil
+	}
+	return t.entries.at(at.number)
 }
 
 // begin makes an entry for a packet's Flow.
@@ -398,7 +313,7 @@ func (t *Table) begin(p *Packet, tunnels []Tunnel, at *place) *entry {
 	at.part.index.insert(at.tag, i)
 	t.wheel.add(m, i, t.due(e))
 	t.stats.Created++
-	at.entry = i
+	at.number = i
 	return e
 }
 
@@ -428,13 +343,21 @@ func (t *Table) count(e *entry, i uint32, p *Packet) {
 	e.step(p, from, &e.sent)
 	switch {
 	case e.state != was && was != Established:
-		t.learn(e, from)
+		t.noteLessons(e, from)
 	case e.state == Attempt && p.accepts():
 		t.serves(e.key.service(from)) // what it accepts went another way
 	}
 	if t.lives[e.life] < lived || resumes {
 		t.wheel.hasten(t.margins.at(i), i, t.due(e))
 	}
+}
+
+// tally adds a packet to the counts of its Flow.
+func (t *Table) tally(e *entry, p *Packet) {
+	sent := &e.sent[p.Marks&Reverse]
+	sent.Packets++
+	sent.Octets += uint64(p.Octets)
+	e.last, e.seen = t.ordinal, t.clock
 }
 
 // fragment counts a later fragment among the Flow's, too.
@@ -456,7 +379,7 @@ func (t *Table) rare(i uint32) *rare {
 // refuse takes in that a packet of the Flow was answered by an ICMP error. A Flow that
 // has had its time by what it is now ends here: records of that time have left.
 func (t *Table) refuse(at *place, p *Packet) {
-	i := at.entry
+	i := at.number
 	e := t.entries.at(i)
 	e.unreachable(p.Key.Transport(), int(p.Marks&Reverse), &e.sent)
 	due := t.due(e)
@@ -468,43 +391,8 @@ func (t *Table) refuse(at *place, p *Packet) {
 	t.wheel.hasten(t.margins.at(i), i, due)
 }
 
-// learn notes what a Flow that has just changed its state, by a packet of side
-// from, shows of its endpoints. A scan's unanswered packets show nothing.
-func (t *Table) learn(e *entry, from int) {
-	switch {
-	case e.facts&(groupFirst|groupSecond) != 0, e.state == Attempt:
-	case e.facts&opened != 0:
-		if e.state == Established || e.state == Closed || e.state == Reset {
-			t.serves(e.key.service(1 - e.initiator()))
-		}
-	case e.state != Rejected:
-		t.met(e.key.service(0), e.key.service(1))
-	case e.sent[1-from].Packets > 0:
-	case e.flags[from]&ACK != 0:
-		t.refused(e.key.service(from), e.key.service(1-from))
-	default: // it has left a conversation
-		t.met(e.key.service(0), e.key.service(1))
-	}
-}
-
-// serves notes that an endpoint accepted what a handshake asked for.
-func (t *Table) serves(s service) { t.teach(s, servedBit) }
-
-// met notes that two endpoints were in conversation.
-func (t *Table) met(a, b service) {
-	t.teach(a, b.peer())
-	t.teach(b, a.peer())
-}
-
-// refused notes that s refused what peer had asked for, unseen: an RST with ACK, alone. Who is
-// talked to by many in this way (the victim of spoofed SYNs, of whose answers a
-// network of the spoofed addresses sees a part) is no client of theirs.
-func (t *Table) refused(s, peer service) { t.teach(s, peer.peer()) }
-
-// teach adds to what is known of s, for Flows that are released later.
-func (t *Table) teach(s service, more knowledge) {
-	n := len(t.lessons)
-	t.lessons = slices.Grow(t.lessons, 1)[:n+1]
-	l := &t.lessons[n]
-	l.of, l.more, l.before = s, more, t.released
+// placeOf says where an entry is.
+func (t *Table) placeOf(i uint32) place {
+	k := &t.entries.at(i).key
+	return place{tag: tagOf(t.seed.hash(k)), part: &t.parts[partitionOf(k)], number: i}
 }
