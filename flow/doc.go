@@ -16,6 +16,11 @@
 // A [Judge] tells the directions. It may work on another core, and so may what makes
 // records: [Table.Take] gives what both need.
 //
+// Inside, Add finds the entry of each packet's Flow (table.go), counts the packet, and moves
+// the Flow's state (state.go). When the clock comes to another tick, the Flows that are due
+// (wheel.go) end (life.go). Take moves them out, in their order (emit.go), the Judge decides
+// (judge.go, direction.go), and [Ended.Record] writes down what became of one.
+//
 // # Time
 //
 // The clock is the largest packet time so far; it never runs back. A Flow's
@@ -40,8 +45,8 @@
 //	             rejected too, if ICMP rejected it          else 60 s
 //	closed       from established: FIN from both sides      5 s
 //	reset        from established: RST; from attempt, one-  5 s
-//	             way: an answer behind the RST of who
-//	             asked
+//	             way: an answer after the asking side
+//	             itself sent RST
 //
 // An ABORT of SCTP is its RST, and so is a Reset of DCCP that is no answer to a Close.
 //
@@ -100,7 +105,7 @@
 //	address       low         the side whose address alone is not private
 //	first-packet  low         with UDP, whom the first packet went to
 //	reset         low         with TCP, the side that sent nothing but RST with ACK; else
-//	                          the other one of that which sent nothing but RST without
+//	                          the side whose peer sent nothing but RST without ACK
 //	range         low         with TCP, the side whose port alone is odd, where both are
 //	                          in Linux's range and one below that of other systems
 //	lower-port    low
@@ -112,9 +117,9 @@
 // An endpoint learns peers from answered Flows and from those in which payload goes
 // on. A scan, which has neither, makes nobody popular. An RST alone counts for who sent
 // it if it has an ACK, for it is an answer then, and for both if it has none: it is what
-// is left of a conversation. Who has many peers with one port between them may be
+// is left of a conversation. An endpoint whose many peers all have the same port may be
 // a client of them all, so it is their ports that count; and with UDP a client may
-// have many services on one socket.
+// ask many services from one socket.
 //
 // # The order of records
 //
