@@ -136,7 +136,7 @@ func (e *evidence) some() int {
 	return 2
 }
 
-// popular is the side that peers used from so many ports, and from more than the other.
+// popular is the side that peers used from enough ports, and from more than the other.
 func (e *evidence) popular(enough int) int {
 	first, second := e.known[0].popularity(), e.known[1].popularity()
 	if first == second || max(first, second) < enough {

@@ -25,7 +25,7 @@ func NewEnds(n int) *Ends {
 	return &Ends{make([]Ended, 0, n), make([]lesson, 0, lessonsPerFlow*n)}
 }
 
-// lessonsPerFlow is for how many there is room. Few Flows teach more than two.
+// lessonsPerFlow is how many lessons there is room for with each Flow. Few teach more than two.
 const lessonsPerFlow = 3
 
 // Reset makes room for others.

@@ -3,7 +3,7 @@ package flow
 import "math"
 
 // An entry is what each packet of a Flow needs: two cache lines. Its margin is
-// what few of them do. A Flow in the table has both under one number; so has a
+// what few of them need. A Flow in the table has both under one number; so has a
 // part of one that waits to be taken.
 //
 // Neither holds a pointer, so that the garbage collector passes by millions of

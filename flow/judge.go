@@ -19,7 +19,7 @@ type Judge struct {
 	touched uint64          // keeps touch from being optimized away
 }
 
-// A verdict is what Judge found.
+// A verdict is the direction that a Flow was given, and the side of its Key that is the service.
 type verdict struct {
 	Direction
 	service int

@@ -47,9 +47,10 @@ func addressWords(a netip.Addr) [2]uint64 {
 }
 
 // Set makes k the Key of a packet, and reports whether the sender is its second
-// endpoint. Addresses are big-endian words, ports the source's above the destination's;
-// of VLANs there are so many tags, and the ids of the outer two, the outer above the inner;
-// tunnel is the identity of the one around, or 0.
+// endpoint. src and dst are big-endian words, an IPv4 address the last four octets of its
+// two; ports are the source's above the destination's; tags is how many VLAN tags the frame
+// had, vlans the ids of the outer two, the outer above the inner; tunnel is the identity of
+// the tunnel around, or 0.
 func (k *Key) Set(version uint8, t Transport, src, dst *[2]uint64, ports uint32, tags uint8, vlans uint32, tunnel uint64) (reverse bool) {
 	reverse = src[0] > dst[0] || src[0] == dst[0] &&
 		(src[1] > dst[1] || src[1] == dst[1] && ports>>16 > ports&0xffff)

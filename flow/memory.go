@@ -1,6 +1,6 @@
 package flow
 
-// A memory holds a value for each of so many endpoints at most.
+// A memory holds a value for each of a limited number of endpoints.
 //
 // It is a fixed number of sets, in which an endpoint has one of a few seats; who
 // has not been used for longest gives up the seat. Which set an endpoint belongs to
@@ -10,7 +10,7 @@ type memory[V any] struct {
 	seed seed
 }
 
-// newMemory returns an empty memory for so many endpoints, a power of two.
+// newMemory returns an empty memory with room for endpoints, whose number is a power of two.
 func newMemory[V any](endpoints int) memory[V] {
 	return memory[V]{make([]set[V], endpoints/seatsInSet), newSeed()}
 }

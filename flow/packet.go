@@ -54,8 +54,8 @@ type Marks uint8
 const (
 	// Reverse: the sender is the Key's second endpoint.
 	Reverse Marks = 1 << iota
-	// Timeless: the capture gave no time (a pcapng Simple Packet); Time is that
-	// of the clock, and has no part in the Flow's start and end.
+	// Timeless: the capture gave no time (a pcapng Simple Packet). The packet comes
+	// at the clock's, whatever Time says, and has no part in the Flow's start and end.
 	Timeless
 	// Request: the packet opens an association (SCTP INIT, DCCP Request).
 	Request
@@ -100,9 +100,6 @@ type Tunnel struct {
 	// OuterProtocol is the outer level's IP protocol number.
 	OuterProtocol uint8
 }
-
-// TunnelType names how the inner packet was carried.
-type TunnelType uint8
 
 // An Announcement is what a packet of a control Flow said of another Flow: one of
 // its endpoints, at the address that the packet came from. Announcements of other

@@ -85,7 +85,7 @@ const (
 	ActiveTimeout   EndReason = 2
 	EndOfFlow       EndReason = 3 // FIN both ways or RST, or a new SYN on the same Key
 	ForcedEnd       EndReason = 4 // end of input, a signal
-	LackOfResources EndReason = 5 // --max-flows
+	LackOfResources EndReason = 5 // Options.MaxFlows was reached
 )
 
 // String returns IPFIX's words, lower case with hyphens.

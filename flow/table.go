@@ -4,9 +4,9 @@ import "time"
 
 // Options say how a Table meters. The zero value has the documented defaults.
 type Options struct {
-	// IdleTimeout ends an established TCP Flow that is without packets for so
-	// long; the shorter timeouts of other Flows (doc.go) are cut to it. 0 or less
-	// means DefaultIdleTimeout.
+	// IdleTimeout is how long an established TCP Flow may be without packets; the
+	// shorter timeouts of other Flows (doc.go) are cut to it. 0 or less means
+	// DefaultIdleTimeout.
 	IdleTimeout time.Duration
 	// ActiveTimeout is how long a record covers at most: a Flow that goes on gets
 	// another. 0 or less means DefaultActiveTimeout.
@@ -98,8 +98,8 @@ type ending struct {
 // Stats are a Table's counts so far.
 type Stats struct {
 	Created     uint64    // Flows
-	Exported    uint64    // that Take moved
-	ByEndReason [6]uint64 // the same by EndReason
+	Exported    uint64    // records that Take moved, those of Flows that go on included
+	ByEndReason [6]uint64 // of these, by EndReason
 	Live        int       // Flows that have not ended
 	Limits      Limits
 }

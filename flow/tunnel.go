@@ -1,5 +1,8 @@
 package flow
 
+// TunnelType names how the inner packet was carried.
+type TunnelType uint8
+
 // The ways in which one packet carries another.
 const (
 	IPIP            TunnelType = iota + 1 // IPv4 in IPv4 (RFC 2003)
