@@ -244,8 +244,9 @@ const (
 	// one header at least. A frame of 64 KiB could hold thousands of VLAN tags or
 	// extension headers.
 	maxHeaders = 128
-	// maxNesting is how many IP headers of one frame are read, one inside the
-	// other, and so how many packets one frame can append at most.
+	// maxNesting is how many IP headers of one frame are read, one inside the other, and
+	// so how many packets of its own one frame can append: later fragments that waited
+	// for it come on top.
 	maxNesting = 16
 )
 

@@ -112,10 +112,10 @@ func (d *digest) frame(data []byte) error {
 	return d.link(next, data)
 }
 
-// link goes on to a layer that is no part of an IP header, or to an IP header. Like
-// protocol, it goes straight on where nearly all frames do: from the link to IP, and
-// from there to TCP or UDP. A turn of the parser, which costs more than such a header,
-// is only taken for what is rarer.
+// link goes on to what the header of a link or of a tunnel carries. Like protocol, it
+// calls straight on where nearly all frames go: from the link to IP, and from there to
+// TCP or UDP. Only what is rarer takes a turn of the parser, which costs more than such
+// a header.
 func (d *digest) link(next gopacket.LayerType, payload []byte) error {
 	if d.depth == 0 { // else inside of a tunnel: the frame's class stands
 		d.class = NonIP

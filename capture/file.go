@@ -225,14 +225,6 @@ func (f *File) Read(frames []Frame) (n int, err error) {
 	return 1 + n, nil
 }
 
-// one is how a source reads that has one packet at a time.
-func one(err error) (int, error) {
-	if err != nil {
-		return 0, err
-	}
-	return 1, nil
-}
-
 // fail ends the reading with an error.
 func (f *File) fail(err error) error {
 	if f.interrupted.Load() {

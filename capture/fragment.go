@@ -67,7 +67,7 @@ func (d *digest) firstFragment(id uint32, protocol uint8) {
 	d.begins, d.parted, d.begun = true, true, d.datagram(id, protocol)
 }
 
-// laterFragment ends the walk: what a later fragment has are no headers. It goes to the
+// laterFragment ends the walk, for a later fragment has no further headers. It goes to the
 // Flow of its datagram's first fragment, or waits for that.
 func (d *digest) laterFragment(id uint32, protocol uint8) error {
 	if d.depth == 1 {

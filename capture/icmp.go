@@ -28,7 +28,7 @@ func (d *digest) icmpv6(data []byte) error {
 	return nil
 }
 
-// quoted4 signals what became of a quoted IPv4 packet, if it was the beginning of one.
+// quoted4 signals what became of a quoted IPv4 packet, unless that is a later fragment.
 func (d *digest) quoted4(data []byte) {
 	const offset = 0x1fff
 	if len(data) < 20 || data[0]>>4 != 4 || be.Uint16(data[6:])&offset != 0 {

@@ -5,7 +5,7 @@ import "github.com/portwatch/portwatch/flow"
 // ordinary reads in one go what most frames are: Ethernet, IPv4 without options and not in
 // fragments or IPv6 without extension headers, and TCP or UDP of which nothing further is
 // read, all of these headers being there. Of any other frame it returns false, and has changed
-// nothing: the layers read that one, and this one in the same way, step by step (TestOrdinary).
+// nothing: the layers read it step by step. Of an ordinary one they would say the same (TestOrdinary).
 func (d *digest) ordinary(data []byte) bool {
 	const link, network, least = 14, 20, 8
 	if len(data) < link+network+least || d.in.Link != LinkEthernet {

@@ -37,6 +37,14 @@ type Stats struct {
 	SkippedBlocks uint64
 }
 
+// one makes of what Next returned what Read returns, where a source has one packet at a time.
+func one(err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	return 1, nil
+}
+
 // Errors that callers can test for with errors.Is.
 var (
 	// ErrTick is what Next of a live source returns when no packet came

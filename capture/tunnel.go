@@ -22,7 +22,7 @@ func (d *digest) through(v via, next gopacket.LayerType, payload []byte) error {
 	return d.link(next, payload)
 }
 
-// nest makes the current level the one around an IP header of the version.
+// nest makes the current level the one around the IP header that was found in it, of a version.
 func (d *digest) nest(version uint8) error {
 	switch {
 	case d.tunnels == Outer:

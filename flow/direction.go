@@ -80,8 +80,8 @@ func (e *evidence) verdict() (service int, d Direction) {
 
 // DirectionOf judges a record of which only the endpoints are known, such as one
 // direction of a Flow that somebody else metered: by those of the rules that need
-// neither packets nor other Flows. reversed: the source is the service. assigned is
-// [Options].Assigned.
+// neither packets nor other Flows. reversed: the source is the service. assigned is that
+// of [Options], and not nil.
 func DirectionOf(t Transport, source, destination Endpoint, assigned func(Transport, uint16) bool) (d Direction, reversed bool) {
 	e := evidence{
 		transport: t,

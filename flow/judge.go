@@ -12,7 +12,7 @@ type Judge struct {
 	// kept has the verdicts of Flows that go on after a record, by the ordinals of
 	// their first packets.
 	kept map[uint64]verdict
-	most int // that kept had
+	most int // the largest size of kept so far
 
 	lessons [stride]spot    // scratch: where the lessons are that come next,
 	sides   [stride][2]spot // and both endpoints of each Flow

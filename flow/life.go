@@ -264,9 +264,9 @@ func (t *Table) closeSome() bool {
 // evict ends the Flow of a partition whose last packet is the furthest back.
 //
 // A list in that order would cost every packet two cache misses. Instead the
-// partition is scanned into a queue; an entry that has seen packets since is
-// passed over, and before all that have not, there is none that is older. Each
-// scan pays for as many packets as the partition holds Flows.
+// partition is scanned into a queue. An entry that has seen packets since then is
+// passed over; of those that have not, the first is the oldest of the partition. Between
+// two scans come at least as many packets as the partition holds Flows.
 func (t *Table) evict(part *partition) {
 	for {
 		for part.passed < len(part.queue) {

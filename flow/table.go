@@ -22,7 +22,8 @@ type Options struct {
 	IgnoreVLAN bool
 	// Assigned says whether IANA's registry assigns a port for a transport, or
 	// knows that it is used without authorization: services are to be expected
-	// there. nil leaves the method Registered unused. It serves Next; NewJudge has its own.
+	// there. nil leaves the method Registered to DHCP's clients. It serves Next; NewJudge
+	// has its own.
 	Assigned func(t Transport, port uint16) bool
 }
 
@@ -76,7 +77,7 @@ type Table struct {
 	alone *alone // what is between Take and Next
 
 	aged    []ending // scratch of scan: last packets in the place of first ones
-	touched uint64   // keeps look from being optimized away
+	touched uint64   // what prefetch.go has read: nobody asks for it
 }
 
 // A partition is a part of the table that holds its share of Flows.
@@ -206,6 +207,7 @@ func (t *Table) Add(b *Batch) {
 	t.addAll(b.Packets[from:], b.Tunnels)
 }
 
+// addAll meters packets in strides.
 func (t *Table) addAll(packets []Packet, tunnels []Tunnel) {
 	for len(packets) > 0 {
 		n := min(len(packets), stride)
@@ -214,6 +216,7 @@ func (t *Table) addAll(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
+// add meters a stride of packets: it looks up all of them, and then takes in one after another.
 func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	var all [stride]place
 	places := all[:len(packets)]

@@ -3,8 +3,8 @@ package flow
 // A wheel finds the Flows whose time has come. Each entry lies in the bucket of
 // the tick in which it is due; one that has seen packets since is not moved
 // until its old bucket's turn (the wheel is lazy), one that is due earlier
-// than before is moved at once. What lies further ahead than the wheel is round
-// gets looked at once a turn.
+// than before is moved at once. What is due further ahead than a turn of the wheel
+// is looked at once a turn.
 //
 // A bucket is a list of numbers, written behind one another and read in a row, so
 // that the entries of many can be on their way from memory at a time. An entry that
