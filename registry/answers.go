@@ -123,6 +123,7 @@ func registeredOn(answers *pairs[answer]) {
 func reportUnauthorized(answers *pairs[answer], rows []Row) error {
 	texts := new(pairs[[]string])
 	times := new(pairs[uint8])
+	joined := 0 // octets
 	for i := range rows {
 		for _, ports := range unauthorizedPorts(&rows[i]) {
 			for _, t := range rows[i].Transports.List() {
@@ -131,10 +132,19 @@ func reportUnauthorized(answers *pairs[answer], rows []Row) error {
 					if times[t][port]++; times[t][port] > maxRows {
 						return tooMany("reports of unauthorized use are of", t, port)
 					}
-					if at := &texts[t][port]; !slices.Contains(*at, rows[i].Unauthorized) {
-						*at = append(*at, rows[i].Unauthorized)
-						answers[t][port].note = strings.Join(*at, "; ")
+					at := &texts[t][port]
+					if slices.Contains(*at, rows[i].Unauthorized) {
+						continue
 					}
+					*at = append(*at, rows[i].Unauthorized)
+					note := strings.Join(*at, "; ")
+					if len(*at) > 1 { // a single text is the row's own, and no copy
+						joined += len(note)
+					}
+					if joined > MaxSource {
+						return fmt.Errorf("more than %d octets of notes on unauthorized use", MaxSource)
+					}
+					answers[t][port].note = note
 				}
 			}
 		}

@@ -125,6 +125,7 @@ func TestParseErrors(t *testing.T) {
 		"wide ranges":     {wholeCSV(strings.Repeat("a,0-65535,,,,,,,,,,\r\n", 1000)), "t.csv: more than 32 rows cover 49151/tcp"},
 		"many rows":       {wholeCSV(strings.Repeat("a,7,udp,,,,,,,,,\r\n", maxRows+1)), "t.csv: more than 32 rows cover 7/udp"},
 		"wide reports":    {wholeCSV("a,7,,,,,,,,," + strings.Repeat("0-65535 ", 1000) + ",\r\n"), "t.csv: more than 32 reports of unauthorized use are of 0/tcp"},
+		"long reports":    {wholeCSV(",0-65535,,,,,,,,," + strings.Repeat("x", 1000) + ",\r\n,0-65535,,,,,,,,," + strings.Repeat("y", 1000) + ",\r\n"), "t.csv: more than 67108864 octets of notes on unauthorized use"},
 		"deep XML":        {wholeXML("<a>" + strings.Repeat("<a>", 1000) + strings.Repeat("</a>", 1000) + "</a>"), "t.csv: line 4: more than 64 levels of XML"},
 		"an entity":       {wholeXML("<record><name>&x;</name></record>"), "t.csv: row 1, line 4: not well-formed XML: invalid character entity &x;"},
 	} {
