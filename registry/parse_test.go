@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,25 @@ func TestParseXML(t *testing.T) {
 	}
 	if !slices.Equal(rows, want) {
 		t.Errorf("%+v\nwant\n%+v", rows, want)
+	}
+}
+
+// What a record costs must not grow with the square of the number of its elements.
+func TestParseXMLOfManyElements(t *testing.T) {
+	const most = 200 << 20 // octets; the answers take 44 MiB of them
+	for name, record := range map[string]string{
+		"notes":     strings.Repeat("<note>a</note>", 30_000),
+		"contacts":  strings.Repeat(`<xref type="person" data="a"/>`, 30_000),
+		"assignees": "<assignee>" + strings.Repeat(`<xref type="person" data="a"/>`, 30_000) + "</assignee>",
+	} {
+		source := wholeXML("<record><name>a</name>" + record + "</record>")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		parseRows(t, source)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > most {
+			t.Errorf("%s: %d octets of XML took %d octets of memory, more than %d", name, len(source), n, most)
+		}
 	}
 }
 

@@ -119,13 +119,11 @@ func (p *xmlParser) registry() error {
 func (p *xmlParser) record(start *xml.StartElement) error {
 	p.row = len(p.rows) + 1
 	p.line, _ = p.InputPos()
-	fields := make([]string, len(Columns))
-	fields[registeredColumn] = attribute(start, "date")
-	fields[modifiedColumn] = attribute(start, "updated")
+	var texts [len(Columns)]strings.Builder
 	for {
 		e, err := p.child()
 		if err == nil && e != nil {
-			err = p.field(fields, e)
+			err = p.field(&texts, e)
 		}
 		if err != nil {
 			return err
@@ -134,10 +132,16 @@ func (p *xmlParser) record(start *xml.StartElement) error {
 			break
 		}
 	}
+	var fields [len(Columns)]string
+	for column := range texts {
+		fields[column] = texts[column].String()
+	}
+	fields[registeredColumn] = attribute(start, "date")
+	fields[modifiedColumn] = attribute(start, "updated")
 	if fields[assigneeColumn] == "" {
 		fields[assigneeColumn] = fields[contactColumn]
 	}
-	row, err := newRow(fields)
+	row, err := newRow(fields[:])
 	if err != nil {
 		return err
 	}
@@ -147,20 +151,19 @@ func (p *xmlParser) record(start *xml.StartElement) error {
 }
 
 // field adds an element of a record to the field that it belongs to.
-func (p *xmlParser) field(fields []string, e *xml.StartElement) (err error) {
-	column, s := 0, ""
+func (p *xmlParser) field(texts *[len(Columns)]strings.Builder, e *xml.StartElement) error {
+	column := 0
 	switch e.Name.Local {
 	case "xref":
 		column = referenceColumn
 		if attribute(e, "type") == "person" {
 			column = contactColumn
 		}
-		s, err = p.xref(e)
-		fields[column] += s
+		s, err := p.xref(e)
+		texts[column].WriteString(s)
 		return err
 	case "assignee":
-		fields[assigneeColumn], err = p.people()
-		return err
+		return p.people(&texts[assigneeColumn])
 	case "name":
 		column = serviceColumn
 	case "number":
@@ -178,24 +181,25 @@ func (p *xmlParser) field(fields []string, e *xml.StartElement) (err error) {
 	default:
 		return p.Skip()
 	}
-	s, err = p.content()
-	fields[column] += " " + s
+	s, err := p.content()
+	texts[column].WriteByte(' ')
+	texts[column].WriteString(s)
 	return err
 }
 
 // people reads the references to persons up to the end of the element.
-func (p *xmlParser) people() (names string, err error) {
+func (p *xmlParser) people(names *strings.Builder) error {
 	for {
 		e, err := p.child()
 		if err != nil || e == nil {
-			return names, err
+			return err
 		}
 		name, err := p.xref(e)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if attribute(e, "type") == "person" {
-			names += name
+			names.WriteString(name)
 		}
 	}
 }
