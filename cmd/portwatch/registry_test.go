@@ -317,6 +317,22 @@ func TestUpdateUnchangedAndOld(t *testing.T) {
 	}
 }
 
+// A registry whose rows have no dates has none itself.
+func TestUpdateWithoutDate(t *testing.T) {
+	file := emptyCache(t)
+	one, other := tempFile(t, "one.csv", csvOf("a,7,tcp,,,,,,,,,")), tempFile(t, "other.csv", csvOf("b,7,tcp,,,,,,,,,"))
+	const unused = "it is not used: the built-in registry of 2026-08-17 is not older; --registry FILE uses any\n"
+	for _, tt := range []struct{ from, want string }{
+		{one, "up to date: IANA's registry of no date, 2 rows\n" + unused},
+		{other, "IANA's registry of no date, 2 rows, is in " + file + "\n" +
+			"against that of no date: 1 pairs answer differently; 1 rows added, 1 removed, 0 changed\n" + unused},
+	} {
+		if got := ask(t, registryCommand, "update", "--from", tt.from, "--registry", one, "--force"); got.stdout != tt.want {
+			t.Errorf("%+v\nwant %s", got, tt.want)
+		}
+	}
+}
+
 func TestUpdateRefuses(t *testing.T) {
 	file := emptyCache(t)
 	small := tempFile(t, "small.csv", csvOf("a,7,tcp,Text,,,2100-01-01,,,,,"))

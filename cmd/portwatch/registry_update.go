@@ -64,12 +64,12 @@ func (q *query) printUpdate(result *cache.Result, was *registry.Registry, path s
 	}
 	r := result.Registry
 	if result.NotModified || r.SHA256() == was.SHA256() {
-		q.printf("up to date: IANA's registry of %s, %d rows\n", r.Date(), r.Len())
+		q.printf("up to date: IANA's registry of %s, %d rows\n", dateOf(r), r.Len())
 	} else {
 		d := registry.Compare(was, r)
-		q.printf("IANA's registry of %s, %d rows, is in %s\n", r.Date(), r.Len(), path)
+		q.printf("IANA's registry of %s, %d rows, is in %s\n", dateOf(r), r.Len(), path)
 		q.printf("against that of %s: %d pairs answer differently; %d rows added, %d removed, %d changed\n",
-			was.Date(), len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
+			dateOf(was), len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
 	}
 	// Also what the server had not changed may be older than a program that was renewed.
 	if built := registry.Embedded(); r.Date() <= built.Date() && r.SHA256() != built.SHA256() {
