@@ -348,6 +348,11 @@ func TestUpdateRefuses(t *testing.T) {
 	if got.status != exitDone || !strings.Contains(got.stdout, "it is not used: the built-in registry of 2026-08-17 is not older") {
 		t.Errorf("older by force: %+v", got)
 	}
+	cut := tempFile(t, "cut.csv", strings.TrimRight(csvOf("a,7,tcp,Text,,,1999-01-01,,,,,"), "\r\n"))
+	got = ask(t, registryCommand, "update", "--from", cut, "--force")
+	if got.status != exitDone || got.stderr != "portwatch: warning: registry "+cut+": the last line has no end: the end may be missing\n" {
+		t.Errorf("cut, by force: %+v", got)
+	}
 	for _, from := range []string{"file://" + small, "ftp://host/r.csv"} {
 		got := ask(t, registryCommand, "update", "--from", from)
 		if got.status != exitFailed || !strings.Contains(got.stderr, "fetch "+from+": neither an http or https URL nor the name of a file\n  try: ") {

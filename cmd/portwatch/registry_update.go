@@ -35,6 +35,9 @@ func (q *query) update() func([]string) error {
 		if err != nil {
 			return updateFailure(fmt.Errorf("update registry: %w", err))
 		}
+		for _, w := range result.Warnings {
+			warn(q.stderr, "registry %s: %s", *from, w)
+		}
 		q.printUpdate(result, current, c.Path())
 		return nil
 	}
@@ -59,9 +62,6 @@ func updateFailure(err error) error {
 }
 
 func (q *query) printUpdate(result *cache.Result, was *registry.Registry, path string) {
-	for _, w := range result.Warnings {
-		warn(q.stderr, "%s", w)
-	}
 	r := result.Registry
 	if result.NotModified || r.SHA256() == was.SHA256() {
 		q.printf("up to date: IANA's registry of %s, %d rows\n", dateOf(r), r.Len())
