@@ -133,11 +133,11 @@ func (f failure) Unwrap() error { return f.error }
 
 // flatten returns the errors that were joined into one, each by itself.
 func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		if err == nil {
-			return nil
-		}
 		return []error{err}
 	}
 	var all []error

@@ -246,7 +246,8 @@ func (q *query) search() func([]string) error {
 			}
 		}
 		if *output == "csv" {
-			return q.printCSV(rows)
+			q.printCSV(rows)
+			return nil // a failed write shows at the end
 		}
 		if len(rows) == 0 {
 			return failure{fmt.Errorf("registry search %s: no row has this text", text), "a shorter text; case does not matter"}
@@ -257,7 +258,7 @@ func (q *query) search() func([]string) error {
 }
 
 // printCSV prints rows as IANA's CSV has them, with its head.
-func (q *query) printCSV(rows []registry.Row) error {
+func (q *query) printCSV(rows []registry.Row) {
 	w := csv.NewWriter(q.stdout)
 	w.Write(registry.Columns[:])
 	for i := range rows {
@@ -265,7 +266,6 @@ func (q *query) printCSV(rows []registry.Row) error {
 		w.Write(fields[:])
 	}
 	w.Flush()
-	return nil // a failed write shows at the end
 }
 
 // shownColumns are those of the registry's columns that a listing has.

@@ -17,7 +17,7 @@ func (q *query) export() func([]string) error {
 		if err := noArguments("export", args); err != nil {
 			return err
 		}
-		formats := map[string]func(*registry.Registry) error{
+		formats := map[string]func(*registry.Registry){
 			"tsv": q.exportTSV, "csv": q.exportCSV, "json": q.exportJSON,
 		}
 		if formats[*output] == nil {
@@ -27,7 +27,8 @@ func (q *query) export() func([]string) error {
 		if err != nil {
 			return err
 		}
-		return formats[*output](r)
+		formats[*output](r)
+		return nil // a failed write shows at the end
 	}
 }
 
@@ -55,36 +56,34 @@ func setOf(transports []registry.Transport) (s registry.TransportSet) {
 }
 
 // exportTSV needs no quotes: white space in names is folded to single spaces.
-func (q *query) exportTSV(r *registry.Registry) error {
+func (q *query) exportTSV(r *registry.Registry) {
 	q.printf("%s\n", strings.Join(exportColumns, "\t"))
-	return eachPair(func(t registry.Transport, port uint16) error {
+	eachPair(func(t registry.Transport, port uint16) error {
 		_, err := q.stdout.WriteString(strings.Join(exportCells(r, t, port), "\t") + "\n")
 		return err
 	})
 }
 
-func (q *query) exportCSV(r *registry.Registry) error {
+func (q *query) exportCSV(r *registry.Registry) {
 	w := csv.NewWriter(q.stdout)
 	defer w.Flush()
 	w.Write(exportColumns)
-	return eachPair(func(t registry.Transport, port uint16) error { return w.Write(exportCells(r, t, port)) })
+	eachPair(func(t registry.Transport, port uint16) error { return w.Write(exportCells(r, t, port)) })
 }
 
-func (q *query) exportJSON(r *registry.Registry) error {
-	return eachPair(func(t registry.Transport, port uint16) error { return q.printJSON(pairOf(r, t, port)) })
+func (q *query) exportJSON(r *registry.Registry) {
+	eachPair(func(t registry.Transport, port uint16) error { return q.printJSON(pairOf(r, t, port)) })
 }
 
-// eachPair calls do until it fails. A failure to write comes again when the
-// output is flushed, and is told then.
-func eachPair(do func(registry.Transport, uint16) error) error {
+// eachPair calls do for each pair, until it fails to write.
+func eachPair(do func(registry.Transport, uint16) error) {
 	for _, t := range registry.Transports {
 		for port := range 1 << 16 {
 			if do(t, uint16(port)) != nil {
-				return nil
+				return
 			}
 		}
 	}
-	return nil
 }
 
 // pairJSON is the answer for a pair, in the words of the ECS record's
