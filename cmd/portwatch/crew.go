@@ -54,8 +54,8 @@ func newCrew(p *pipeline, workers int, aside bool) *crew {
 }
 
 // nextLoad returns an empty load for the reader, who works until there is one, or, alone,
-// as long as there is work. Metering it leaves to others while there is anything else, so
-// that the table stays in one core's cache.
+// as long as there is work. It leaves metering to others while there is anything else to do,
+// so that the table stays in one core's cache.
 func (c *crew) nextLoad() (l *load) {
 	if c.aside {
 		return <-c.spare
@@ -134,8 +134,8 @@ func (w worker) some() bool { return w.at(&w.tagging) || w.at(&w.writing) || w.r
 
 func (w worker) someOrMeter() bool { return w.some() || w.at(&w.metering) }
 
-// at does what there is to do at a post, if that is free. A worker who finds it taken need
-// not come back: whoever leaves it rings, and so it is looked at again.
+// at does what there is to do at a post, if nobody works there. A worker who finds it taken
+// need not come back: whoever leaves it rings, and so it is looked at again.
 func (c *crew) at(p *post) bool {
 	if !c.take(p) {
 		return false
@@ -173,7 +173,7 @@ func (c *crew) meterSome() {
 		}
 	}
 	l := m.load
-	if m.whole() {
+	if m.endLoad() {
 		c.passChunk()
 	}
 	c.spare <- l.reset()

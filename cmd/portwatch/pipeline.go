@@ -268,9 +268,9 @@ func (m *meter) add() {
 	m.flows.Store(m.table.Stats().Created)
 }
 
-// whole says, when all records of the load were taken, whether the chunk is to go on as
-// it is, and empties the load.
-func (m *meter) whole() bool {
+// endLoad lets go of the load, all records of which were taken, and reports whether the
+// chunk is to go on although it has room.
+func (m *meter) endLoad() bool {
 	l, c := m.load, m.chunk
 	c.now, c.last = l.now, l.last
 	m.load = nil

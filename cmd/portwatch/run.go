@@ -93,8 +93,8 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	return exitDone
 }
 
-// openRun is newRun, which waits for those who open and write the pipes that it is to
-// read: no longer than until a signal comes.
+// openRun is newRun until a signal comes: it may wait for somebody to open and write a pipe
+// that is to be read.
 func openRun(ctx context.Context, o *options, stdout, stderr *os.File) (*run, error) {
 	const enough = time.Second // for what waits for nobody
 	var r *run
@@ -163,7 +163,7 @@ type run struct {
 
 	started  time.Time
 	span     span  // of the packets' times
-	handed   int64 // live: the time of the packet with which others were last sent on
+	handed   int64 // live: when packets were last sent on, by the time of the newest of them
 	filtered uint64
 	passed   uint64 // packets that the filter let through
 	counts   export.Counts
@@ -393,7 +393,7 @@ func (r *run) packets(frames []capture.Frame) error {
 	}
 	var failed error
 	for i := 0; i < len(frames) && r.saver != nil; i++ {
-		if failed = r.save(r.saver.Write(&frames[i])); failed != nil {
+		if failed = r.checkSaved(r.saver.Write(&frames[i])); failed != nil {
 			frames = frames[:i] // they are saved, and so they count
 		}
 	}
@@ -428,7 +428,7 @@ func (r *run) packets(frames []capture.Frame) error {
 }
 
 // waited reports whether packets have waited for long enough, by the times of frames, those
-// without ports among them.
+// without ports among them, and if so begins to wait anew.
 func (r *run) waited(frames []capture.Frame) bool {
 	newest := frames[len(frames)-1].Time
 	if newest-r.handed <= batchTime && r.handed-newest <= batchTime {
@@ -438,19 +438,19 @@ func (r *run) waited(frames []capture.Frame) bool {
 	return true
 }
 
-// save takes what became of writing to the file of -w.
-func (r *run) save(err error) error {
+// checkSaved takes what became of a write to the file of -w, which is closed if that failed.
+func (r *run) checkSaved(err error) error {
 	if err == nil {
 		return nil
 	}
 	r.saver.Close() // has the same to say
 	r.saver = nil
-	return r.unsaved(err)
+	return r.saveFailure(err)
 }
 
-// unsaved takes what ends the file of -w: a pipe that nobody reads any more ends the run
-// only where nobody reads records either.
-func (r *run) unsaved(err error) error {
+// saveFailure returns what of an error of the file of -w is to end the run: a pipe that
+// nobody reads any more ends it only where nobody reads records either.
+func (r *run) saveFailure(err error) error {
 	if !isClosedPipe(err) {
 		return err
 	}
@@ -466,7 +466,7 @@ func (r *run) flush() error {
 	if r.saver == nil {
 		return nil
 	}
-	return r.save(r.saver.Flush())
+	return r.checkSaved(r.saver.Flush())
 }
 
 // matching moves the frames that the filter lets through to the front, and returns them.
@@ -498,7 +498,7 @@ func (r *run) close() error {
 	r.progress.unhide()
 	failed := r.source.Close()
 	if r.saver != nil {
-		failed = errors.Join(failed, r.unsaved(r.saver.Close()))
+		failed = errors.Join(failed, r.saveFailure(r.saver.Close()))
 	}
 	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
 	r.hangups()
