@@ -136,7 +136,7 @@ func (o *annotateOptions) check() error {
 		return usageError{fmt.Sprintf("--from-format %s: unknown format", o.fromFormat), "formats: " + strings.Join(records.Formats, ", ")}
 	case countOf(o.from, "-") > 1:
 		return usageError{"--from -: standard input can be read only once", "one --from -, and the others by name"}
-	case slices.Contains(o.from, "-") && screenOf(os.Stdin).is:
+	case slices.Contains(o.from, "-") && screenOf(os.Stdin).terminal:
 		return usageError{"--from -: standard input is a terminal", "zcat conn.log.gz | portwatch annotate --from -"}
 	}
 	if err := o.checkWorkers(); err != nil {
@@ -324,7 +324,7 @@ func (r *annotateRun) warn(err error) { warn(r.stderr, "%v", err) }
 func (r *annotateRun) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ctx, done := r.sinks.onHangup(ctx, screenOf(r.stderr).is)
+	ctx, done := r.sinks.onHangup(ctx, screenOf(r.stderr).terminal)
 	defer done()
 	var abandon context.CancelFunc
 	r.delay, abandon = context.WithCancel(context.Background())

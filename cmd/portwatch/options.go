@@ -170,7 +170,7 @@ func (o *options) check(f *pflag.FlagSet) error {
 	}
 	if n := countOf(o.files, "-"); n > 1 {
 		return usageError{"-r -: standard input can be read only once", "one -r -, and the other savefiles by name"}
-	} else if n == 1 && screenOf(os.Stdin).is {
+	} else if n == 1 && screenOf(os.Stdin).terminal {
 		return usageError{"-r -: standard input is a terminal", "zcat capture.pcap.gz | portwatch -r -"}
 	}
 	if o.snaplen == 0 {

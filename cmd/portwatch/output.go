@@ -176,21 +176,21 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 	}
 	add := func(name string, p *place, s screen) {
 		d := in(name, s)
-		p.terminal = s.is
+		p.terminal = s.terminal
 		d.places = append(d.places, p)
 	}
-	terminal := screenOf(stdout)
+	out := screenOf(stdout)
 	name := o.output
 	switch {
 	case name == "" && len(o.targets) > 0:
 		name = "none"
-	case name == "" && terminal.is:
+	case name == "" && out.terminal:
 		name = "text"
 	case name == "":
 		name = "ecs"
 	}
 	if name != "none" {
-		add(name, &place{name: "standard output", w: nopCloser{stdout}}, terminal)
+		add(name, &place{name: "standard output", w: nopCloser{stdout}}, out)
 	}
 	for _, t := range o.targets {
 		if t.sink != nil {

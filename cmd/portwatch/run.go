@@ -238,7 +238,7 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		r.writer.summary = export.NewSummary()
 		tty := screenOf(stderr)
 		r.writer.summary.Width = tty.width
-		if tty.is {
+		if tty.terminal {
 			r.progress = newProgress(stderr, r.files)
 			r.writer.progress = r.progress
 		}
@@ -298,7 +298,7 @@ func (r *run) openSource() error {
 // meter reads the source to its end, or until ctx ends or nobody reads the
 // records any more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
-	ctx, r.hangups = r.sinks.onHangup(ctx, screenOf(r.stderr).is)
+	ctx, r.hangups = r.sinks.onHangup(ctx, screenOf(r.stderr).terminal)
 	defer context.AfterFunc(ctx, r.interrupt)()
 	context.AfterFunc(ctx, r.sinks.limit)
 	r.writer.begin()

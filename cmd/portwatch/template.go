@@ -43,7 +43,7 @@ func templateCommand(args []string, stdout *os.File, stderr io.Writer) int {
 	if t == nil {
 		return fail(fmt.Sprintf("template %s: no such template", args[0]), strings.Join(templateNames(), ", "))
 	}
-	if t.IsArchive() && screenOf(stdout).is {
+	if t.IsArchive() && screenOf(stdout).terminal {
 		return fail(fmt.Sprintf("template %s: a tar archive, and standard output is a terminal", args[0]),
 			fmt.Sprintf("portwatch template %s | tar -xv", args[0]))
 	}

@@ -6,18 +6,18 @@ import (
 	"golang.org/x/term"
 )
 
-// A screen is what portwatch knows of the terminal behind a file.
+// A screen is what portwatch knows of the terminal that a file is, if it is one.
 type screen struct {
-	is    bool // a terminal at all
-	width int  // columns; 0: unlimited, as in a pipe
-	color bool
+	terminal bool // there is one
+	width    int  // columns; 0: unlimited, as in a pipe
+	color    bool
 }
 
 func screenOf(f *os.File) screen {
 	if !term.IsTerminal(int(f.Fd())) {
 		return screen{}
 	}
-	s := screen{is: true, width: 80}
+	s := screen{terminal: true, width: 80}
 	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 		s.width = w
 	}
