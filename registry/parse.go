@@ -65,7 +65,7 @@ func Parse(r io.Reader, name string) (*Registry, []Warning, error) {
 		return nil, nil, at
 	}
 	sum := sha256.Sum256(data)
-	packed, err := encode(s.newest(), hex.EncodeToString(sum[:]), s.rows)
+	packed, err := encode(s.lastChange(), hex.EncodeToString(sum[:]), s.rows)
 	if err != nil {
 		return nil, nil, &RowError{File: name, Err: err}
 	}
@@ -202,8 +202,9 @@ func newRow(fields []string) (r Row, err error) {
 // fold makes any run of white space one space, and cuts it off at the ends.
 func fold(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// newest returns the date of the source, or else the newest full date of a row.
-func (s *source) newest() string {
+// lastChange returns the date of the source, or else the newest full date of a row; ""
+// where no row has one.
+func (s *source) lastChange() string {
 	if isDate(s.date) {
 		return s.date
 	}
@@ -223,8 +224,8 @@ func isDate(s string) bool {
 	return err == nil
 }
 
-// warnings looks for the two signs that files cut somewhere in the middle, and
-// yet readable, were seen to have; and for rows that no lookup can show.
+// warnings looks for the two signs that files had which were cut in the middle and could
+// still be read, and for rows that no lookup can show.
 func (s *source) warnings() (warnings []Warning) {
 	whole := false
 	for i := range s.rows {

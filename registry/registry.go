@@ -31,30 +31,10 @@ type Entry struct {
 	note     string
 }
 
-// Lookup returns the answer for a pair; t is one of Transports. It reads three arrays,
-// and is never nil.
+// Lookup returns the answer for a pair, which is never nil; t is one of Transports. It
+// reads three arrays.
 func (r *Registry) Lookup(t Transport, port uint16) *Entry {
 	return &r.entries[r.index.entry(t, port)]
-}
-
-// An index has the number of each pair's entry. Ports of which nothing is assigned fill
-// long ranges: so it is cut into leaves, and one serves all that lie within such a range. One
-// array of all pairs would be half a megabyte, and each client's port somewhere else in it.
-type index struct {
-	pages  [len(Transports)][1 << 16 / leafSize]uint16 // into leaves
-	leaves [][leafSize]uint16                          // into entries
-}
-
-const leafSize = 32 // ports: a cache line
-
-func (x *index) entry(t Transport, port uint16) uint16 {
-	return x.leaves[x.pages[t][port/leafSize]][port%leafSize]
-}
-
-// grow adds a leaf and returns its number.
-func (x *index) grow() uint16 {
-	x.leaves = append(x.leaves, [leafSize]uint16{})
-	return uint16(len(x.leaves) - 1)
 }
 
 // Service returns the primary service name; "" where the pair is not assigned,
@@ -79,7 +59,7 @@ func (e *Entry) RegisteredOn() []Transport { return e.on.List() }
 func (e *Entry) UnauthorizedUse() (note string, reported bool) { return e.note, e.note != "" }
 
 // Date returns when IANA last changed the registry, YYYY-MM-DD. The CSV does not
-// tell: its date is the newest of its rows.
+// tell: its date is the newest of its rows, and "" where no row has a full date.
 func (r *Registry) Date() string { return r.date }
 
 // SHA256 returns the hash of the source that was parsed, in hexadecimal.
@@ -103,7 +83,7 @@ func (r *Registry) RowsOf(t Transport, port uint16) []Row {
 	return slices.SortedStableFunc(r.rowsWhere(covers), func(a, b Row) int { return ruleO(&a, &b) })
 }
 
-// rowsWhere looks for the texts of those rows only that it yields.
+// rowsWhere yields the rows that match, and looks for the texts of no others.
 func (r *Registry) rowsWhere(match func(*packedRow) bool) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		d, p := r.rows, packedRow{}
@@ -122,3 +102,23 @@ func (r *Registry) rowsWhere(match func(*packedRow) bool) iter.Seq[Row] {
 // Encoded returns the compact form of the Registry, for Decode. It has all rows
 // and fields.
 func (r *Registry) Encoded() string { return r.data }
+
+// An index has the number of each pair's entry. It is cut into leaves, so that a long
+// range of ports with the same answer needs but one of them. One array of all pairs would be
+// half a megabyte, and each client's port somewhere else in it.
+type index struct {
+	pages  [len(Transports)][1 << 16 / leafSize]uint16 // indices into leaves
+	leaves [][leafSize]uint16                          // indices into Registry.entries
+}
+
+const leafSize = 32 // ports: a cache line
+
+func (x *index) entry(t Transport, port uint16) uint16 {
+	return x.leaves[x.pages[t][port/leafSize]][port%leafSize]
+}
+
+// grow adds a leaf and returns its number.
+func (x *index) grow() uint16 {
+	x.leaves = append(x.leaves, [leafSize]uint16{})
+	return uint16(len(x.leaves) - 1)
+}

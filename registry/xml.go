@@ -39,8 +39,8 @@ type xmlParser struct {
 // maxDepth is how deep elements may be nested. IANA's are four deep.
 const maxDepth = 64
 
-// Token is the Decoder's, with a bound: the Decoder keeps all elements that are open, and how
-// many these are is the sender's choice.
+// Token is the Decoder's, with a bound: the Decoder remembers all elements that are open, and
+// how many these are is the sender's choice.
 func (p *xmlParser) Token() (xml.Token, error) {
 	token, err := p.Decoder.Token()
 	switch token.(type) {
@@ -54,13 +54,13 @@ func (p *xmlParser) Token() (xml.Token, error) {
 	return token, err
 }
 
-// Skip reads up to the end of the element.
+// Skip reads up to the end of the element, as the Decoder's does, but by our Token.
 func (p *xmlParser) Skip() error {
 	_, err := p.text(false)
 	return err
 }
 
-// place says where the parser stands.
+// place adds to an error where the parser stands.
 func (p *xmlParser) place(err error) *RowError {
 	line, _ := p.InputPos()
 	if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
