@@ -66,10 +66,10 @@ type Alert struct {
 	// Flows are those whose first record is among Records, and in any case the one that
 	// opened the alert.
 	Flows           uint64
-	Packets, Octets uint64 // both ways
-	Clients         Number
-	Hosts           Number // other than 1 for a Sweep
-	Ports           int    // exact
+	Packets, Octets uint64 // of the Records, both ways
+	Clients         Number // other sides; 1 but for OneService and Attempts
+	Hosts           Number // addresses of the service side; 1 but for a Sweep
+	Ports           int    // of the service side, exact
 	FirstPorts      [8]uint16
 
 	Severity   int // the highest, 0 to 100

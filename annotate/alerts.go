@@ -62,8 +62,8 @@ func NewAlerts(window time.Duration) *Alerts {
 	}
 }
 
-// Add takes in the next record. Next has to be asked for all alerts before the Add
-// that follows.
+// Add takes in the next record. Before the Add that follows, Next has to be asked until
+// it has no more.
 func (a *Alerts) Add(r *Record) {
 	a.Advance(r.Flow.End)
 	for i := range r.Findings {
@@ -148,8 +148,8 @@ func newSighting(r *Record, f *Finding) sighting {
 	return s
 }
 
-// take counts a finding where it belongs: with its own subject where that is known,
-// or may be opened, and else with a wider one.
+// take counts a finding where it belongs: with its own subject where there is one or one
+// may be opened, else with a wider one.
 func (a *Alerts) take(s *sighting) {
 	all, limit := &a.used, servicesOfClient
 	own := subjectKey{
@@ -248,7 +248,7 @@ type subjectKey struct {
 type subject struct {
 	key    subjectKey
 	alert  Alert // but for what the sets below know
-	opened int   // alerts of narrower subjects
+	opened int   // of a wider subject: how many alerts its client has opened in narrower ones
 	told   bool  // the opening was given
 	news   bool  // something came since
 	closed bool

@@ -72,14 +72,13 @@ func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 	dst.judge()
 }
 
-// Swap exchanges the sides of ports and findings, for a record of somebody else
-// whose source is the service: what is said of its source then stands at Source.
-// Flow stays as it is.
+// Swap exchanges the sides of ports and findings. It is for a record of somebody else
+// that has the service as its source: what is said of that then stands at Source. Flow
+// stays as it is.
 func (r *Record) Swap() {
 	r.Source, r.Destination = r.Destination, r.Source
 	for i := range r.Findings {
-		f := &r.Findings[i]
-		f.Side = Destination - f.Side
+		r.Findings[i].Side = r.Findings[i].Side.other()
 	}
 }
 

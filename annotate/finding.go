@@ -60,11 +60,18 @@ func (s Side) String() string {
 	return "destination"
 }
 
+func (s Side) other() Side {
+	if s == Source {
+		return Destination
+	}
+	return Source
+}
+
 // A Finding is one rule met by one side of a Flow.
 type Finding struct {
 	Rule Rule
 	Side Side
-	// Severity is from 0 to 100. A low confidence halves it.
+	// Severity is from 0 to 100; a low Confidence has halved it.
 	Severity int
 	// Confidence is that of the Flow's direction: of the port being the service's.
 	Confidence flow.Confidence
@@ -87,7 +94,7 @@ func (r *Record) judge() {
 	}
 }
 
-// inOrder reports whether the port meets no rule: so do most.
+// inOrder reports whether the port can meet no rule, which most ports cannot.
 func (p *Port) inOrder() bool {
 	_, reported := p.Entry.UnauthorizedUse()
 	return p.Role == Client || p.Entry.Status == registry.Assigned && !reported && p.Class != registry.Dynamic
