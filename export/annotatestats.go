@@ -11,11 +11,11 @@ type AnnotateCounts struct {
 	NoRecord   uint64    // heads and blank lines
 	Classes    [4]uint64 // by records.Class
 	Unreadable uint64
-	Written    uint64 // records; fewer than were read with --flagged
+	Written    uint64 // records: with --flagged fewer than were read
 	Findings   Findings
 	Delivery   DeliveryCounts
 
-	Wall, CPU time.Duration
+	Wall, CPU time.Duration // as in Counts.Seconds
 }
 
 // The names of Classes in JSON, and in words.

@@ -18,8 +18,8 @@ import (
 //
 // What cannot be printed, line breaks and tabs too, becomes U+FFFD, so that a row is
 // one line to programs that know nothing of quotes. Text is not changed otherwise: a
-// spreadsheet may take a cell for a formula that begins with an equals sign, which
-// no name or note of IANA's does.
+// spreadsheet may take a cell that begins with an equals sign for a formula, but no name
+// or note of IANA's does.
 type CSV struct {
 	answers [][]byte // by registry.Entry.Index; nil: not rendered yet
 	tags    [annotate.AllTags + 1][]byte
@@ -81,7 +81,7 @@ func (c *CSV) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(append(dst, phaseOf(f).String()...), ',')
 	from := len(dst)
 	dst = append(appendEventID(dst, f), ',')
-	id := dst[from : from+32] // begins with the Flow's, a hash that is not worth two
+	id := dst[from : from+32] // the event's id begins with the Flow's: a hash, so it is taken from there
 	dst = append(appendUint(dst, sequence), ',')
 	dst = appendCSVNetwork(dst, f)
 	dst = append(append(dst, id...), ',')

@@ -8,9 +8,9 @@ import (
 )
 
 // A record is mostly numbers. They are written here as strconv, encoding/hex,
-// netip and time write them, in a half of the time. All that is appended has a
-// size that the compiler knows, and what is too much of it is cut off: that is
-// cheaper than to append as much as there is.
+// netip and time write them, in half the time. What is appended has a size that
+// the compiler knows, and is then cut to what there is: that is cheaper than to
+// append no more than that.
 
 // triples has the numbers below 1000 in three digits, the first one in the lowest
 // octet.
@@ -161,31 +161,10 @@ var longestRuns = func() (t [256]run) {
 	return t
 }()
 
-// A stamp is a time as RFC 3339 writes it, in UTC and always with nine digits: a
-// column of them sorts as text, and no reader has to guess. It is set to one time
-// after the other, of which nearly all are on the day of the one before.
-type stamp struct {
-	day    int64    // since the Unix epoch
-	second uint32   // of the day
-	text   [32]byte // stampSize of it
-}
-
-const stampSize = len("2006-01-02T15:04:05.000000000Z")
-
-// append appends the text.
-func (s *stamp) append(dst []byte) []byte {
-	return append32(dst, &s.text)[:len(dst)+stampSize]
-}
-
-// append32 appends 32 octets. That is two moves; a longer append would be a call.
-func append32(dst []byte, text *[32]byte) []byte {
-	return append(append(dst, text[:16]...), text[16:]...)
-}
-
-// An address is one as text, for more than one use.
+// An address has an IP address as text, for more than one use.
 type address struct {
 	text [48]byte
-	size int
+	size int // of it
 }
 
 func (a *address) set(from netip.Addr) { a.size = len(appendAddr(a.text[:0], from)) }
@@ -197,6 +176,17 @@ func (a *address) append(dst []byte) []byte {
 	}
 	return append(dst, a.text[:a.size]...)
 }
+
+// A stamp is a time as RFC 3339 writes it, in UTC and always with nine digits: a
+// column of them sorts as text, and no reader has to guess. It is set to one time
+// after the other, of which nearly all are on the day of the one before.
+type stamp struct {
+	day    int64    // since the Unix epoch
+	second uint32   // of the day
+	text   [32]byte // stampSize of it
+}
+
+const stampSize = len("2006-01-02T15:04:05.000000000Z")
 
 // set sets s to a time in nanoseconds since the Unix epoch.
 func (s *stamp) set(ns int64) {
@@ -220,6 +210,16 @@ func (s *stamp) set(ns int64) {
 	putTriple(s.text[20:23], fraction/1e6)
 	putTriple(s.text[23:26], fraction/1e3%1e3)
 	putTriple(s.text[26:29], fraction%1e3)
+}
+
+// append appends the text.
+func (s *stamp) append(dst []byte) []byte {
+	return append32(dst, &s.text)[:len(dst)+stampSize]
+}
+
+// append32 appends 32 octets. That is two moves; a longer append would be a call.
+func append32(dst []byte, text *[32]byte) []byte {
+	return append(append(dst, text[:16]...), text[16:]...)
 }
 
 func putPair(b []byte, n uint32) {

@@ -30,8 +30,8 @@ type Options struct {
 //
 // The order of the keys is fixed. What has few values is rendered once: by
 // NewECS or, a registry answer, when it is first needed. The rest are numbers,
-// addresses and times; what a record says more than once of these is rendered
-// once a record. Append does not allocate.
+// addresses and times; those that a record says more than once are rendered once
+// a record. Append does not allocate.
 type ECS struct {
 	now func() time.Time
 
@@ -51,7 +51,7 @@ type ECS struct {
 	worst               []byte // the reason of the most severe one
 	several, scratch    []byte
 
-	began, created stamp // of the record only said once
+	began, created stamp // said once, and so set where they are said
 }
 
 // A keptFinding is one as text. Flagged services have many Flows: most findings are those

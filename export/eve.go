@@ -22,7 +22,7 @@ import (
 type EVE struct {
 	object *object
 	head   []byte // between flow_id and the VLANs
-	sensor []byte // what alerts have of it
+	sensor []byte // head up to the event type, which is another one in alerts
 	flags  [256][]byte
 }
 

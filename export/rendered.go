@@ -9,8 +9,9 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// The pieces of an ECS record that are the same for all: the text between what varies,
-// by the values that decide it. Each begins and ends where it suits the pieces around it.
+// pieces are the text of an ECS record between what varies from one to the next, by the
+// values that decide which text it is. Where a piece begins and ends is for the pieces
+// around it to say.
 type pieces struct {
 	lifecycles [2][2][]byte // Final, and whether it is the Flow's first record
 	tags       [annotate.AllTags + 1][]byte
@@ -21,8 +22,8 @@ type pieces struct {
 	rules      [annotate.Rules][annotate.Destination + 1][]byte
 }
 
-// renderedPieces renders them when they are first needed. Every format has its own copy of
-// the list: some put something else in.
+// renderedPieces renders them when they are first needed. Every format copies the struct, as
+// some put other text in.
 var renderedPieces = sync.OnceValue(func() *pieces {
 	e := new(pieces)
 	e.renderEvent()
