@@ -17,7 +17,7 @@ type pieces struct {
 	tags       [annotate.AllTags + 1][]byte
 	ports      [annotate.Destination + 1][registry.Dynamic + 1][annotate.Service + 1][]byte
 	outcomes   [2][flow.LackOfResources + 1][flow.Reset + 1][2][]byte
-	directions [flow.Symmetric + 1][flow.High + 1][2][]byte // of TCP, or not
+	directions [flow.Symmetric + 1][flow.High + 1][2][]byte // and whether it is TCP
 	flags      [annotate.Destination + 1][256][]byte
 	rules      [annotate.Rules][annotate.Destination + 1][]byte
 }
@@ -34,7 +34,7 @@ var renderedPieces = sync.OnceValue(func() *pieces {
 
 func (e *pieces) renderEvent() {
 	const head = `","ecs":{"version":"` + ECSVersion + `"},"event":{"kind":"event","category":["network"],`
-	const tail = `,"module":"portwatch","dataset":"portwatch.flow","provider":"portwatch","id":"`
+	const tail = `,"module":"portwatch","dataset":"` + dataset + `","provider":"portwatch","id":"`
 	for final := range 2 {
 		for first := range 2 {
 			e.lifecycles[final][first] = []byte(head + lifecycle[final][first] + tail)

@@ -11,16 +11,16 @@ import (
 // judge tells which side is the service, and what became of the Flow.
 func (d *Reader) judge(r *Record, kind dialect, t flow.Transport, source, destination flow.Endpoint) {
 	s := &d.scan
-	var seen sides
-	seen.read(s, kind)
-	direction, reversed := d.told(kind, t, &seen, source, destination)
+	var sent sides
+	sent.read(s, kind)
+	direction, reversed := d.told(kind, t, &sent, source, destination)
 	if direction.Method == 0 {
 		direction, reversed = flow.DirectionOf(t, source, destination, d.assigned)
 	}
 	f := &r.Flow
 	f.Transport, f.Direction, r.Reversed = t, direction, reversed
 	f.Source.Endpoint, f.Destination.Endpoint = source, destination
-	f.Source.Flags, f.Destination.Flags = seen.flags[0], seen.flags[1]
+	f.Source.Flags, f.Destination.Flags = sent.flags[0], sent.flags[1]
 	if reversed {
 		f.Source, f.Destination = f.Destination, f.Source
 	}
@@ -28,16 +28,16 @@ func (d *Reader) judge(r *Record, kind dialect, t flow.Transport, source, destin
 	if source.Addr().Is4() {
 		f.Version = 4
 	}
-	seen.payload(t, f.Version)
+	sent.payload(t, f.Version)
 	switch {
 	case kind == zeek && s.has(state):
-		f.State = seen.zeekState(t, s.bytes(state))
+		f.State = sent.zeekState(t, s.bytes(state))
 	case kind == vpc && s.is(state, "REJECT"):
 		f.State = flow.Rejected
-	case seen.both:
-		f.State = seen.state(t)
+	case sent.both:
+		f.State = sent.state(t)
 	default:
-		f.State = seen.half(t, reversed)
+		f.State = sent.half(t, reversed)
 	}
 }
 
