@@ -36,7 +36,7 @@ func (q *query) update() func([]string) error {
 			return updateFailure(fmt.Errorf("update registry: %w", err))
 		}
 		for _, w := range result.Warnings {
-			warn(q.stderr, "registry %s: %s", *from, w)
+			warn(q.stderr, "registry %s: %s", result.From, w)
 		}
 		q.printUpdate(result, current, c.Path())
 		return nil

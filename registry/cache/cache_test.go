@@ -124,6 +124,44 @@ func TestLastModified(t *testing.T) {
 	}
 }
 
+// A password in the URL reaches the server, and neither a message nor the cache.
+func TestUpdateWithPassword(t *testing.T) {
+	asked := 0
+	s := &site{handle: func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		_, password, _ := r.BasicAuth()
+		switch {
+		case password != "hunter2":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Header.Get("If-None-Match") != "":
+			w.WriteHeader(http.StatusNotModified)
+		default:
+			w.Header().Set("ETag", `"1"`)
+			w.Write([]byte(source("2026-09-01", "a")))
+		}
+	}}
+	c, from := Cache{t.TempDir()}, strings.Replace(serve(t, s), "//", "//me:hunter2@", 1)
+	for i, notModified := range []bool{false, true} {
+		r, err := update(c, Options{From: from})
+		if err != nil || r.NotModified != notModified || asked != i+1 || strings.Contains(r.From, "hunter2") {
+			t.Errorf("%d: %+v, %v, asked %d times", i, r, err, asked)
+		}
+	}
+	if text, err := os.ReadFile(c.Path()); err != nil || strings.Contains(string(text), "hunter2") {
+		t.Errorf("the cache has the password (%v)", err)
+	}
+	for what, wrong := range map[string]Options{
+		"refused":  {From: from, Current: parsed(t, source("2026-10-01", "a"))},
+		"answered": {From: strings.Replace(from, "hunter2", "hunter22", 1)},
+		"sent":     {From: "http://me:hunter2@127.0.0.1:1/"},
+		"no URL":   {From: "http://me:hunter2%@127.0.0.1:1/"},
+	} {
+		if _, err := update(Cache{t.TempDir()}, wrong); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestUpdateFromFile(t *testing.T) {
 	c, name := Cache{t.TempDir()}, t.TempDir()+"/r.csv"
 	if err := os.WriteFile(name, []byte(source("2026-09-01", "a")), 0o644); err != nil {

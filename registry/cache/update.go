@@ -39,6 +39,7 @@ type Options struct {
 // A Result is what an update found.
 type Result struct {
 	Registry *registry.Registry // that the cache now has
+	From     string             // where it came from, without a password
 	Warnings []registry.Warning
 	// NotModified: the server has nothing newer than the cache had.
 	NotModified bool
@@ -65,34 +66,48 @@ func (c Cache) Update(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer unlock()
 
-	cached, known := c.known(o)
+	from := withoutPassword(o.From)
+	cached, known := c.known(from, o.Force)
 	f, err := fetch(ctx, o.From, known)
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", o.From, err)
+		return nil, fmt.Errorf("fetch %s: %w", from, err)
 	}
 	defer f.body.Close()
 	if f.notModified {
-		return &Result{Registry: cached, NotModified: true}, nil
+		return &Result{Registry: cached, From: from, NotModified: true}, nil
 	}
-	r, warnings, err := registry.Parse(f.body, o.From)
+	r, warnings, err := registry.Parse(f.body, from)
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", o.From, err)
+		return nil, fmt.Errorf("fetch %s: %w", from, err)
 	}
 	if err := stepBack(r, o.Current, warnings); err != nil && !o.Force {
-		return nil, fmt.Errorf("%w %s: %w", ErrRefused, o.From, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrRefused, from, err)
 	}
-	f.origin.Date = r.Date()
+	f.origin.From, f.origin.Date = from, r.Date()
 	if err := c.write(f.origin, r); err != nil {
 		return nil, err
 	}
-	return &Result{Registry: r, Warnings: warnings}, nil
+	return &Result{Registry: r, From: from, Warnings: warnings}, nil
+}
+
+// withoutPassword returns what may be shown, and kept in a file that others may read: a
+// source with a password in its URL has xxxxx there.
+func withoutPassword(from string) string {
+	u, err := url.Parse(from)
+	switch at := strings.LastIndexByte(from, '@'); {
+	case err == nil && u.User != nil:
+		return u.Redacted()
+	case err != nil && at >= 0 && strings.Contains(from, "://"):
+		return "..." + from[at:]
+	}
+	return from
 }
 
 // known returns what the cache has from the same place, to ask the server for
 // something newer; nothing where the cache is damaged or shall be replaced.
-func (c Cache) known(o Options) (*registry.Registry, origin) {
+func (c Cache) known(from string, replace bool) (*registry.Registry, origin) {
 	was, packed, err := c.read()
-	if err != nil || was.From != o.From || o.Force {
+	if err != nil || was.From != from || replace {
 		return nil, origin{}
 	}
 	r, err := open(was, packed)
@@ -119,7 +134,7 @@ func stepBack(r, current *registry.Registry, warnings []registry.Warning) error 
 
 type fetched struct {
 	body        io.ReadCloser
-	origin      origin // but for the date
+	origin      origin // but for place and date
 	notModified bool
 }
 
@@ -136,7 +151,7 @@ func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 			return nil, cause(err)
 		}
 		context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) }) // a pipe may give nothing
-		return &fetched{body: f, origin: origin{From: from}}, nil
+		return &fetched{body: f}, nil
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
@@ -165,7 +180,6 @@ func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 	return &fetched{
 		body: response.Body,
 		origin: origin{
-			From:         from,
 			ETag:         response.Header.Get("ETag"),
 			LastModified: response.Header.Get("Last-Modified"),
 		},
