@@ -361,10 +361,10 @@ func unknownName(r *registry.Registry, q *question) error {
 	hint := "portwatch registry search " + q.name
 	near := nearNames(r, q.name)
 	if len(near) > 0 && strings.EqualFold(near[0], q.name) {
-		return failure{fmt.Errorf("lookup %s: %s has no entry for %v", q.text, near[0], q.transports[0]), "portwatch lookup " + q.name}
+		return failure{fmt.Errorf("lookup %s: %s has no entry for %v", q.text, printable(near[0]), q.transports[0]), "portwatch lookup " + q.name}
 	}
 	if len(near) > 0 {
-		hint = strings.Join(near, ", ") + "; or " + hint
+		hint = printable(strings.Join(near, ", ")) + "; or " + hint
 	}
 	return failure{fmt.Errorf("lookup %s: no service of that name", q.text), hint}
 }

@@ -274,4 +274,10 @@ func TestRegistryCannotSteerTerminal(t *testing.T) {
 			t.Errorf("status %d, %q", got.status, got.stdout)
 		}
 	}
+	for _, name := range []string{"evil[31m", "EVIL\x1b[31m/udp"} { // which it suggests, and which it has for tcp alone
+		got := ask(t, lookupCommand, "--registry", file, name)
+		if strings.Contains(got.stderr, "evil\x1b") || !strings.Contains(got.stderr, "evil\ufffd[31m") {
+			t.Errorf("%q: %q", name, got.stderr)
+		}
+	}
 }
