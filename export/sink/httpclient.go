@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -293,8 +294,8 @@ func (c *httpClient) statusError(x *exchange) *statusError {
 	}
 }
 
-// excerpt returns the beginning of a text that somebody else wrote: one line, of
-// valid UTF-8, without our secrets.
+// excerpt returns the beginning of a text that somebody else wrote: one line of what can
+// be printed, without our secrets.
 func (c *httpClient) excerpt(text []byte) string {
 	s := string(text[:min(len(text), 64<<10)])
 	if c.secret != nil {
@@ -305,10 +306,10 @@ func (c *httpClient) excerpt(text []byte) string {
 		}
 	}
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return ' '
 	}, strings.ToValidUTF8(s, "?"))
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > maxExcerpt {

@@ -685,7 +685,7 @@ func TestExcerpt(t *testing.T) {
 	c := &httpClient{}
 	long := strings.Repeat("x", maxExcerpt)
 	for text, want := range map[string]string{
-		"": "", " a\n\t b\x00c\x1fd\x7fe ": "a b c d e", "\xff": "?", "é€": "é€", long: long, long + "x": long + "...", long[1:] + "é": long[1:] + "...",
+		"": "", " a\n\t b\x00c\x1fd\x7fe ": "a b c d e", "\xff": "?", "é€": "é€", "a\u009b31mb\u0085\u202ec": "a 31mb c", long: long, long + "x": long + "...", long[1:] + "é": long[1:] + "...",
 		strings.Repeat(" ", 64<<10) + "x": "",
 	} {
 		if got := c.excerpt([]byte(text)); got != want {
