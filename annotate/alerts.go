@@ -72,8 +72,9 @@ func (a *Alerts) Add(r *Record) {
 	}
 }
 
-// Advance tells that it is time, where no record does.
-func (a *Alerts) Advance(time int64) { a.clock = max(a.clock, time) }
+// Advance moves the clock where no record does, to nanoseconds since the Unix epoch. It
+// never goes back.
+func (a *Alerts) Advance(now int64) { a.clock = max(a.clock, now) }
 
 // Flush ends all windows. No record comes behind it.
 func (a *Alerts) Flush() { a.ended, a.clock = true, math.MaxInt64 }

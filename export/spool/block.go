@@ -46,9 +46,9 @@ type block struct {
 }
 
 const (
-	prefix     = 8                // crc and size
-	fixedHead  = 4 + 4 + 1 + 1    // of what they tell of
-	fixedEntry = 8 + 1 + 1 + 8    //
+	prefix     = 4 + 4            // checksum, and octets that follow
+	fixedHead  = 4 + 4 + 1 + 1    // what of these is before the format
+	fixedEntry = 8 + 1 + 1 + 8    // what of an entry is before its ID
 	maxEntry   = 64 << 20         // octets: no record has as many
 	maxBlock   = maxEntry + 2<<20 // octets, compressed or not
 )
