@@ -132,6 +132,7 @@ func TestParseErrors(t *testing.T) {
 		"port":            {wholeCSV("a,65536,tcp,,,,,,,,,\r\n"), `t.csv: row 1, line 2: "65536" is not a port number from 0 to 65535`},
 		"negative port":   {wholeCSV("a,-1,tcp,,,,,,,,,\r\n"), `"" is not a port number`},
 		"signed port":     {wholeCSV("a,+1,tcp,,,,,,,,,\r\n"), `"+1" is not a port number`},
+		"stray quote":     {wholeCSV("a,\"1,tcp\r\n" + strings.Repeat("b,2,tcp,,,,,,,,,\r\n", 1000) + "\",tcp,,,,,,,,,\r\n"), `t.csv: row 1, line 2: "1,tcp b,2,tcp,,,,,,,,, b,2,tcp`},
 		"transport":       {wholeCSV("a,1,icmp,,,,,,,,,\r\n"), `t.csv: row 1, line 2: unknown transport "icmp"`},
 		"nothing":         {wholeCSV(",,tcp,text,,,,,,,,\r\n"), "t.csv: row 1, line 2: neither a service name nor a port"},
 		"cut XML":         {strings.SplitAfter(wholeXML(""), "IANA Res")[0], "t.csv: row 1, line 5: not well-formed XML: unexpected EOF"},
@@ -156,6 +157,9 @@ func TestParseErrors(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %q\nlacks %q", err, tt.want)
+			}
+			if n := len(err.Error()); n > 200 {
+				t.Errorf("error of %d octets: %.100q...", n, err)
 			}
 			if _, ok := errors.AsType[*RowError](err); !ok {
 				t.Errorf("%T, not a *RowError", err)

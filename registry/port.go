@@ -37,7 +37,7 @@ func ParseTransport(s string) (Transport, error) {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown transport %q", s)
+	return 0, fmt.Errorf("unknown transport %s", quoted(s))
 }
 
 // TransportSet is a set of transports, as bits 1<<t.
@@ -187,7 +187,7 @@ func ParsePorts(s string) (Ports, error) {
 		return Ports{}, err
 	}
 	if last < first {
-		return Ports{}, fmt.Errorf("port range %q runs backwards", s)
+		return Ports{}, fmt.Errorf("port range %s runs backwards", quoted(s))
 	}
 	p := PortRange(first, last)
 	p.twice = p.Count == 1
@@ -197,9 +197,19 @@ func ParsePorts(s string) (Ports, error) {
 func parsePort(s string) (uint16, error) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a port number from 0 to 65535", s)
+		return 0, fmt.Errorf("%s is not a port number from 0 to 65535", quoted(s))
 	}
 	return uint16(n), nil
+}
+
+// quoted is how a message quotes a source: after a stray quote a cell can be the rest of
+// the file.
+func quoted(s string) string {
+	const enough = 64 // octets
+	if len(s) > enough {
+		return strconv.Quote(strings.ToValidUTF8(s[:enough], "")) + "..."
+	}
+	return strconv.Quote(s)
 }
 
 // Empty reports whether there is no port in it.

@@ -80,7 +80,7 @@ func (p *xmlParser) root() error {
 		return fmt.Errorf("the root element is <%s>", e.Name.Local)
 	}
 	if id := attribute(e, "id"); id != registryID {
-		return fmt.Errorf("the registry's id is %q", id)
+		return fmt.Errorf("the registry's id is %s", quoted(id))
 	}
 	return nil
 }
@@ -273,7 +273,7 @@ func (p *xmlParser) child() (*xml.StartElement, error) {
 			return nil, nil
 		case xml.CharData:
 			if s := fold(string(token)); s != "" {
-				return nil, fmt.Errorf("text where an element must be: %q", s)
+				return nil, fmt.Errorf("text where an element must be: %s", quoted(s))
 			}
 		}
 	}
