@@ -36,7 +36,7 @@ func headOf(text string) (h *Head) {
 }
 
 func TestRead(t *testing.T) {
-	vpc5 := headOf("version srcaddr dstaddr srcport dstport protocol tcp-flags packets bytes action log-status\n")
+	vpc5 := headOf("version srcaddr dstaddr srcport dstport protocol tcp-flags packets bytes action log-status\n# of one subnet\n#fields\n")
 	for _, test := range []struct {
 		name, line string
 		head       *Head

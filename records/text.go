@@ -123,7 +123,7 @@ func (h *Head) readZeek(line string) *Head {
 	}
 	name, value, found := strings.Cut(line, next.separator)
 	if !found || next.separator == "" {
-		return &next
+		return h
 	}
 	switch name {
 	case "#set_separator":
@@ -139,6 +139,8 @@ func (h *Head) readZeek(line string) *Head {
 		for _, word := range strings.Split(value, next.separator) {
 			next.kinds = append(next.kinds, zeekKind(word))
 		}
+	default:
+		return h // says nothing of the fields, or is a comment in a flow log
 	}
 	return &next
 }
