@@ -27,6 +27,7 @@ const (
 	status
 	seen // when
 	communityID
+	findings // of a record that was annotated before
 	slots
 )
 
@@ -48,7 +49,7 @@ const maxPath = 32
 // isParent reports whether an object has members that are asked for.
 func isParent(name []byte) bool {
 	switch string(name) {
-	case "id", "source", "destination", "client", "network", "event", "agent", "netflow", "flow", "tcp":
+	case "id", "source", "destination", "client", "network", "event", "agent", "netflow", "flow", "tcp", "portwatch":
 		return true
 	}
 	return false
@@ -190,6 +191,9 @@ func slotOf(name []byte) (slot, dialect) {
 		return sourceFlags, shared
 	case "end":
 		return seen, shared
+
+	case "portwatch.findings":
+		return findings, shared
 
 	case "packets":
 		return sourcePackets, shared

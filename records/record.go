@@ -334,6 +334,13 @@ func (r *Record) Time() (ns int64, ok bool) {
 	return n, true
 }
 
+// Flagged reports whether a record that is Annotated has a finding, or is an alert, which
+// has no list of findings.
+func (r *Record) Flagged() bool {
+	list := r.values.bytes(findings)
+	return r.Class == Annotated && (len(list) == 0 || len(bytes.Trim(list, "[] \t\r\n")) > 0)
+}
+
 // AppendCommunityID appends the Community ID: the record's own, else the one of its
 // endpoints.
 func (r *Record) AppendCommunityID(dst []byte) []byte {

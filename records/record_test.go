@@ -160,6 +160,22 @@ func TestClass(t *testing.T) {
 	}
 }
 
+// TestFlagged: an alert has no list of findings.
+func TestFlagged(t *testing.T) {
+	for line, want := range map[string]bool{
+		`{"portwatch":{"findings":[{"id":"PW001"}],"tags":[]}}`:            true,
+		`{"portwatch":{"findings":[ ]}}`:                                   false,
+		`{"portwatch.findings":[],"event.kind":"event"}`:                   false,
+		`{"portwatch":{"alert":{"findings":[]}},"event":{"kind":"alert"}}`: true,
+		`{"src_addr":"10.0.0.1","dst_addr":"10.0.0.2","proto":"GRE"}`:      false,
+	} {
+		var r Record
+		if err := NewReader(Auto, known).Read(&r, []byte(line), nil); err != nil || r.Flagged() != want {
+			t.Errorf("%s: %v, %v; want %v", line, r.Flagged(), err, want)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, test := range []struct {
 		line, want string

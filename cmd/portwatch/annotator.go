@@ -74,7 +74,7 @@ func (a *annotator) line(j *job, line []byte, head *records.Head) {
 		severity = a.annotated.Severity()
 		j.counts.Findings.Add(&a.annotated)
 	}
-	if a.flagged && severity == 0 {
+	if a.flagged && severity == 0 && !r.Flagged() {
 		return
 	}
 	j.counts.Written++
