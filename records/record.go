@@ -304,34 +304,52 @@ func (s *scanner) quote(i slot) string {
 }
 
 // Time returns when the Flow was seen, in nanoseconds since the Unix epoch, as the
-// record says it; ok: it does.
+// record says it; ok: it does. A date without a zone is local time: nfdump and pmacct
+// write those.
 func (r *Record) Time() (ns int64, ok bool) {
 	text := string(r.values.bytes(seen))
 	if len(text) > len("2006-") && text[4] == '-' {
-		layout := time.RFC3339
-		if sign := text[len(text)-5]; sign == '+' || sign == '-' {
-			layout = "2006-01-02T15:04:05.999999-0700" // Suricata
-		}
-		t, err := time.Parse(layout, text)
-		ns = t.UnixNano()
-		return ns, err == nil && time.Unix(0, ns).Equal(t) // else before 1677 or after 2262
+		return parseDate(text)
 	}
 	whole, fraction, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || n < 0 {
 		return 0, false
 	}
-	switch { // in seconds, milliseconds (ECS allows them) or nanoseconds: by its size
-	case math.MaxInt64/1_000_000_000 <= n && n < 1e11, math.MaxInt64/1_000_000 < n && n < 1e14:
-		return 0, false // later than 2262
+	// In seconds, milliseconds (ECS allows them), microseconds or nanoseconds: by its size.
+	unit := int64(1)
+	switch {
 	case n < 1e11:
-		fraction = (fraction + "000000000")[:9]
-		sub, err := strconv.ParseInt(fraction, 10, 64)
-		return n*1e9 + sub, err == nil
+		unit = 1e9
 	case n < 1e14:
-		return n * 1e6, true
+		unit = 1e6
+	case n < 1e17:
+		unit = 1e3
 	}
-	return n, true
+	if n > math.MaxInt64/unit {
+		return 0, false // later than 2262
+	}
+	if unit == 1e9 {
+		ns, err = strconv.ParseInt((fraction + "000000000")[:9], 10, 64)
+	}
+	ns += n * unit
+	return ns, err == nil && ns >= 0
+}
+
+// parseDate reads a time that begins with a year, as RFC 3339 writes it or nearly so.
+func parseDate(text string) (ns int64, ok bool) {
+	for _, layout := range []string{
+		time.RFC3339,
+		"2006-01-02T15:04:05-0700", // Suricata
+		"2006-01-02T15:04:05",      // nfdump
+		"2006-01-02 15:04:05",      // pmacct
+	} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			ns = t.UnixNano()
+			return ns, time.Unix(0, ns).Equal(t) // else before 1677 or after 2262
+		}
+	}
+	return 0, false
 }
 
 // Flagged reports whether a record that is Annotated has a finding, or is an alert, which

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portwatch/portwatch/flow"
 )
@@ -251,12 +252,16 @@ func TestUnescape(t *testing.T) {
 
 func TestTime(t *testing.T) {
 	const want = 1764000000_250000000
+	local := time.Unix(0, want)
 	for _, line := range []string{
 		`{"ts":1764000000.25,"id.orig_h":"::1","id.resp_h":"::1","id.orig_p":1,"id.resp_p":1,"proto":"tcp"}`,
 		`{"timestamp":"2025-11-24T16:00:00.250000+0000","event_type":"dns"}`,
 		`{"@timestamp":"2025-11-24T16:00:00.25Z","source.port":null}`,
 		`{"@timestamp":1764000000250,"source.ip":null}`,
+		`{"@timestamp":1764000000250000,"source.ip":null}`,
 		`{"time_received_ns":1764000000250000000,"src_addr":"","proto":"GRE"}`,
+		`{"received":"` + local.Format("2006-01-02T15:04:05.000") + `","src4_addr":"10.0.0.1","proto":"GRE"}`,
+		`{"stamp_inserted":"` + local.Format("2006-01-02 15:04:05.00") + `","ip_src":"10.0.0.1","proto":"GRE"}`,
 	} {
 		var r Record
 		if err := NewReader(Auto, known).Read(&r, []byte(line), nil); err != nil {
@@ -271,10 +276,12 @@ func TestTime(t *testing.T) {
 // TestTimeBeyond: nanoseconds reach to the year 2262, and what lies behind is no time.
 func TestTimeBeyond(t *testing.T) {
 	for stamp, ok := range map[string]bool{
-		"9223372035": true, "9223372036": false, "99999999999": false, // seconds
+		"9223372036.8": true, "9223372036.9": false, "9223372037": false, "99999999999": false, // seconds
 		"9223372036854": true, "9223372036855": false, "50000000000000": false, // milliseconds
+		"9223372036854775": true, "9223372036854776": false, // microseconds
 		`"2262-04-11T23:47:16Z"`: true, `"2262-04-11T23:47:17Z"`: false, `"9999-12-31T23:59:59Z"`: false,
 		`"0001-01-01T00:00:00Z"`: false, `"3000-01-01T00:00:00.000000+0000"`: false,
+		`"2026-01-01"`: false, `"2026-01-01 25:00:00"`: false,
 	} {
 		var r Record
 		line := `{"ts":` + stamp + `,"id.orig_h":"::1","id.resp_h":"::1","id.orig_p":1,"id.resp_p":1,"proto":"tcp"}`
