@@ -6,29 +6,29 @@ import "time"
 // packet order.
 type announced struct {
 	memory memory[promise] // empty until something is announced
-	// ports has a bit for each port that was ever announced, of whomever. Nearly all
-	// Flows that begin have none of these, and so ask nothing of memory far away.
+	// ports has a bit for each port ever announced, at any address. Nearly all new Flows
+	// have none of these ports, and so need no read of distant memory.
 	ports   [1 << 16 / 64]uint64
-	forgot  uint64 // endpoints that gave up a seat while a Flow was still expected
+	forgot  uint64 // endpoints that lost their seat while a Flow was still expected
 	touched uint64 // keeps touch from being optimized away
 }
 
 const (
 	announcedEndpoints = 1 << 14
 
-	// expectation is how long a Flow is waited for: since the announcement, or since
-	// the last one that kept it. Linux' connection tracking waits for FTP's data
-	// connections as long.
+	// expectation is how long a Flow is expected: from the announcement, or from the last
+	// Flow that matched it. Linux connection tracking waits as long for FTP data
+	// connections.
 	expectation = int64(5 * time.Minute)
 )
 
-// A promise is what was announced of an endpoint, and the clock at that time.
+// A promise is what was announced about an endpoint.
 type promise struct {
-	since int64
-	asker bool // it is the client; else the service
+	since int64 // the clock at the announcement, or at the last Flow that matched it
+	asker bool  // the endpoint is the client; else the service
 }
 
-// announce takes in what the sender of a packet with Key k announced.
+// announce records what the sender of a packet with Key k announced.
 func (a *announced) announce(k *Key, from int, n *Announcement, clock int64) {
 	if a.memory.sets == nil {
 		a.memory = newMemory[promise](announcedEndpoints)
@@ -58,9 +58,9 @@ func (a *announced) touch(k *Key) {
 	}
 }
 
-// expected returns which side of a Flow that begins was announced as the service, or
-// the other one's side as the client's; nobody if neither was, or both. The
-// expectation lasts as long again.
+// expected returns the side of a new Flow that was announced as the service, or whose peer
+// was announced as the client; nobody if that holds for neither side or for both. A match
+// renews its expectation.
 func (a *announced) expected(k *Key, clock int64) (service int) {
 	var serves [2]bool
 	for side := range 2 {

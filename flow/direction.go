@@ -2,29 +2,28 @@ package flow
 
 import "net/netip"
 
-// nobody stands for a side that is not known.
+// nobody stands for an unknown side.
 const nobody = -1
 
-// evidence is what a Flow's direction is told from. Sides are the Key's.
+// evidence is what a Flow's direction is judged from. Sides are the Key's.
 type evidence struct {
 	transport Transport
 	port      [2]uint16
-	opener    int          // who opened it, by a handshake; or nobody
+	opener    int          // who opened the Flow, by a handshake; or nobody
 	group     int          // who is a multicast or broadcast address; or nobody
 	announced int          // who was announced as the service; or nobody
-	known     [2]knowledge // what other Flows showed of the endpoint
-	assigned  [2]bool      // the registry assigns the port, or knows of its use
+	known     [2]knowledge // what other Flows showed about the endpoint
+	assigned  [2]bool      // as Options.Assigned says
 	private   [2]bool      // the address is private
 	flags     [2]TCPFlags  // the union of what the side sent
 	beginner  int          // who sent the first packet; or nobody
-	settled   bool         // the first packet is the Flow's, not only the capture's
+	settled   bool         // the first packet seen is the Flow's first
 }
 
-// verdict says which side is the service, and by which of the methods, the
-// strongest first.
+// verdict says which side is the service, by the strongest method that can tell.
 func (e *evidence) verdict() (service int, d Direction) {
 	if e.opener != nobody {
-		if e.announced == 1-e.opener { // and so what was opened is explained
+		if e.announced == 1-e.opener { // which explains what was opened
 			return e.announced, Direction{Announced, High}
 		}
 		return 1 - e.opener, Direction{Handshake, High}
@@ -48,7 +47,7 @@ func (e *evidence) verdict() (service int, d Direction) {
 		return s, Direction{Learned, Medium}
 	}
 	if e.port[0] == e.port[1] {
-		// Which side serves is open, but not on which port: both have it.
+		// Which side serves is uncertain, but not on which port: both have it.
 		return 1 - max(e.beginner, 0), Direction{Symmetric, Medium}
 	}
 	if s := either(e.assigned[0], e.assigned[1]); s != nobody {
@@ -78,10 +77,10 @@ func (e *evidence) verdict() (service int, d Direction) {
 	return either(e.port[0] < e.port[1], e.port[1] < e.port[0]), Direction{LowerPort, Low}
 }
 
-// DirectionOf judges a record of which only the endpoints are known, such as one
-// direction of a Flow that somebody else metered: by those of the rules that need
-// neither packets nor other Flows. reversed: the source is the service. assigned is that
-// of [Options], and not nil.
+// DirectionOf judges a record of which only the endpoints are known, such as one direction
+// of a Flow that another program metered, by the rules that need neither packets nor other
+// Flows. reversed means that the source is the service. assigned is that of [Options], but
+// must not be nil.
 func DirectionOf(t Transport, source, destination Endpoint, assigned func(Transport, uint16) bool) (d Direction, reversed bool) {
 	e := evidence{
 		transport: t,
@@ -97,15 +96,14 @@ func DirectionOf(t Transport, source, destination Endpoint, assigned func(Transp
 	return d, service == 0
 }
 
-// isGroup reports whether an address by itself is that of many receivers: without
-// its network's prefix, a broadcast address there is like any other.
+// isGroup reports whether an address by itself shows that it has many receivers: without
+// the network's prefix, the network's broadcast address looks like any other.
 func isGroup(a netip.Addr) bool { return a.IsMulticast() || a == limitedBroadcast }
 
 var limitedBroadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
-// fileTransfer is the client's side of an FTP data connection that the server
-// opened: it does so from port 20, to one that the client chose (RFC 959 section
-// 3.2).
+// fileTransfer returns the client's side of an FTP data connection that the server opened:
+// servers do so from port 20, to a port that the client chose (RFC 959 section 3.2).
 func (e *evidence) fileTransfer() int {
 	const ftpData, firstUser = 20, 1024
 	if e.transport != TCP || max(e.port[0], e.port[1]) < firstUser {
@@ -114,8 +112,8 @@ func (e *evidence) fileTransfer() int {
 	return either(e.port[1] == ftpData, e.port[0] == ftpData)
 }
 
-// configuration is the server's side of DHCP, whose clients have a port that is
-// assigned to them (RFC 2131 section 4.1, RFC 8415 section 7.2).
+// configuration returns the server's side of DHCP, whose clients have ports assigned to
+// them (RFC 2131 section 4.1, RFC 8415 section 7.2).
 func (e *evidence) configuration() int {
 	const dhcpClient, dhcpv6Client = 68, 546
 	isClient := func(port uint16) bool { return port == dhcpClient || port == dhcpv6Client }
@@ -125,10 +123,10 @@ func (e *evidence) configuration() int {
 	return either(isClient(e.port[1]), isClient(e.port[0]))
 }
 
-// some is how many of its peers' ports make an endpoint a service where there is no
-// better evidence. A connection's client has a port of its own, or it may; but one UDP
-// socket asks many servers, and so neither are many ports there better evidence than
-// those of the Flow itself.
+// some returns how many ports of peers make an endpoint the service where there is no
+// better evidence. A client can use a port of its own for each connection, but one UDP
+// socket may query many servers: with UDP more ports are needed, and even many are no
+// better evidence than the Flow's own ports.
 func (e *evidence) some() int {
 	if e.transport == UDP {
 		return 3
@@ -136,7 +134,8 @@ func (e *evidence) some() int {
 	return 2
 }
 
-// popular is the side that peers used from enough ports, and from more than the other.
+// popular returns the side whose peers used enough ports, and more than the other side's
+// peers.
 func (e *evidence) popular(enough int) int {
 	first, second := e.known[0].popularity(), e.known[1].popularity()
 	if first == second || max(first, second) < enough {
@@ -145,7 +144,7 @@ func (e *evidence) popular(enough int) int {
 	return either(first > second, second > first)
 }
 
-// either is the side for which alone a condition holds, or nobody.
+// either returns the only side for which a condition holds, or nobody.
 func either(first, second bool) int {
 	switch {
 	case first == second:
@@ -156,9 +155,10 @@ func either(first, second bool) int {
 	return 1
 }
 
-// parting is the service's side of a Flow in which one side sent nothing but RST. One with
-// an ACK refuses what asked for a connection; one without answers what still comes for a
-// connection that its sender has left (RFC 9293 section 3.5.2): it is clients who leave.
+// parting returns the service's side of a Flow in which one side sent nothing but RST. An
+// RST with ACK refuses a connection; one without answers packets that still arrive for a
+// connection that its sender has left (RFC 9293 section 3.5.2), and it is clients that
+// leave.
 func (e *evidence) parting() int {
 	if e.transport != TCP {
 		return nobody
@@ -169,10 +169,10 @@ func (e *evidence) parting() int {
 	return either(e.flags[1] == RST, e.flags[0] == RST)
 }
 
-// listener is the side whose port Linux gives to who asks for any port to listen on:
-// since 4.2 these are odd, and those it gives to who connects are even, while there are
-// any (inet_csk_find_open_port, __inet_hash_connect). Other systems do not draw ports
-// below 49152.
+// listener returns the side whose port Linux would give to a listener that asks for any
+// port: since 4.2 those ports are odd, and those given to connecting sockets are even, as
+// long as any are free (inet_csk_find_open_port, __inet_hash_connect). Other systems do not
+// pick ports below 49152.
 func (e *evidence) listener() int {
 	const first, last, firstOfOthers = 32768, 60999, 49152
 	low, high := min(e.port[0], e.port[1]), max(e.port[0], e.port[1])
@@ -182,10 +182,9 @@ func (e *evidence) listener() int {
 	return either(e.port[0]%2 == 1, e.port[1]%2 == 1)
 }
 
-// rangeOf tells ports by whether systems give them to clients: 0 for those that none
-// does; 1 for those that some did once, or do on request (512-1023, where root's are,
-// 1024-5000 and beyond); 2 for the Dynamic Ports (49152-65535, RFC 6335 section 6)
-// and Linux's usual range (32768-60999).
+// rangeOf ranks a port by whether systems give it to clients: 0 if none does; 1 if some
+// once did, or do on request (512-1023 for root, 1024-5000 and beyond); 2 for the Dynamic
+// Ports (49152-65535, RFC 6335 section 6) and Linux's usual range (32768-60999).
 func rangeOf(port uint16) int {
 	const firstOnRequest, firstUsual = 512, 32768
 	switch {
@@ -197,12 +196,12 @@ func rangeOf(port uint16) int {
 	return 2
 }
 
-// private reports whether the Internet has no way to an address (RFC 1918, RFC 4193),
-// or one only through its provider's translation (RFC 6598): who is outside of it
-// did not call.
+// private reports whether the Internet has no route to an address (RFC 1918, RFC 4193), or
+// only one through its provider's translation (RFC 6598): no host outside can have opened
+// the Flow.
 func private(a netip.Addr) bool { return a.IsPrivate() || shared.Contains(a) }
 
-// private is that of one of the Key's addresses.
+// private is the same for one of the Key's addresses.
 func (k *Key) private(side int) bool {
 	if k.Version() != 4 {
 		return private(k.address(side))

@@ -1,11 +1,10 @@
-// Package flow meters packets into bidirectional Flows (RFC 7011, RFC 5103) by
-// their headers and times alone, and writes a Flow Record for each.
+// Package flow meters packets into bidirectional Flows (RFC 7011, RFC 5103), by
+// their headers and times alone, and makes Flow Records of them.
 //
-// A [Packet] is the digest of one packet's headers; its [Key] is the same for
-// both directions of a conversation. A [Table] takes packets in a [Batch],
-// keeps the Flows that live, and gives a [Record] for each that has ended or has
-// gone on for long. A record's [Direction] says which side is the service, and
-// what that rests on.
+// A [Packet] is the digest of one packet's headers; its [Key] is the same for both
+// directions of a conversation. A [Table] takes packets in a [Batch], keeps the live
+// Flows, and gives a [Record] for each Flow that has ended or has reached the active
+// timeout. A record's [Direction] says which side is the service, and on what evidence.
 //
 //	t := flow.NewTable(flow.Options{})
 //	t.Add(&batch)
@@ -13,27 +12,28 @@
 //		...
 //	}
 //
-// A [Judge] tells the directions. It may work on another core, and so may what makes
+// A [Judge] decides the directions. It may run on another core, and so may the making of
 // records: [Table.Take] gives what both need.
 //
-// Inside, Add finds the entry of each packet's Flow (table.go), counts the packet, and moves
-// the Flow's state (state.go). When the clock comes to another tick, the Flows that are due
-// (wheel.go) end (life.go). Take moves them out, in their order (emit.go), the Judge decides
-// (judge.go, direction.go), and [Ended.Record] writes down what became of one.
+// Inside, Add finds the entry of each packet's Flow (table.go), counts the packet, and
+// updates the Flow's state (state.go). When the clock enters another tick, the Flows that
+// are due (wheel.go) end (life.go). Take moves them out, in the order of records (emit.go),
+// the Judge decides their directions (judge.go, direction.go), and [Ended.Record] makes
+// the record of one.
 //
 // # Time
 //
-// The clock is the largest packet time so far; it never runs back. A Flow's
-// silence and its age are counted by the clock as it was when the Flow's packets
-// came, so that a packet whose own time runs backwards lands in its Flow like
-// any other. A packet without time (Timeless) comes at the clock's. The Start
-// and End of a record are the packets' own times. A packet from the future keeps the
-// clock there, and timeouts end nothing until the others have caught up: how many of
-// them are behind it by more than the active timeout is in Limits.Late.
+// The clock is the largest packet time so far; it never goes back. How long a Flow has been
+// idle, and how old it is, are measured by the clock as it stood when the Flow's packets
+// came, so a packet whose own time runs backwards lands in its Flow like any other. A
+// packet without time (Timeless) counts as coming at the clock's time. The Start and End of
+// a record are the packets' own times. A packet from the future moves the clock there and
+// keeps it there, and timeouts end nothing until the other packets have caught up;
+// Limits.Late counts those that are behind the clock by more than the active timeout.
 //
 // # The life of a Flow
 //
-// A Flow's state, and how long it may be without packets in it:
+// The states of a Flow, and how long it may stay in each without packets:
 //
 //	state        entered                                    idle timeout
 //	attempt      with the first packet                      30 s
@@ -48,111 +48,109 @@
 //	             way: an answer after the asking side
 //	             itself sent RST
 //
-// An ABORT of SCTP is its RST, and so is a Reset of DCCP that is no answer to a Close.
+// An SCTP ABORT counts as an RST, and so does a DCCP Reset, unless it answers a Close.
 //
-// closed, reset and rejected by RST are final: the seconds after them are for
-// packets still under way. An RST from the only side that ever sent anything
-// leaves attempt and one-way as they are, with 5 s to live, until the other side
-// answers. A payload in a SYN or an SCTP or DCCP opening is no payload yet.
-// Options.IdleTimeout replaces the 5 min, and those of the other timeouts that are
-// longer than it.
+// closed, reset and rejected by RST are final: the 5 s after them are for packets still
+// under way. An RST from the only side that has sent anything leaves attempt and one-way as
+// they are, with 5 s to live, until the other side answers. Payload in a SYN, or in an SCTP
+// or DCCP opening, does not count as payload yet. Options.IdleTimeout replaces the 5 min,
+// and any other timeout that is longer than it.
 //
 // A Flow ends, and its last record gives the reason:
 //
-//	idle-timeout      at its last packet plus the idle timeout; or at the clock, by an
-//	                  ICMP error that shortens the timeout to what is over
+//	idle-timeout      at its last packet plus the idle timeout; or at the clock, when
+//	                  an ICMP error shortens the timeout to one that has already passed
 //	end-of-flow       at its last packet plus 5 s, after FIN both ways or RST;
-//	                  or at the clock, by a packet that opens another Flow: a SYN
-//	                  (SCTP INIT, DCCP Request) behind one that opens nothing, or
-//	                  behind the end
+//	                  or at the clock, when a packet opens another Flow: a SYN
+//	                  (SCTP INIT, DCCP Request) after one that opens nothing, or
+//	                  after the end
 //	forced-end        at the clock, by Flush
-//	lack-of-resources at the clock, by a new Flow in a full partition
+//	lack-of-resources at the clock, when a new Flow comes to a full partition
 //
-// What opens is told by where it stands, not by its sequence number: a SYN that comes a
-// second time, behind the ACK of its own handshake, begins another Flow.
+// Whether a packet opens another Flow depends on what came before it, not on sequence
+// numbers: a SYN that is repeated after the ACK of its own handshake begins another Flow.
 //
-// After active-timeout (30 min from the first packet of a record) the Flow goes
-// on, and its next record begins with its next packet: Count is what came since,
-// Total what came in all. If no packet comes, the last record has none.
+// After active-timeout (30 min from the first packet of a record) the Flow goes on, and its
+// next record begins with its next packet: Count is what came since, Total what came in
+// all. If no packet comes, the last record has none.
 //
 // # Which side is the service
 //
-// The verdict rests on the strongest evidence that there is when the Flow's first
-// record leaves, and is kept; docs/direction.md has what each rule is worth.
+// The verdict rests on the strongest evidence at hand when the Flow's first record leaves,
+// and is kept from then on; docs/direction.md says what each rule is worth.
 //
 //	method        confidence  the service is
-//	handshake     high        whom a SYN, SCTP INIT or DCCP Request went to; whom a
-//	                          SYN-ACK, INIT ACK or Response came from
+//	handshake     high        the receiver of a SYN, SCTP INIT or DCCP Request; the
+//	                          sender of a SYN-ACK, INIT ACK or Response
 //	group         high        the multicast or broadcast address
 //	announced     high        the endpoint that a control Flow (FTP, TFTP, portmapper,
-//	                          RTSP, SIP, SSDP) named no more than five minutes before,
-//	                          or before its last use
+//	                          RTSP, SIP, SSDP) named, or a Flow last matched, no more
+//	                          than five minutes before
 //	learned       high        the endpoint that accepted what a handshake asked for
-//	announced     medium      with TCP, the side that does not have port 20: FTP's
-//	                          server opens data connections from there
+//	announced     medium      with TCP, the side that does not have port 20: FTP
+//	                          servers open data connections from there
 //	registry      medium      with UDP, the side that does not have port 68 or 546,
-//	                          which are those of DHCP's clients
+//	                          the ports of DHCP's clients
 //	learned       medium      the endpoint whose peers had at least three ports, and
-//	                          more than those of the other one; not with UDP
-//	symmetric     medium      whom the first packet went to, with one port on both sides
-//	registry      medium      the side whose port alone is known to the registry
-//	range         medium      the side whose port is the less likely to be a client's:
+//	                          more than the other one's peers; not with UDP
+//	symmetric     medium      the receiver of the first packet, if both ports are the same
+//	registry      medium      the only side whose port is known to the registry
+//	range         medium      the side whose port is less likely to be a client's:
 //	                          below 512, below 32768, or above
-//	first-packet  medium      with UDP, whom the first packet went to, if the capture
-//	                          had then run for an idle timeout
-//	learned       low         the endpoint whose peers had two ports, with UDP three,
-//	                          and more than those of the other one
-//	address       low         the side whose address alone is not private
-//	first-packet  low         with UDP, whom the first packet went to
+//	first-packet  medium      with UDP, the receiver of the first packet, if the capture
+//	                          had by then run for an idle timeout
+//	learned       low         the endpoint whose peers had at least two ports, with UDP
+//	                          three, and more than the other one's peers
+//	address       low         the only side whose address is not private
+//	first-packet  low         with UDP, the receiver of the first packet
 //	reset         low         with TCP, the side that sent nothing but RST with ACK; else
-//	                          the side whose peer sent nothing but RST without ACK
-//	range         low         with TCP, the side whose port alone is odd, where both are
-//	                          in Linux's range and one below that of other systems
-//	lower-port    low
+//	                          the peer of the side that sent nothing but RST without ACK
+//	range         low         with TCP, the only side whose port is odd, if both are in
+//	                          Linux's range and one is below that of other systems
+//	lower-port    low         the side with the lower port
 //
 // An announcement explains a Flow, so the method is announced, not handshake, where both
-// name the same service. A handshake from the announced endpoint shows that it was
-// not used for what it was announced for.
+// name the same service. If the announced endpoint itself opens the Flow with a handshake,
+// it is not used for what it was announced for.
 //
-// An endpoint learns peers from answered Flows and from those in which payload goes
-// on. A scan, which has neither, makes nobody popular. An RST alone counts for who sent
-// it if it has an ACK, for it is an answer then, and for both if it has none: it is what
-// is left of a conversation. An endpoint whose many peers all have the same port may be
-// a client of them all, so it is their ports that count; and with UDP a client may
-// ask many services from one socket.
+// An endpoint's peers are learned from answered Flows, and from those in which payload goes
+// on. A scan has neither, so it makes nobody popular. A lone RST with an ACK is an answer,
+// and counts for its sender; one without is what is left of a conversation, and counts for
+// both sides. An endpoint whose many peers all have the same port may be a client of them
+// all, so it is their ports that count; and with UDP a client may query many services from
+// one socket.
 //
 // # The order of records
 //
-// Records leave in the order of the packet time at which they were decided on,
-// the times above; those of one time in the order of their Flows' first packets.
-// They become ready when the clock comes to another tick of 2^27 ns, and after
-// every 16,384 packets: more packets than that within one time may therefore
-// have their records in several such orders, one after the other. All this, and
-// a record's every octet, follows from packet times and packet order. It does not
-// depend on how batches were cut, on when Next or Take was called, or on the hash, which
-// has another seed in each process.
+// Records leave in the order of the packet times at which they were decided on, as given
+// above; those decided on at the same time leave in the order of their Flows' first packets.
+// They become ready when the clock enters another tick of 2^27 ns, and after every 16,384
+// packets: if more packets than that have the same time, their records may leave in several
+// runs, each in this order. All this, and every octet of a record, follows from packet times
+// and packet order. It does not depend on how batches were cut, on when Next or Take was
+// called, or on the hash, which has another seed in each process.
 //
 // # Bounds
 //
-// Whatever the input is, memory is bounded. What was hit stands in [Stats].Limits, and
-// of learned endpoints in [Judge.Forgotten]:
+// Memory is bounded, whatever the input is. [Stats].Limits counts how often each bound was
+// hit, and [Judge.Forgotten] does so for learned endpoints:
 //
 //	live Flows           Options.MaxFlows, in 64 partitions by endpoints and     MaxFlows
 //	                     transport; a full one gives up the Flow whose last
-//	                     packet is the furthest back. One whose time has come
-//	                     has its place until the tick is over, up to 134 ms
+//	                     packet is the furthest back. A Flow that has timed
+//	                     out keeps its place until the tick is over, up to
+//	                     134 ms
 //	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     Forgotten
-//	                     the endpoint not used for longest
+//	                     the least recently used endpoint
 //	announced endpoints  16,384, in the same way                                 AnnouncedEndpoints
 //	waiting records      what two ticks or 16,384 packets decide on, and what    none: nothing is lost
-//	                     they show of endpoints, until Next or Take
+//	                     their Flows show about endpoints, until Next or Take
 //
-// A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 160
-// more with a tunnel, later fragments, or a record before. Learned endpoints take
-// 1 MiB, announced ones 384 KiB. Flush takes 20 octets for each live Flow, most of
-// them for a moment.
+// A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 160 more
+// with a tunnel, later fragments, or an earlier record. Learned endpoints take 1 MiB,
+// announced ones 384 KiB. Flush takes 20 octets for each live Flow, most of them for a
+// moment.
 //
-// When a burst is over, memory is given back to the garbage collector, some with
-// each tick: what stays is four times what the Flows take that are left, or what
-// 16,384 would take.
+// When a burst is over, memory is given back to the garbage collector, some with each tick:
+// what stays is up to four times what the remaining Flows take, or what 16,384 would take.
 package flow

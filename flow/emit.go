@@ -1,6 +1,6 @@
 package flow
 
-// release makes ready, in their order, the records decided since the last time.
+// release makes the records decided since the last release ready, in their order.
 func (t *Table) release() {
 	sortEndings(t.pending)
 	t.released += uint64(len(t.pending))
@@ -12,9 +12,8 @@ func (t *Table) release() {
 	t.pending = t.pending[:0]
 }
 
-// Ends are Flows that have ended, or parts of some that go on, in the order in which
-// their records are to leave. What Flows showed of endpoints comes with them, for the
-// Judge.
+// Ends are Flows that have ended, or parts of Flows that go on, in the order in which their
+// records leave. What the Flows showed about endpoints comes with them, for the Judge.
 type Ends struct {
 	Flows   []Ended
 	lessons []lesson
@@ -25,31 +24,32 @@ func NewEnds(n int) *Ends {
 	return &Ends{make([]Ended, 0, n), make([]lesson, 0, lessonsPerFlow*n)}
 }
 
-// lessonsPerFlow is how many lessons there is room for with each Flow. Few teach more than two.
+// lessonsPerFlow is how many lessons there is room for per Flow. Few Flows teach more than
+// two.
 const lessonsPerFlow = 3
 
-// Reset makes room for others.
+// Reset empties x and keeps its memory.
 func (x *Ends) Reset() { x.Flows, x.lessons = x.Flows[:0], x.lessons[:0] }
 
-// An Ended is what the table knew of a Flow, or of a part of one, when its record was
-// decided on: a copy of a few cache lines. To make the Record of it, several times as
-// large, can be another core's work.
+// An Ended is what the table knew of a Flow, or of part of one, when its record was decided
+// on: a copy of a few cache lines. Making the Record, which is several times as large, can
+// be left to another core.
 type Ended struct {
 	entry    entry
 	margin   margin
 	reason   EndReason
 	observer string
 
-	// Of the Judge:
+	// Set by the Judge:
 	direction Direction
-	source    int // side of the Key
+	source    int // a side of the Key
 
-	rare rare // where the margin says that there is one
+	rare rare // valid if margin.rare is not 0
 }
 
-// Take moves to x what is ready, in the order that doc.go describes. It returns true
-// when x has no room for more: call it again, with room, until it returns false, after
-// each Add, Advance and Flush.
+// Take moves what is ready to x, in the order that doc.go describes. It returns true when x
+// has no room for more. After each Add, Advance and Flush, call it, with room in x, until
+// it returns false.
 func (t *Table) Take(x *Ends) (more bool) {
 	for {
 		for t.taught < len(t.lessons) && t.lessons[t.taught].before <= t.stats.Exported {
@@ -78,7 +78,7 @@ func (t *Table) Take(x *Ends) (more bool) {
 	}
 }
 
-// take moves the next ending.
+// take moves the next ending to x.
 func (t *Table) take(x *Ended) {
 	if t.taken%stride == 0 {
 		t.touchEndings(t.ready[t.taken:min(t.taken+stride, len(t.ready))])
@@ -99,8 +99,8 @@ func (t *Table) take(x *Ended) {
 // again reports whether the Flow has had a record before.
 func (x *Ended) again() bool { return x.margin.rare != 0 && x.rare.sequence > 0 }
 
-// Record fills r: sides turn from the Key's order into source and destination,
-// counters with them.
+// Record fills r. It turns the sides, and their counters, from the Key's order into source
+// and destination.
 func (x *Ended) Record(r *Record) {
 	e, m := &x.entry, &x.margin
 	k := &e.key
@@ -121,12 +121,12 @@ func (x *Ended) Record(r *Record) {
 	}
 }
 
-// fill tells what one of the Key's endpoints sent, if there was no record before.
+// fill sets what one of the Key's endpoints sent, as if there were no earlier record.
 func (e *entry) fill(s *Side, i int) {
 	s.Endpoint, s.Count, s.Total, s.Flags = e.key.endpoint(i), e.sent[i], e.sent[i], e.flags[i]
 }
 
-// fill adds what few records have.
+// fill adds what only a few records have.
 func (x *rare) fill(r *Record, source int) {
 	r.Source.since(x.reported[source], x.fragments[source])
 	r.Destination.since(x.reported[1-source], x.fragments[1-source])
@@ -137,25 +137,25 @@ func (x *rare) fill(r *Record, source int) {
 	r.Tunnel = x.tunnel
 }
 
-// since takes off what earlier records said.
+// since subtracts what earlier records reported.
 func (s *Side) since(reported, fragments Count) {
 	s.Count = Count{s.Total.Packets - reported.Packets, s.Total.Octets - reported.Octets}
 	s.LaterFragments = fragments
 }
 
-// initiator is the side that a handshake showed as such.
+// initiator returns the side that a handshake showed to be the initiator.
 func (e *entry) initiator() int { return int(e.facts / secondOpened & 1) }
 
-// alone is what Next needs.
+// alone is what Next keeps between calls.
 type alone struct {
 	judge *Judge
 	ends  Ends
 	taken int // of ends
 }
 
-// Next takes the next record and fills r with it, for those who have no second core to
-// make records. It returns false when none is ready: call it until then after each Add,
-// Advance and Flush.
+// Next fills r with the next record, for callers that have no second core to make records
+// on. It returns false when none is ready. After each Add, Advance and Flush, call it until
+// it returns false.
 func (t *Table) Next(r *Record) bool {
 	a := t.alone
 	if a == nil {

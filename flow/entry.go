@@ -2,37 +2,37 @@ package flow
 
 import "math"
 
-// An entry is what each packet of a Flow needs: two cache lines. Its margin is
-// what few of them need. A Flow in the table has both under one number; so has a
-// part of one that waits to be taken.
+// An entry is the part of a Flow that every packet needs: two cache lines. Its margin is
+// the part that few packets need. A Flow in the table has both under one number; so has a
+// part of a Flow that waits to be taken.
 //
-// Neither holds a pointer, so that the garbage collector passes by millions of
-// them, and at 160 octets they leave room for the index within 200.
+// Neither holds a pointer, so the garbage collector skips millions of them, and their 160
+// octets leave room for the index within 200.
 type entry struct {
 	key    Key
 	sent   [2]Count // by side, since the beginning of the Flow
 	last   uint64   // ordinal of the last packet
 	seen   int64    // the clock at the last packet
-	opened int64    // the clock at the first packet of the record to come; or never
+	opened int64    // the clock at the first packet of the next record; never if none has come
 	progress
 }
 
 // touch reads from both of the entry's lines.
 func (e *entry) touch() uint64 { return e.key.addr[0] + e.last }
 
-// A margin is the part of an entry that lies elsewhere.
+// A margin is the part of a Flow that few packets need.
 type margin struct {
-	// start and end are the smallest and the largest packet time of the record
-	// to come. end is valid where the facts say late or fresh; as long as no packet
-	// comes behind its time, it is entry.seen, and start does not change.
+	// start and end are the smallest and largest packet time of the next record. end is
+	// valid only where the facts say late or fresh: while each packet's time is the
+	// clock's, the end is entry.seen, and start does not change.
 	start, end int64
 
 	first  uint64 // ordinal of the Flow's first packet
-	rare   uint32 // what few Flows have; or 0
-	bucket uint16 // of the wheel, plus one; or nowhere
+	rare   uint32 // number of the Flow's rare; or 0
+	bucket uint16 // bucket of the wheel, plus one; or nowhere
 }
 
-// time takes in a packet's time, before the entry's seen becomes the clock.
+// time takes in a packet's time. It is called before entry.seen moves to the clock.
 func (m *margin) time(e *entry, p *Packet, clock int64) {
 	if e.facts&(late|fresh) == 0 {
 		m.end = e.seen
@@ -53,7 +53,7 @@ func (m *margin) time(e *entry, p *Packet, clock int64) {
 	m.start, m.end = min(m.start, now), max(m.end, now)
 }
 
-// span returns the first and the last time of the record to come.
+// span returns the first and last time of the next record.
 func (m *margin) span(e *entry) (start, end int64) {
 	switch e.facts & (late | fresh) {
 	case 0:
@@ -64,40 +64,40 @@ func (m *margin) span(e *entry) (start, end int64) {
 	return m.end, m.end
 }
 
-// never stands for a time that has not come.
+// never is later than any packet's time.
 const never = math.MaxInt64
 
-// rare is what an entry has beside it if its Flow came through a tunnel, had
-// later fragments, or has had a record before.
+// rare is what only some Flows need: those that came through a tunnel, had later fragments,
+// or have had a record before.
 type rare struct {
 	tunnel    Tunnel
 	fragments [2]Count // later fragments since the last record
 
-	// Of a Flow that has had a record:
+	// Valid if the Flow has had a record:
 	sequence uint32
-	reported [2]Count // what the records before add up to
-	opened   int64    // the clock at the Flow's first packet, of one with an earlier record
-	start    int64    // the smallest time in the records before
+	reported [2]Count // the sum of the earlier records
+	opened   int64    // the clock at the Flow's first packet
+	start    int64    // the smallest time in the earlier records
 }
 
-// A slab holds numbered values in chunks that never move; 0 is no number.
+// A slab holds numbered values in chunks that never move. 0 is never given out.
 type slab[T any] struct {
 	chunks []*[chunkLength]T
-	top    uint32 // the highest number given so far
+	top    uint32 // the highest number given out so far
 	free   []uint32
 
-	// While a slab is being emptied above a limit, which else is 0, those of the
-	// numbers that are free above it.
+	// While the slab is being emptied above limit, which is otherwise 0, above holds the
+	// free numbers above it.
 	limit uint32
 	above []uint32
 }
 
 const chunkLength = 1 << 10
 
-// at returns the value of a number, valid until it is given back.
+// at returns the value of a number. It is valid until the number is given back.
 func (s *slab[T]) at(i uint32) *T { return &s.chunks[i/chunkLength][i%chunkLength] }
 
-// has reports whether there is room for a number, whoever had it.
+// has reports whether the slab has room for a number, in use or not.
 func (s *slab[T]) has(i uint32) bool { return int(i/chunkLength) < len(s.chunks) }
 
 // take returns a number whose value is zero.
@@ -117,7 +117,7 @@ func (s *slab[T]) take() uint32 {
 	return s.top
 }
 
-// upcoming returns some of the next n numbers that take is going to return.
+// upcoming returns up to n of the numbers that take will return next.
 func (s *slab[T]) upcoming(n int) []uint32 { return s.free[max(0, len(s.free)-n):] }
 
 // reach makes room for a number.
@@ -138,7 +138,7 @@ func (s *slab[T]) give(i uint32) {
 	}
 }
 
-// after returns t+d, or never.
+// after returns t+d, or never if that is later.
 func after(t, d int64) int64 {
 	if t > never-d {
 		return never

@@ -6,8 +6,7 @@ import (
 	"encoding/binary"
 )
 
-// An origin is what sets a Flow apart from all others, beside its Key and its
-// tunnel.
+// An origin is what, besides its Key and its tunnel, sets a Flow apart from all others.
 type origin struct {
 	observer string
 	opened   int64  // the clock at the first packet
@@ -16,15 +15,14 @@ type origin struct {
 
 // flowID hashes Key, tunnel, and origin.
 func flowID(k *Key, tunnel *Tunnel, o *origin) [16]byte {
-	var space [2*(4+32+8) + 8 + binary.MaxVarintLen64 + 64]byte // with a longer observer, append moves
+	var space [2*(4+32+8) + 8 + binary.MaxVarintLen64 + 64]byte // append outgrows it if the observer's id is longer
 	sum := sha256.Sum256(appendIdentity(space[:0], k, tunnel, o))
 	return [16]byte(sum[:])
 }
 
-// appendIdentity appends what flowID hashes. What comes first tells the length of
-// what comes behind it, and what few Flows have takes no room in the others:
-// outside of tunnels even IPv6 fits into the one block that SHA-256 makes of up to
-// 55 octets.
+// appendIdentity appends what flowID hashes. Each part tells the length of what follows it,
+// and what few Flows have takes no room in the others, so that outside tunnels even IPv6
+// fits into a single block of SHA-256, which holds up to 55 octets.
 func appendIdentity(b []byte, k *Key, tunnel *Tunnel, o *origin) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(k.network)<<8|uint32(tunnel.Type))
 	b = k.appendAddresses(b)
@@ -46,21 +44,20 @@ func appendIdentity(b []byte, k *Key, tunnel *Tunnel, o *origin) []byte {
 	return append(b, o.observer...)
 }
 
-// ID returns the same 128 bits for every record of a Flow: a hash over the
-// observer's id, the Key, and time and ordinal of the first packet. It is hashed
-// anew by each call.
+// ID returns the same 128 bits for every record of a Flow: a hash over the observer's id,
+// the Key, the tunnel, and the time and ordinal of the first packet. Each call computes it
+// anew.
 func (r *Record) ID() [16]byte {
 	return flowID(&r.Key, &r.Tunnel, &r.origin)
 }
 
 // CommunityID returns the SHA-1 of the Flow's Community ID v1 with seed 0; see
-// AppendCommunityID. It is hashed anew by each call.
+// AppendCommunityID. Each call computes it anew.
 func (r *Record) CommunityID() [20]byte {
 	return communityID(&r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport))
 }
 
-// CommunityID returns that of the level around the tunnel's inside, without
-// ports where that level has none.
+// CommunityID returns that of the outer level, without ports where that level has none.
 func (t *Tunnel) CommunityID() [20]byte {
 	return communityID(&t.Outer, t.OuterProtocol, hasCommunityPorts(t.Outer.Transport()))
 }
@@ -90,7 +87,7 @@ func communityID(k *Key, protocol uint8, ports bool) [20]byte {
 	return sha1.Sum(b)
 }
 
-// hasCommunityPorts reports whether version 1 knows the transport's ports.
+// hasCommunityPorts reports whether version 1 uses the transport's ports.
 func hasCommunityPorts(t Transport) bool { return t == TCP || t == UDP || t == SCTP }
 
 // AppendCommunityID appends a Community ID in its published form: "1:" and the
@@ -104,7 +101,7 @@ func AppendCommunityID(dst []byte, id [20]byte) []byte {
 	return append(dst, base64Digits[last>>18], base64Digits[last>>12&63], base64Digits[last>>6&63], '=')
 }
 
-// appendBase64 appends the upper six octets of a word.
+// appendBase64 appends the upper six octets of a word in base64.
 func appendBase64(dst []byte, word uint64) []byte {
 	text := uint64(base64Pairs[word>>52]) | uint64(base64Pairs[word>>40&4095])<<16 |
 		uint64(base64Pairs[word>>28&4095])<<32 | uint64(base64Pairs[word>>16&4095])<<48

@@ -6,10 +6,10 @@ import (
 	"math/bits"
 )
 
-// An index finds the entry of a Key: open addressing with linear probing. A
-// slot is the upper half of the Key's hash (the tag) above the entry's number,
-// or 0; entries are looked at where the tag is right only. The tag also tells
-// where the slot belongs, so that growing and removing touch no entry.
+// An index finds the entry of a Key: open addressing with linear probing. A slot is 0, or
+// the upper half of the Key's hash (the tag) above the entry's number; an entry is read
+// only if its tag matches. The tag also tells where the slot belongs, so growing and
+// removing touch no entry.
 type index struct {
 	slots []uint64
 	shift uint8 // of a tag, to the slot where it belongs
@@ -36,7 +36,7 @@ func (x *index) find(tag uint32, k *Key, entries *slab[entry]) uint32 {
 	}
 }
 
-// insert adds an entry whose Key is not there.
+// insert adds an entry whose Key is not in the index.
 func (x *index) insert(tag uint32, entry uint32) {
 	if x.used*4 >= len(x.slots)*3 {
 		x.grow()
@@ -56,11 +56,11 @@ func (x *index) put(slot uint64) {
 
 func (x *index) home(slot uint64) int { return int(uint32(slot>>32) >> x.shift) }
 
-// grow doubles the slots. A table's index grows in as many steps as it has
-// partitions, so that no packet waits for all of them.
+// grow doubles the slots. Each partition of a table has an index of its own, so no packet
+// waits until all of them have grown.
 func (x *index) grow() { x.resize(max(smallestIndex, 2*len(x.slots))) }
 
-// resize gives the index another number of slots, a power of two.
+// resize changes the number of slots to n, a power of two.
 func (x *index) resize(n int) {
 	old := x.slots
 	x.slots = make([]uint64, n)
@@ -72,8 +72,8 @@ func (x *index) resize(n int) {
 	}
 }
 
-// remove takes an entry out, and moves those behind it up, as if it had never
-// been there. An index that is nearly empty then becomes smaller.
+// remove takes an entry out and moves up those behind it, as if it had never been there. An
+// index that has become nearly empty shrinks.
 func (x *index) remove(tag uint32, entry uint32) {
 	mask := len(x.slots) - 1
 	hole := int(tag>>x.shift) & mask
@@ -108,8 +108,8 @@ func (x *index) guess(tag uint32) uint32 {
 	}
 }
 
-// seed makes the hash of a table's index its own, so that nobody who knows this
-// source can send packets whose Keys collide.
+// seed makes the hash of each table's index different, so that knowing this source is not
+// enough to send packets whose Keys collide.
 type seed [8]uint64
 
 func newSeed() (s seed) {
@@ -135,14 +135,13 @@ func mix(a, b uint64) uint64 {
 	return hi ^ lo
 }
 
-// fixed are the constants of the hashes that must not differ from run to run:
-// the binary digits of pi's fraction.
+// fixed holds the constants of the hashes that must not differ from run to run: the binary
+// digits of pi's fraction.
 var fixed = [...]uint64{0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0}
 
-// partitions is how many parts a table has. Which one a Key belongs to follows
-// from its endpoints and its transport alone: it decides who makes room when
-// the table is full, and so must not depend on a seed, a tunnel's identity,
-// which has one, included.
+// partitions is how many parts a table has. A Key's partition follows from its endpoints
+// and transport alone: it decides which Flows make room when the table is full, and so must
+// not depend on a seed, nor on a tunnel's identity, which has one.
 const partitions = 64
 
 func partitionOf(k *Key) uint8 {

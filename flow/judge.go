@@ -1,25 +1,26 @@
 package flow
 
-// A Judge tells the directions of Flows that have ended, and for that remembers what
-// Flows showed of endpoints. It wants all that its table gives, in that order. It is not
-// safe for concurrent use, but shares nothing with the table, and so may work on another
-// core.
+// A Judge decides the directions of Flows that have ended. For that it remembers what Flows
+// showed about endpoints, so it must get all that its table's Take gives, in that order. It
+// is not safe for concurrent use, but shares nothing with the table and so may run on
+// another core.
 type Judge struct {
 	known    memory[knowledge] // empty until something is learned
 	assigned func(Transport, uint16) bool
-	forgot   uint64 // endpoints that gave up a seat
+	forgot   uint64 // endpoints that lost their seat
 
-	// kept has the verdicts of Flows that go on after a record, by the ordinals of
-	// their first packets.
+	// kept holds the verdicts of Flows that go on after a record, by the ordinals of their
+	// first packets.
 	kept map[uint64]verdict
 	most int // the largest size of kept so far
 
-	lessons [stride]spot    // scratch: where the lessons are that come next,
+	lessons [stride]spot    // scratch: where the next lessons belong,
 	sides   [stride][2]spot // and both endpoints of each Flow
 	touched uint64          // keeps touch from being optimized away
 }
 
-// A verdict is the direction that a Flow was given, and the side of its Key that is the service.
+// A verdict is the direction that a Flow was given, and the side of its Key that is the
+// service.
 type verdict struct {
 	Direction
 	service int
@@ -32,11 +33,11 @@ func NewJudge(assigned func(Transport, uint16) bool) *Judge {
 	return &Judge{assigned: assigned, kept: map[uint64]verdict{}}
 }
 
-// Forgotten counts the learned endpoints that were forgotten.
+// Forgotten returns how many learned endpoints were forgotten.
 func (j *Judge) Forgotten() uint64 { return j.forgot }
 
-// Judge gives each of the Flows its direction. What was learned between them
-// counts for those behind it alone.
+// Judge gives each of the Flows its direction. What was learned between two Flows counts
+// only for those after it.
 func (j *Judge) Judge(x *Ends) {
 	lessons := x.lessons
 	if len(lessons) > 0 && j.known.sets == nil {
@@ -58,8 +59,7 @@ func (j *Judge) Judge(x *Ends) {
 	j.learn(lessons)
 }
 
-// look reads what judge is going to ask of endpoints, in a loop whose loads do not wait
-// for anything.
+// look reads what judge will ask about endpoints, in a loop whose loads wait for nothing.
 func (j *Judge) look(flows []Ended) {
 	if j.known.sets == nil {
 		return
@@ -68,7 +68,7 @@ func (j *Judge) look(flows []Ended) {
 	n := 0
 	for i := range flows {
 		e := &flows[i].entry
-		if e.facts&opened != 0 { // which is stronger evidence
+		if e.facts&opened != 0 { // a handshake is stronger evidence
 			continue
 		}
 		for side := range 2 {
@@ -85,7 +85,7 @@ func (j *Judge) look(flows []Ended) {
 	j.touched += sum
 }
 
-// learn takes in lessons.
+// learn adds lessons to what is known.
 func (j *Judge) learn(lessons []lesson) {
 	for len(lessons) > 0 {
 		some := lessons[:min(stride, len(lessons))]
@@ -108,7 +108,7 @@ func (j *Judge) learn(lessons []lesson) {
 	}
 }
 
-// judge settles the direction of a Flow with its first record, for all that follow.
+// judge decides a Flow's direction at its first record, and for all later ones.
 func (j *Judge) judge(x *Ended, sides *[2]spot) {
 	first := x.margin.first
 	v, again := verdict{}, x.again()
@@ -132,7 +132,7 @@ func (j *Judge) judge(x *Ended, sides *[2]spot) {
 	}
 }
 
-// collect finds what tells a Flow's direction. v is empty.
+// collect gathers in v, which is empty, the evidence of a Flow's direction.
 func (j *Judge) collect(v *evidence, e *entry, sides *[2]spot) {
 	v.transport = e.key.Transport()
 	v.port[0], v.port[1] = e.key.port(0), e.key.port(1)

@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Advance tells the time of a live capture when no packet does: nanoseconds
-// since the Unix epoch. A time before the clock's changes nothing.
+// Advance moves the clock of a live capture when no packet does. now is in nanoseconds
+// since the Unix epoch; a time before the clock's changes nothing.
 func (t *Table) Advance(now int64) { t.setClock(now) }
 
-// setClock moves the clock on to a time, and sweeps when that is in another tick.
+// setClock moves the clock forward to now, and sweeps if that is in another tick.
 func (t *Table) setClock(now int64) {
 	now = min(now, never-1)
 	if !t.timed {
@@ -23,8 +23,8 @@ func (t *Table) setClock(now int64) {
 	}
 }
 
-// moveInTick does what setClock does for nearly all packets: it moves the clock on within its
-// tick. Of a time in another tick it reports false, and does nothing.
+// moveInTick does what setClock does for nearly all packets: it moves the clock forward
+// within its tick. If now is in another tick, it does nothing and returns false.
 func (t *Table) moveInTick(now int64) bool {
 	if !t.timed || tickOf(now) != tickOf(t.clock) {
 		return false
@@ -33,8 +33,8 @@ func (t *Table) moveInTick(now int64) bool {
 	return true
 }
 
-// start sets the clock for the first time. Packets without time that came
-// before count as packets of now.
+// start sets the clock for the first time. Packets without time that came earlier count as
+// packets of now.
 func (t *Table) start(now int64) {
 	t.timed, t.clock, t.began = true, now, now
 	t.wheel.clear()
@@ -46,8 +46,8 @@ func (t *Table) start(now int64) {
 	}
 }
 
-// each yields the live Flows' numbers: in the order of their first packets,
-// where no number was used twice.
+// each yields the live Flows' numbers: in the order of their first packets, as long as no
+// number has been used twice.
 func (t *Table) each(yield func(uint32) bool) {
 	for i := uint32(1); i <= t.entries.top; i++ {
 		if t.entries.at(i).facts&live != 0 && !yield(i) {
@@ -56,12 +56,12 @@ func (t *Table) each(yield func(uint32) bool) {
 	}
 }
 
-// sweepEvery is how many packets are metered between two sweeps at most, whatever
-// their times: it bounds the records that wait for one.
+// sweepEvery is the largest number of packets metered between two sweeps, whatever their
+// times. It bounds the records that wait for a sweep.
 const sweepEvery = 1 << 14
 
-// sweep ends what was due before limit, and makes all that is decided ready.
-// limit is at most the clock: what is decided later has no smaller a time.
+// sweep ends what was due before limit, and makes all decided records ready. limit is at
+// most the clock, so nothing decided later has an earlier time.
 func (t *Table) sweep(limit int64) {
 	t.expireAll(limit)
 	t.wheel.tidy(&t.margins)
@@ -88,20 +88,20 @@ func (t *Table) expireAll(limit int64) {
 	})
 }
 
-// overdue reports whether one of the Flow's timeouts may be due before the clock: expire
-// knows. Neither difference overflows, and of a Flow that has no record to come (never)
-// it is out of all bounds.
+// overdue reports whether one of the Flow's timeouts may be due before the clock; expire
+// knows for sure. Neither difference overflows, and where opened is never, the second one
+// exceeds any timeout.
 func (t *Table) overdue(e *entry) bool {
 	return uint64(t.clock-e.seen) > uint64(t.lives[e.life]) || uint64(t.clock-e.opened) > uint64(t.active)
 }
 
-// due returns when the next of the Flow's timeouts is, if no packet comes.
+// due returns when the next of the Flow's timeouts is due if no packet comes.
 func (t *Table) due(e *entry) int64 {
 	return min(after(e.seen, t.lives[e.life]), after(e.opened, t.active))
 }
 
-// expire does what the Flow's timeouts that are due before limit ask for, and
-// reports whether the Flow ended. Index and wheel still have it then.
+// expire carries out those of the Flow's timeouts that are due before limit, and reports
+// whether the Flow ended. It leaves index and wheel as they are.
 func (t *Table) expire(i uint32, limit int64) (ended bool) {
 	e := t.entries.at(i)
 	for {
@@ -121,8 +121,8 @@ func (t *Table) expire(i uint32, limit int64) (ended bool) {
 	}
 }
 
-// split decides on a record of a Flow that goes on: what came so far becomes an
-// entry of its own.
+// split decides on a record of a Flow that goes on: it copies what came so far to an entry
+// of its own.
 func (t *Table) split(i uint32, decided int64) {
 	j := t.newEntry()
 	e, m := t.entries.at(i), t.margins.at(i)
@@ -161,7 +161,7 @@ func (t *Table) drop(at *place) {
 	t.wheel.remove(t.margins.at(at.number))
 }
 
-// Flush ends all Flows. The table can be used further, when Take has moved them.
+// Flush ends all Flows. The table can be used again once Take has moved them.
 func (t *Table) Flush() {
 	t.expireAll(t.clock)
 	t.closing = t.close()
@@ -173,24 +173,24 @@ func (t *Table) Flush() {
 	t.wheel.clear()
 }
 
-// A closing has the Flows that Flush ends. They are all decided on at one time, and so leave
-// in the order of their first packets: cell by cell, each of which is sorted when its turn
-// has come. To sort all at once would let everybody wait who takes them.
+// A closing holds the Flows that Flush ends. They are all decided on at one time, and so
+// leave in the order of their first packets: cell by cell, each sorted when its turn comes.
+// If all were sorted at once, whoever takes them would have to wait.
 type closing struct {
 	decided int64
 	entries []uint32 // cell by cell
-	ends    []uint32 // of the cells in entries
-	begin   uint32   // of the next cell, which is the first of ends
+	ends    []uint32 // where each cell ends in entries, from the next one on
+	begin   uint32   // where the next cell begins
 
-	low   uint64   // the next cell has the Flows whose first packet is this one,
-	shift int      // or less than 1<<shift behind it
-	among []ending // what was decided on before, but at the same time
+	low   uint64   // the next cell has the Flows whose first packets are numbered from low
+	shift int      // to less than low + 1<<shift
+	among []ending // what was decided on before Flush, but at the same time
 }
 
-// flowsInCell is about how many Flows a cell has, if they began evenly.
+// flowsInCell is about how many Flows a cell has if they began at an even rate.
 const flowsInCell = 512
 
-// close puts all Flows into cells. Of a Flow it looks at the margin alone.
+// close puts all Flows into cells. It reads only their margins.
 func (t *Table) close() closing {
 	n := t.live()
 	if n == 0 {
@@ -233,8 +233,8 @@ func (t *Table) close() closing {
 	return c
 }
 
-// closeSome decides on the Flows of the next cell, and makes them ready. It returns false when
-// there is none.
+// closeSome decides on the Flows of the next cell and makes them ready. It returns false
+// when no cell is left.
 func (t *Table) closeSome() bool {
 	c := &t.closing
 	if len(c.ends) == 0 {
@@ -263,10 +263,10 @@ func (t *Table) closeSome() bool {
 
 // evict ends the Flow of a partition whose last packet is the furthest back.
 //
-// A list in that order would cost every packet two cache misses. Instead the
-// partition is scanned into a queue. An entry that has seen packets since then is
-// passed over; of those that have not, the first is the oldest of the partition. Between
-// two scans come at least as many packets as the partition holds Flows.
+// A list in that order would cost every packet two cache misses. Instead, the partition is
+// scanned into a queue. Entries that have seen packets since the scan are passed over; of
+// the others, the first is the oldest of the partition. At least as many packets as the
+// partition holds Flows come between two scans.
 func (t *Table) evict(part *partition) {
 	for {
 		for part.passed < len(part.queue) {
@@ -288,7 +288,7 @@ func (t *Table) evict(part *partition) {
 	}
 }
 
-// scan fills the queue with all entries, the one idle for longest first.
+// scan fills the queue with all entries, the longest idle first.
 func (t *Table) scan(part *partition) {
 	t.aged = t.aged[:0]
 	for _, slot := range part.index.slots {

@@ -2,9 +2,9 @@ package flow
 
 // A memory holds a value for each of a limited number of endpoints.
 //
-// It is a fixed number of sets, in which an endpoint has one of a few seats; who
-// has not been used for longest gives up the seat. Which set an endpoint belongs to
-// has no seed, for the reason that partitionOf has none.
+// It is a fixed number of sets, each with a few seats for endpoints; the least recently
+// used one gives up its seat. Which set an endpoint belongs to must not depend on a seed,
+// for the reason given at partitions.
 type memory[V any] struct {
 	sets []set[V]
 	seed seed
@@ -15,12 +15,13 @@ func newMemory[V any](endpoints int) memory[V] {
 	return memory[V]{make([]set[V], endpoints/seatsInSet), newSeed()}
 }
 
-// set has the endpoint used last first.
+// set has the most recently used endpoint first.
 type set[V any] [seatsInSet]seat[V]
 
 const seatsInSet = 4
 
-// A seat is an endpoint's. who is a hash of it, with the memory's seed; 0 is nobody.
+// A seat holds one endpoint's value. who is a hash of the endpoint with the memory's seed;
+// 0 is nobody.
 type seat[V any] struct {
 	who   uint64
 	value V
@@ -34,7 +35,7 @@ type service struct {
 
 func (k *Key) service(side int) service { return k.serviceAt(side, k.Transport(), k.port(side)) }
 
-// serviceAt is another service at the address of one of the Key's endpoints.
+// serviceAt returns another service at the address of one of the Key's endpoints.
 func (k *Key) serviceAt(side int, t Transport, port uint16) service {
 	return service{
 		upper: k.addr[2*side],
@@ -43,12 +44,12 @@ func (k *Key) serviceAt(side int, t Transport, port uint16) service {
 	}
 }
 
-// hash is without a seed.
+// hash uses no seed.
 func (s *service) hash() uint64 {
 	return mix(mix(s.upper^fixed[0], s.lower^fixed[1])^s.port, fixed[2])
 }
 
-// A spot is where a memory has an endpoint, if it has it.
+// A spot is where a memory holds an endpoint, if it does.
 type spot struct {
 	set uint64
 	who uint64
@@ -59,15 +60,15 @@ func (m *memory[V]) spot(s *service) spot {
 	return spot{m.number(s), mix(h^m.seed[2], s.port^m.seed[3]) | 1}
 }
 
-// number is that of the set of s.
+// number returns the number of the set of s.
 func (m *memory[V]) number(s *service) uint64 { return s.hash() & uint64(len(m.sets)-1) }
 
-// touch reads from a set, so that it is near when its time has come. Nobody waits for
-// what is read.
+// touch reads from a set so that it is near when it is needed. Nothing waits for what is
+// read.
 func (m *memory[V]) touch(set uint64) uint64 { return m.sets[set][0].who }
 
-// put gives an endpoint the first seat of its set. It returns the value there, and the seat
-// that was given up for it, if it had none.
+// put gives an endpoint the first seat of its set. It returns the value there and, if the
+// endpoint had no seat, the one that was given up for it.
 func (m *memory[V]) put(at spot) (value *V, lost seat[V]) {
 	seats := &m.sets[at.set]
 	this := seat[V]{who: at.who}
@@ -81,7 +82,7 @@ func (m *memory[V]) put(at spot) (value *V, lost seat[V]) {
 	return &seats[0].value, this
 }
 
-// of returns the value of an endpoint, nil if it has none.
+// of returns the value of an endpoint, or nil if it has none.
 func (m *memory[V]) of(at spot) *V {
 	seats := &m.sets[at.set]
 	for i := range seats {

@@ -48,14 +48,15 @@ const (
 	CWR
 )
 
-// Marks say what a Packet is beside its counts.
+// Marks are facts about a Packet, one bit each.
 type Marks uint8
 
 const (
 	// Reverse: the sender is the Key's second endpoint.
 	Reverse Marks = 1 << iota
-	// Timeless: the capture gave no time (a pcapng Simple Packet). The packet comes
-	// at the clock's, whatever Time says, and has no part in the Flow's start and end.
+	// Timeless: the capture gave no time (a pcapng Simple Packet). The packet counts as
+	// coming at the clock's time, whatever Time says, and has no part in the Flow's start
+	// and end.
 	Timeless
 	// Request: the packet opens an association (SCTP INIT, DCCP Request).
 	Request
@@ -65,11 +66,11 @@ const (
 	Group
 	// LaterFragment: a fragment without a transport header, joined to its Flow.
 	LaterFragment
-	// Data: the transport carries payload octets, by the length fields.
+	// Data: the transport carries payload octets, according to the length fields.
 	Data
-	// Unreachable: an ICMP error says that what the sender sent did not arrive.
-	// Key and Reverse are those of the packet that the error quotes. It is a
-	// signal and no packet of the Flow: it carries no counts and no flags.
+	// Unreachable: an ICMP error says that a packet from the sender did not arrive. Key and
+	// Reverse are those of the packet that the error quotes. It is a signal, not a packet
+	// of the Flow: it carries no counts and no flags.
 	Unreachable
 )
 
@@ -91,26 +92,26 @@ type Packet struct {
 	tag  uint32 // of the Key in the index
 }
 
-// A Tunnel is what is around the inner level of a tunnelled packet.
+// A Tunnel is what surrounds the inner level of a tunnelled packet.
 type Tunnel struct {
 	Type TunnelType
-	ID   uint32 // VNI, TEID, GRE key or session, as the type has it
-	// Outer is the level around, without ports where that level has none.
+	ID   uint32 // VNI, TEID, GRE key or session, depending on Type
+	// Outer is the Key of the level around, without ports where that level has none.
 	Outer Key
 	// OuterProtocol is the outer level's IP protocol number.
 	OuterProtocol uint8
 }
 
-// An Announcement is what a packet of a control Flow said of another Flow: one of
-// its endpoints, at the address that the packet came from. Announcements of other
-// hosts' endpoints do not exist: anybody could explain away anything.
+// An Announcement is what a packet of a control Flow said about another Flow: one of its
+// endpoints, at the address that the packet came from. Endpoints of other hosts cannot be
+// announced: otherwise anyone could explain away anything.
 type Announcement struct {
 	// Packet is the index in Batch.Packets of the packet that said so.
 	Packet    int
 	Transport Transport
 	Port      uint16
-	// Asker: the endpoint is the client's, of a service whose port is still to be
-	// chosen. Else the endpoint is the service.
+	// Asker: the endpoint is the client of a service whose port is still to be chosen.
+	// Otherwise the endpoint is the service.
 	Asker bool
 }
 
@@ -122,10 +123,10 @@ type Batch struct {
 	// Announcements are in the order of their packets.
 	Announcements []Announcement
 
-	prepared int // packets, by Table.Prepare
+	prepared int // how many packets Table.Prepare has done
 }
 
-// Extend adds a packet to the batch, of which all fields are to be set.
+// Extend adds a packet to the batch. The caller must set all of its fields.
 func (b *Batch) Extend() *Packet {
 	n := len(b.Packets)
 	if n == cap(b.Packets) {

@@ -1,12 +1,14 @@
 package flow
 
-// Nearly each packet's entry is far away in memory where many Flows live, and waiting for it
-// costs more than all the counting. What is here reads ahead of need: loads of a stride of
-// packets, none of which waits for another one's. Nothing depends on what they read, so their
-// sum goes to touched, which nobody asks for: else the compiler would leave them out.
+// Where many Flows live, nearly every packet's entry is far away in memory, and waiting for
+// it costs more than all the counting. The code here reads ahead: it loads what a stride of
+// packets needs, and none of the loads waits for another packet's. Nothing depends on the
+// values; their sum goes to touched, which nobody reads, only to keep the compiler from
+// dropping the loads.
 
-// look notes which entry is probably each packet's, and reads what meter is going to
-// read, in loops whose loads wait neither for one another nor for a branch that hangs on one.
+// look notes the entry that is probably each packet's, and reads what meter is going to
+// read, in loops whose loads wait neither for one another nor for a branch that depends on
+// one.
 func (t *Table) look(packets []Packet, places []place) {
 	t.touchSlots(places)
 	var news [stride]uint8 // indices of the packets that probably begin a Flow
@@ -41,8 +43,8 @@ func (t *Table) lookAtNew(packets []Packet, places []place, news []uint8) {
 	}
 }
 
-// lookAtVictims reads what the evictions are going to read for which new Flows in full
-// partitions ask.
+// lookAtVictims reads what evictions are going to read, for the new Flows that come to full
+// partitions.
 func (t *Table) lookAtVictims(places []place, news []uint8) {
 	var numbers [stride]uint32
 	victims := numbers[:0]
@@ -63,7 +65,7 @@ func (t *Table) lookAtVictims(places []place, news []uint8) {
 	t.touchSlots(slots[:len(victims)])
 }
 
-// touchSlots reads from the index.
+// touchSlots reads the places' slots of the index.
 func (t *Table) touchSlots(places []place) {
 	sum := uint64(0)
 	for i := range places {
@@ -73,11 +75,11 @@ func (t *Table) touchSlots(places []place) {
 	t.touched += sum
 }
 
-// touch reads an entry with its margin, so that they are near when their time
-// has come. Nobody waits for what is read.
+// touch reads an entry and its margin so that they are near when they are needed. Nothing
+// waits for what is read.
 func (t *Table) touch(i uint32) uint64 { return t.entries.at(i).touch() + t.margins.at(i).first }
 
-// touchAll touches entries, before one after the other is worked on.
+// touchAll touches entries before they are worked on one after another.
 func (t *Table) touchAll(numbers []uint32) {
 	sum := uint64(0)
 	for _, i := range numbers {

@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Record is a Flow Record (RFC 7011 section 2): what was metered of one
-// bidirectional Flow (RFC 5103) since its last record, and since its beginning.
-// Source is the initiator and Destination the responder, the service side, as
-// well as Direction could tell.
+// Record is a Flow Record (RFC 7011 section 2): what was metered of one bidirectional Flow
+// (RFC 5103) since its last record, and since its beginning. Source is the initiator and
+// Destination the responder, the service side, as far as Direction could tell.
 type Record struct {
 	Key Key
 	// Sequence counts the records of this Flow from 0.
 	Sequence uint32
-	// Final tells the last record of its Flow.
+	// Final marks the last record of its Flow.
 	Final bool
 
 	Transport Transport
@@ -25,12 +24,11 @@ type Record struct {
 
 	Source, Destination Side
 
-	// Start and End are the smallest and the largest time of this record's
-	// packets, in nanoseconds since the Unix epoch; FlowStart is the smallest
-	// Start of the Flow's records so far. In a record without packets, which can
-	// follow an active timeout, Start and End are the End of the one before. Where
-	// no packet had a time (Timeless), all three are the clock's at the Flow's
-	// first packet.
+	// Start and End are the smallest and largest time of this record's packets, in
+	// nanoseconds since the Unix epoch; FlowStart is the smallest Start of the Flow's
+	// records so far. In a record without packets, which can follow an active timeout,
+	// Start and End are both the End of the record before. Where no packet had a time
+	// (Timeless), all three are the clock's time at the Flow's first packet.
 	Start, End, FlowStart int64
 
 	EndReason EndReason
@@ -43,7 +41,7 @@ type Record struct {
 	HistoryLen uint8
 	Direction  Direction
 
-	// Tunnel is what the Flow is inside of; its Type is 0 outside of one.
+	// Tunnel is the tunnel that the Flow is inside; its Type is 0 outside of one.
 	Tunnel Tunnel
 
 	origin origin
@@ -54,7 +52,7 @@ type Side struct {
 	Endpoint
 	Count                   // since the last record
 	Total          Count    // since the beginning of the Flow
-	LaterFragments Count    // the part of Count that later fragments have
+	LaterFragments Count    // the part of Count that is later fragments
 	Flags          TCPFlags // union, since the beginning of the Flow
 }
 
@@ -66,8 +64,8 @@ type Count struct {
 // Duration is the time from this record's first packet to its last.
 func (r *Record) Duration() time.Duration { return Between(r.Start, r.End) }
 
-// Between is the time from start to end, which is not before start; the longest one where
-// they lie further apart than a Duration reaches.
+// Between returns the time from start to end, which must not be before start. If they are
+// further apart than a Duration reaches, it returns the longest Duration.
 func Between(start, end int64) time.Duration {
 	if d := end - start; d >= 0 {
 		return time.Duration(d)
@@ -78,8 +76,8 @@ func Between(start, end int64) time.Duration {
 // EndReason says why a record was written: IPFIX flowEndReason (information element 136).
 type EndReason uint8
 
-// The values of flowEndReason. A Flow has any number of records with
-// ActiveTimeout, and one, its last, with another.
+// The values of flowEndReason. A Flow has any number of records with ActiveTimeout, and
+// exactly one, its last, with another reason.
 const (
 	IdleTimeout     EndReason = 1
 	ActiveTimeout   EndReason = 2
@@ -117,7 +115,7 @@ type Direction struct {
 	Confidence Confidence
 }
 
-// Method names the evidence that decided a direction. Which goes before which depends on
+// Method names the evidence that decided a direction. Which evidence comes first depends on
 // the confidence too: doc.go has the order.
 type Method uint8
 
@@ -126,15 +124,15 @@ const (
 	Handshake   Method = iota + 1 // SYN, SYN-ACK, SCTP INIT, DCCP Request
 	Multicast                     // "group": multicast or broadcast destination
 	Announced                     // a control Flow named the endpoint, or FTP's port 20
-	Learned                       // other Flows showed the endpoint as a service
+	Learned                       // other Flows showed that the endpoint is a service
 	Registered                    // "registry": one port is assigned, the other is not
-	Range                         // only one port is such as systems give to clients
-	FirstPacket                   // UDP, whose first packet is the initiator's
+	Range                         // one port is less likely to be a client's
+	FirstPacket                   // UDP: the first packet is the initiator's
 	Address                       // one address is private, the other is not
-	Resets                        // "reset": TCP, one side of which sent nothing but RST
+	Resets                        // "reset": TCP, where one side sent nothing but RST
 	LowerPort
 	Symmetric // the same port on both sides
-	// Told: "record". Who metered the Flow says so, and not how it knew. Only records
+	// Told: "record". Whoever metered the Flow says so, but not how it knew. Only records
 	// that were not metered by a Table have it.
 	Told
 )
@@ -161,7 +159,7 @@ func (c Confidence) String() string { return word(confidences[:], int(c)) }
 
 var confidences = [...]string{"", "low", "medium", "high"}
 
-// word names a value, those without a name included.
+// word returns the name of a value, or "unknown(value)".
 func word(words []string, value int) string {
 	if value < len(words) && words[value] != "" {
 		return words[value]

@@ -1,17 +1,15 @@
 package flow
 
-// When a burst is over, the table gives its memory back: the index by itself,
-// entries by moving those with high numbers to low ones that are free, some at
-// each sweep, until all chunks above are empty. Nothing of this shows in a
-// record.
+// When a burst is over, the table gives its memory back. The index shrinks by itself;
+// entries with high numbers are moved to free low ones, some at each sweep, until all
+// chunks above are empty. None of this shows in a record.
 
-// stepOfShrink is how many entries are looked at in a sweep: enough to be done
-// with two million in a minute, few enough for no packet to wait longer than a
-// millisecond or two.
+// stepOfShrink is how many entries are looked at in a sweep: enough to get through two
+// million in a minute, few enough that no packet waits longer than a millisecond or two.
 const stepOfShrink = 4096
 
-// shrink goes on with moving entries, or begins to, if most of the memory is
-// without use. No record may be pending.
+// shrink goes on moving entries, or begins to if most of the memory is unused. No record
+// may be pending.
 func (t *Table) shrink() {
 	if t.unmoved == 0 {
 		if !t.entries.sparse(t.few) && !t.rares.sparse(t.few) {
@@ -21,7 +19,7 @@ func (t *Table) shrink() {
 		t.rares.vacate(t.few)
 		t.unmoved = t.entries.top
 	}
-	t.pending, t.aged = nil, nil // ready is pending's other half, and has its turn
+	t.pending, t.aged = nil, nil // release swaps pending and ready, so ready's turn comes too
 	for range min(stepOfShrink, t.unmoved) {
 		if t.entries.at(t.unmoved).facts&live != 0 {
 			t.settle(t.unmoved)
@@ -57,17 +55,17 @@ func (t *Table) settle(i uint32) {
 	}
 }
 
-// fewNumbers are not worth a shrink.
+// fewNumbers is how many numbers are not yet worth a shrink.
 const fewNumbers = 1 << 14
 
-// sparse reports whether less than a quarter of a slab's numbers is in use, and
-// there are more than a few.
+// sparse reports whether less than a quarter of a slab's numbers are in use, and there are
+// more than few.
 func (s *slab[T]) sparse(few uint32) bool { return s.top > few && s.used() < s.top/4 }
 
-// used is how many numbers are in use.
+// used returns how many numbers are in use.
 func (s *slab[T]) used() uint32 { return s.top - uint32(len(s.free)+len(s.above)) }
 
-// vacate sets the limit of a sparse slab: half of the numbers below it, or more,
+// vacate sets the limit of a sparse slab, so that at least half of the numbers up to it
 // will be free.
 func (s *slab[T]) vacate(few uint32) {
 	if !s.sparse(few) {
@@ -85,11 +83,11 @@ func (s *slab[T]) vacate(few uint32) {
 	s.free = free
 }
 
-// leaves reports whether a number is above the limit, and a lower one free.
+// leaves reports whether a number is above the limit and a lower one is free.
 func (s *slab[T]) leaves(i uint32) bool { return s.limit != 0 && i > s.limit && len(s.free) > 0 }
 
-// trim drops the chunks above the limit, if nothing is left there. It takes the
-// limit back.
+// trim drops the chunks above the limit if nothing is left there. Either way, it clears the
+// limit.
 func (s *slab[T]) trim() {
 	if s.limit != 0 && len(s.above) == int(s.top-s.limit) {
 		s.top = s.limit
@@ -100,7 +98,7 @@ func (s *slab[T]) trim() {
 	s.above, s.limit = nil, 0
 }
 
-// cut drops the chunks above that of a number.
+// cut drops the chunks above the one that holds the number top.
 func (s *slab[T]) cut(top uint32) {
 	if n := int(top/chunkLength) + 1; n < len(s.chunks) {
 		s.chunks = append([]*[chunkLength]T(nil), s.chunks[:n]...)

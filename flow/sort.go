@@ -9,11 +9,11 @@ import (
 // sortEndings puts endings into the order of records: by the time that decided
 // them, then by their Flows' first packets.
 //
-// A flood ends thousands of Flows in a tick: to compare them in pairs would cost as
-// much as metering. But both numbers lie in a short range, and about evenly: so the
-// range is cut into even cells, about one for each, every ending is swapped into its
-// cell, and the cells are sorted likewise, without further memory. Each level takes five
-// to eight bits off a range, so that whatever the numbers are, there are few.
+// A flood ends thousands of Flows in a tick, and comparing them in pairs would cost as much
+// as metering. But both numbers lie in a short range, spread about evenly. So the range is
+// cut into even cells, about one per ending, every ending is swapped into its cell, and
+// each cell is sorted in the same way, without further memory. Each level takes five to
+// eight bits off a range, so there are few levels, whatever the numbers are.
 func sortEndings(ends []ending) {
 	if len(ends) <= fewEndings {
 		insertEndings(ends)
@@ -52,10 +52,10 @@ func sortEndings(ends []ending) {
 	}
 }
 
-// fewEndings are sorted in pairs.
+// fewEndings is how many endings are still sorted in pairs.
 const fewEndings = 24
 
-// insertEndings sorts a few endings.
+// insertEndings sorts a few endings by insertion.
 func insertEndings(ends []ending) {
 	for i := 1; i < len(ends); i++ {
 		e, at := ends[i], i
@@ -75,9 +75,9 @@ func compareEndings(a, b ending) int {
 
 const mostBits = 8 // of the number of cells
 
-// A cutting tells the cell of an ending.
+// A cutting tells which cell an ending belongs to.
 type cutting struct {
-	byFirst bool // they were all decided at one time
+	byFirst bool // all endings were decided on at one time
 	low     uint64
 	shift   int
 }
@@ -97,7 +97,7 @@ func cut(ends []ending, depth int) cutting {
 	return cutting{byFirst: true, low: first, shift: narrow(end-first, depth)}
 }
 
-// narrow returns by how much a span must be shifted to have so many bits.
+// narrow returns how far a span must be shifted to have at most depth bits.
 func narrow(span uint64, depth int) int { return max(0, bits.Len64(span)-depth) }
 
 func (c *cutting) of(e *ending) uint8 {

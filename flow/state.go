@@ -2,11 +2,11 @@ package flow
 
 import "math/bits"
 
-// progress is how far a conversation has come: what its packets so far said,
-// beside their counts. Sides are the Key's: 0 is the first endpoint.
+// progress is how far a conversation has come: what its packets have said so far, apart
+// from their counts. Sides are the Key's: 0 is the first endpoint.
 type progress struct {
-	// history holds the letters' codes, four bits each from the bottom, in the
-	// order of their first appearance; letters has the bit of each that is there.
+	// history holds the letters' codes, four bits each from the bottom, in the order of
+	// their first appearance; letters has a bit for each letter in it.
 	history uint64
 	letters uint16
 	facts   facts
@@ -15,31 +15,31 @@ type progress struct {
 	life    life
 }
 
-// facts are what is known of a Flow, a bit each.
+// facts are what is known of a Flow, one bit each.
 type facts uint16
 
 const (
 	// secondBegan: the Key's second endpoint sent the first packet.
 	secondBegan facts = 1 << iota
-	// opened: a handshake told the initiator; secondOpened: it is the second.
+	// opened: a handshake showed the initiator; secondOpened: it is the second endpoint.
 	opened
 	secondOpened
 	// groupFirst, groupSecond: the endpoint is a multicast or broadcast address.
 	groupFirst
 	groupSecond
-	// begun: a packet that opens nothing was seen. A further SYN is another Flow's.
+	// begun: a packet that opens nothing was seen. A SYN after it belongs to another Flow.
 	begun
 	// over: FIN both ways, or RST.
 	over
 	// midstream: the beginning was not seen.
 	midstream
-	// settled: when the Flow began, the capture had run for so long that an
-	// earlier packet of the Flow would have been seen.
+	// settled: when the Flow began, the capture had run long enough to have seen any
+	// earlier packet of the Flow.
 	settled
-	// live: the entry is a Flow's that has not ended.
+	// live: the entry is of a Flow that has not ended.
 	live
-	// fresh: the record to come has no packet with a time yet. late: it has one
-	// that came behind its time; see margin.
+	// fresh: the next record has no packet with a time yet. late: it has one that was
+	// behind the clock or had no time; see margin.
 	fresh
 	late
 	// announcedFirst, announcedSecond: the endpoint was announced as the service.
@@ -77,9 +77,8 @@ func (g *progress) begin(p *Packet) {
 	}
 }
 
-// reopens reports whether p opens another Flow than the one that came so far.
-// A SYN that repeats an unanswered or half answered one does not: it follows
-// SYNs only.
+// reopens reports whether p opens another Flow than the current one. A SYN that repeats an
+// unanswered or half-answered one does not: only SYNs and SYN-ACKs came before it.
 func (g *progress) reopens(p *Packet) bool {
 	opening := p.Marks&Request != 0
 	if p.Key.Transport() == TCP {
@@ -88,14 +87,14 @@ func (g *progress) reopens(p *Packet) bool {
 	return opening && g.facts&(begun|over) != 0
 }
 
-// accepts reports whether p says yes to what another packet asked for, which makes
-// its sender a service.
+// accepts reports whether p accepts what another packet asked for, which makes its sender a
+// service.
 func (p *Packet) accepts() bool {
 	return p.Flags&(SYN|ACK|RST) == SYN|ACK || p.Marks&Response != 0
 }
 
-// routine reports whether p is one more packet of those that long conversations consist
-// of, which step would find nothing new in.
+// routine reports whether p is one of the packets that make up most of a long conversation,
+// in which step would find nothing new.
 func (g *progress) routine(p *Packet) bool {
 	const unusual = ^(Reverse | Data)
 	from := p.Marks & Reverse
@@ -113,8 +112,7 @@ func (g *progress) routine(p *Packet) bool {
 	return letter&^(g.letters>>(int(from)*letters)) == 0
 }
 
-// step takes in a packet that side from sent; sent counts each side's packets,
-// with this one.
+// step takes in a packet from side from; sent has each side's counts, this packet included.
 func (g *progress) step(p *Packet, from int, sent *[2]Count) {
 	g.flags[from] |= p.Flags
 	if p.Marks&Group != 0 {
@@ -161,8 +159,8 @@ func (g *progress) tcp(p *Packet, from int, sent *[2]Count) {
 	}
 }
 
-// reset is what an RST means: an end, and before any answer a refusal, unless
-// the only side that sent anything so far gives up.
+// reset takes in an RST: it ends the Flow, and before any answer it is a refusal, unless
+// the only side that has sent anything so far is giving up.
 func (g *progress) reset(from int, sent *[2]Count) {
 	switch g.state {
 	case Established:
@@ -189,7 +187,7 @@ func (g *progress) datagram(t Transport, p *Packet, from int, sent *[2]Count) {
 	}
 	switch {
 	case t == UDP || t == UDPLite:
-		g.facts |= begun // there is nothing that opens
+		g.facts |= begun // no packet opens such a Flow
 		goesOn = sent[from].Packets > 2
 	case p.Marks&Request != 0:
 		g.open(from)
@@ -204,8 +202,8 @@ func (g *progress) datagram(t Transport, p *Packet, from int, sent *[2]Count) {
 	g.answer(sent, goesOn)
 }
 
-// answer tells the states of a Flow that is not over from who sent, and from
-// whether an unanswered side goes on with more than its opening.
+// answer derives the state of a Flow that is not over from who has sent, and from whether
+// an unanswered side goes on after its opening.
 func (g *progress) answer(sent *[2]Count, goesOn bool) {
 	switch {
 	case g.state == Established:
@@ -216,15 +214,15 @@ func (g *progress) answer(sent *[2]Count, goesOn bool) {
 	}
 }
 
-// answerLate is answer for a Flow that is over: who has given up without an answer may
-// still get one, which was under way.
+// answerLate is answer for a Flow that is over: a side that has given up without an answer
+// may still get one that was already on its way.
 func (g *progress) answerLate(sent *[2]Count) {
 	if (g.state == Attempt || g.state == OneWay) && sent[0].Packets > 0 && sent[1].Packets > 0 {
 		g.state = Reset
 	}
 }
 
-// unreachable takes in an ICMP error about a packet of side from.
+// unreachable takes in an ICMP error about a packet from side from.
 func (g *progress) unreachable(t Transport, from int, sent *[2]Count) {
 	if sent[from].Packets > 0 && sent[1-from].Packets == 0 && g.facts&over == 0 {
 		g.state = Rejected
@@ -232,7 +230,7 @@ func (g *progress) unreachable(t Transport, from int, sent *[2]Count) {
 	}
 }
 
-// open notes the initiator, once: with a simultaneous open it is the first.
+// open notes the initiator, once: in a simultaneous open it is the first to send a SYN.
 func (g *progress) open(initiator int) {
 	if g.facts&opened == 0 {
 		g.facts |= opened | secondOpened*facts(initiator)
@@ -251,12 +249,12 @@ func (g *progress) lifeOf(t Transport) life {
 	return exchanging
 }
 
-// The letters of a history, as Zeek's conn.log has them, S H A D F R: SYN, SYN-ACK, ACK
-// alone, data, FIN, RST. One packet's letters come in this order.
-const letters = 6 // of a side
+// The letters of a history, as in Zeek's conn.log: S H A D F R for SYN, SYN-ACK, ACK alone,
+// data, FIN, RST. One packet's letters come in this order.
+const letters = 6 // per side
 
-// spelling has the letters by their codes: the first endpoint's, then the second's, where
-// the source is the first, and where it is the second.
+// spelling has the letters by their codes, the first endpoint's and then the second's: once
+// for a source that is the first endpoint, once for one that is the second.
 var spelling = [2]string{"\x00SHADFRshadfr\x00\x00\x00", "\x00shadfrSHADFR\x00\x00\x00"}
 
 const (
@@ -282,7 +280,7 @@ func (g *progress) note(p *Packet, from int) {
 	}
 }
 
-// lettersOf has the letters that each set of flags stands for.
+// lettersOf has the letters for each set of flags.
 var lettersOf = func() (all [256]uint8) {
 	for i := range all {
 		f, seen := TCPFlags(i), uint8(0)
@@ -305,7 +303,8 @@ var lettersOf = func() (all [256]uint8) {
 	return all
 }()
 
-// spell writes the history, source's letters in upper case.
+// spell writes the history, with the source's letters in upper case, and returns its
+// length.
 func (g *progress) spell(text *[16]byte, source int) (n uint8) {
 	alphabet := spelling[source&1]
 	for h := g.history; h != 0; h >>= 4 {

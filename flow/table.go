@@ -4,30 +4,29 @@ import "time"
 
 // Options say how a Table meters. The zero value has the documented defaults.
 type Options struct {
-	// IdleTimeout is how long an established TCP Flow may be without packets; the
-	// shorter timeouts of other Flows (doc.go) are cut to it. 0 or less means
-	// DefaultIdleTimeout.
+	// IdleTimeout is how long an established TCP Flow may be without packets; the timeouts
+	// of other Flows (doc.go) are never longer. 0 or less means DefaultIdleTimeout.
 	IdleTimeout time.Duration
-	// ActiveTimeout is how long a record covers at most: a Flow that goes on gets
+	// ActiveTimeout is the longest time that a record covers: a Flow that goes on gets
 	// another. 0 or less means DefaultActiveTimeout.
 	ActiveTimeout time.Duration
-	// MaxFlows bounds the Flows that live at a time, rounded up to a multiple of
-	// 64: a Flow that comes to a full partition takes the place of that
-	// partition's longest idle one. 0 or less means DefaultMaxFlows.
+	// MaxFlows bounds the Flows that live at a time, rounded up to a multiple of 64: a new
+	// Flow in a full partition takes the place of the one there that has been idle longest.
+	// 0 or less means DefaultMaxFlows.
 	MaxFlows int
-	// ObserverID goes into every Flow's ID, so that those of two observation
-	// points differ.
+	// ObserverID goes into every Flow's ID, so that two observation points give different
+	// IDs.
 	ObserverID string
 	// IgnoreVLAN leaves the VLANs out of the Flow Key.
 	IgnoreVLAN bool
-	// Assigned says whether IANA's registry assigns a port for a transport, or
-	// knows that it is used without authorization: services are to be expected
-	// there. nil leaves the method Registered to DHCP's clients. It serves Next; NewJudge
-	// has its own.
+	// Assigned reports whether IANA's registry assigns a port for a transport, or knows
+	// that it is used without authorization: a service is to be expected there. If it is
+	// nil, the method Registered applies only to DHCP's clients. It is for Next; NewJudge
+	// takes its own.
 	Assigned func(t Transport, port uint16) bool
 }
 
-// The values that an Option of zero stands for.
+// The defaults of Options.
 const (
 	DefaultIdleTimeout   = 5 * time.Minute
 	DefaultActiveTimeout = 30 * time.Minute
@@ -36,8 +35,8 @@ const (
 
 // Timeouts of Flows other than established TCP, where IdleTimeout is not shorter.
 const (
-	idleExchanging = 60 * time.Second // answered without TCP, or one-way
-	idleUnanswered = 30 * time.Second // attempts, rejected ones included
+	idleExchanging = 60 * time.Second // established without TCP, or one-way
+	idleUnanswered = 30 * time.Second // attempts, including rejected ones
 	idleLingering  = 5 * time.Second  // after FIN both ways, or RST
 )
 
@@ -53,8 +52,8 @@ type Table struct {
 	promised   announced
 
 	clock   int64  // the largest packet time so far
-	began   int64  // the first one
-	timed   bool   // there was one
+	began   int64  // the first packet time
+	timed   bool   // whether there was one
 	ordinal uint64 // of the current packet, counted from 1
 
 	parts   [partitions]partition
@@ -62,8 +61,8 @@ type Table struct {
 	margins slab[margin] // by the numbers of entries
 	rares   slab[rare]
 	wheel   wheel
-	unmoved uint32 // entries from 1 on that shrink has still to look at
-	few     uint32 // numbers that are not worth a shrink
+	unmoved uint32 // shrink has still to look at entries 1 to unmoved
+	few     uint32 // slabs up to this size are not worth a shrink
 
 	pending  []ending // decided since the last sweep
 	ready    []ending // sorted, for Take
@@ -71,21 +70,21 @@ type Table struct {
 	released uint64   // how many were ever ready
 	lessons  []lesson // what Flows showed of endpoints, for Take
 	taught   int      // how many of lessons Take has moved
-	closing  closing  // what Flush ends, if Take has not moved it
+	closing  closing  // what Flush ended and Take has not moved yet
 
 	stats Stats
-	alone *alone // what is between Take and Next
+	alone *alone // what Next keeps between calls
 
-	aged    []ending // scratch of scan: last packets in the place of first ones
-	touched uint64   // what prefetch.go has read: nobody asks for it
+	aged    []ending // scratch of scan, with last packets in place of first ones
+	touched uint64   // the sum of what prefetch.go has read; otherwise unused
 }
 
 // A partition is a part of the table that holds its share of Flows.
 type partition struct {
 	index   index
-	queue   []uint32 // the entries by their last packet, when it was scanned
+	queue   []uint32 // the entries, ordered by their last packets at the time of the scan
 	passed  int      // how many of queue evict is done with
-	scanned uint64   // ordinal of the packet for which it was scanned
+	scanned uint64   // ordinal of the packet that caused the scan
 }
 
 // An ending is a record that was decided on.
@@ -99,7 +98,7 @@ type ending struct {
 // Stats are a Table's counts so far.
 type Stats struct {
 	Created     uint64    // Flows
-	Exported    uint64    // records that Take moved, those of Flows that go on included
+	Exported    uint64    // records that Take moved, including those of Flows that go on
 	ByEndReason [6]uint64 // of these, by EndReason
 	Live        int       // Flows that have not ended
 	Limits      Limits
@@ -111,7 +110,8 @@ type Limits struct {
 	// AnnouncedEndpoints were forgotten while their Flow was still expected.
 	AnnouncedEndpoints uint64
 	// Late packets were behind the clock by more than the active timeout: the clock, which
-	// never runs back, is ahead of the traffic, and timeouts end nothing until it is caught up.
+	// never goes back, is ahead of the traffic, and timeouts end nothing until the traffic
+	// has caught up.
 	Late uint64
 }
 
@@ -137,7 +137,7 @@ func NewTable(o Options) *Table {
 	for i := range t.parts {
 		t.parts[i].index.grow()
 	}
-	t.entries.reach(0) // look reads it, where there is no entry
+	t.entries.reach(0) // look reads entry 0 where there is none
 	return t
 }
 
@@ -163,25 +163,26 @@ func (t *Table) live() (n int) {
 	return n
 }
 
-// stride is how many packets are looked up together, so that their cache misses
-// overlap. It shows in no output.
+// stride is how many packets are looked up together, so that their cache misses overlap. It
+// does not affect the output.
 const stride = 64
 
-// A place is where a packet's Flow is, if it is there.
+// A place is where a packet's Flow is, if it is in the table.
 type place struct {
 	part   *partition
-	entry  *entry // probably; one that is not live where there is none
+	entry  *entry // probably; not live if there is none
 	number uint32 // of entry; or 0
 	tag    uint32
 }
 
-// holds reports whether entry is that of the live Flow with a Key. The Flow that was found may
-// have ended since, and its entry be another's; where shrink moved it, the old one is left empty.
+// holds reports whether entry belongs to the live Flow with Key k. The Flow found there may
+// have ended since, and the entry may be another's; where shrink moved it, the old entry is
+// empty.
 func (at *place) holds(k *Key) bool { return at.entry.facts&live != 0 && at.entry.key.equals(k) }
 
-// Prepare does as much of Add as needs no Flow: that can be another core's work, while Add
-// is at other batches. Add does it where nobody did. What was prepared stays in b, at its
-// place; with IgnoreVLAN, its Keys change.
+// Prepare does the part of Add that needs no Flow, so that another core can do it while Add
+// works on other batches. Add prepares whatever is not prepared yet. The results stay in
+// the packets of b; with IgnoreVLAN, their Keys change.
 func (t *Table) Prepare(b *Batch) {
 	for i := b.prepared; i < len(b.Packets); i++ {
 		p := &b.Packets[i]
@@ -193,8 +194,8 @@ func (t *Table) Prepare(b *Batch) {
 	b.prepared = len(b.Packets)
 }
 
-// Add meters the packets of a batch, in their order. Batches may be cut
-// anywhere. It keeps nothing of b.
+// Add meters the packets of a batch, in their order. Batches may be cut anywhere. Add keeps
+// no reference to b.
 func (t *Table) Add(b *Batch) {
 	t.Prepare(b)
 	from := 0
@@ -216,7 +217,8 @@ func (t *Table) addAll(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
-// add meters a stride of packets: it looks up all of them, and then takes in one after another.
+// add meters a stride of packets: it looks up all of them, then takes them in one after
+// another.
 func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	var all [stride]place
 	places := all[:len(packets)]
@@ -243,8 +245,8 @@ func (t *Table) add(packets []Packet, tunnels []Tunnel) {
 	}
 }
 
-// goesOn takes in a packet that is one more of a long conversation, and reports false of any
-// other, which meter takes in. Most packets end here.
+// goesOn takes in a packet that is one more of a long conversation. It returns false for
+// any other, which is left to meter. Most packets end here.
 func (t *Table) goesOn(p *Packet, at *place) bool {
 	e := at.entry
 	if e.facts&steady == 0 || !at.holds(&p.Key) || t.overdue(e) || p.Time != t.clock || !e.routine(p) {
@@ -278,7 +280,8 @@ func (t *Table) meter(p *Packet, tunnels []Tunnel, at *place) {
 	t.count(e, at.number, p)
 }
 
-// find returns the live Flow with a Key, and tells its number in at; or nil, and 0.
+// find returns the live Flow with Key k and sets at.number to its number. If there is none,
+// it returns nil and sets 0.
 func (t *Table) find(k *Key, at *place) *entry {
 	if at.holds(k) {
 		return at.entry
@@ -348,7 +351,7 @@ func (t *Table) count(e *entry, i uint32, p *Packet) {
 	case e.state != was && was != Established:
 		t.noteLessons(e, from)
 	case e.state == Attempt && p.accepts():
-		t.serves(e.key.service(from)) // what it accepts went another way
+		t.serves(e.key.service(from)) // the packet that it accepts took another path
 	}
 	if t.lives[e.life] < lived || resumes {
 		t.wheel.hasten(t.margins.at(i), i, t.due(e))
@@ -363,14 +366,14 @@ func (t *Table) tally(e *entry, p *Packet) {
 	e.last, e.seen = t.ordinal, t.clock
 }
 
-// fragment counts a later fragment among the Flow's, too.
+// fragment also counts a later fragment as such.
 func (t *Table) fragment(i uint32, from int, p *Packet) {
 	later := &t.rare(i).fragments[from]
 	later.Packets++
 	later.Octets += uint64(p.Octets)
 }
 
-// rare returns what few Flows have, for one that is going to have it.
+// rare returns the rare of a Flow, which is given one if it has none.
 func (t *Table) rare(i uint32) *rare {
 	m := t.margins.at(i)
 	if m.rare == 0 {
@@ -379,8 +382,9 @@ func (t *Table) rare(i uint32) *rare {
 	return t.rares.at(m.rare)
 }
 
-// refuse takes in that a packet of the Flow was answered by an ICMP error. A Flow that
-// has had its time by what it is now ends here: records of that time have left.
+// refuse takes in an ICMP error that answers a packet of the Flow. If the timeout of the
+// Flow's new state has already passed, the Flow ends at the clock's time: records of the
+// earlier time have left.
 func (t *Table) refuse(at *place, p *Packet) {
 	i := at.number
 	e := t.entries.at(i)

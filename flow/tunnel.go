@@ -37,7 +37,7 @@ var tunnelTypes = [tunnelTypeCount]string{
 	"gre-over-udp",
 }
 
-// String returns the type's word, such as vxlan; "" outside of a tunnel.
+// String returns the type's word, such as vxlan, or "" outside of a tunnel.
 func (t TunnelType) String() string {
 	if int(t) < len(tunnelTypes) {
 		return tunnelTypes[t]

@@ -1,26 +1,25 @@
 package flow
 
-// A wheel finds the Flows whose time has come. Each entry lies in the bucket of
-// the tick in which it is due; one that has seen packets since is not moved
-// until its old bucket's turn (the wheel is lazy), one that is due earlier
-// than before is moved at once. What is due further ahead than a turn of the wheel
-// is looked at once a turn.
+// A wheel finds the Flows whose time has come. Each entry lies in the bucket of the tick in
+// which it is due. One that has seen packets since is not moved until its old bucket's turn
+// (the wheel is lazy); one that is due earlier than before is moved at once. What is due
+// further ahead than one turn of the wheel is looked at once per turn.
 //
-// A bucket is a list of numbers, written behind one another and read in a row, so
-// that the entries of many can be on their way from memory at a time. An entry that
-// leaves a bucket early leaves its number there: margin.bucket says where the entry
-// is, and a number found elsewhere is nobody's.
+// A bucket is a list of numbers, stored side by side and read in a row, so that the entries
+// of many can be fetched from memory at a time. An entry that leaves a bucket early leaves
+// its number there: margin.bucket says where the entry is, and its number in any other
+// bucket is stale.
 type wheel struct {
 	buckets [wheelTicks]bucket
 	leaves  slab[leaf]
-	tick    int64 // all buckets before this tick's were emptied
-	numbers int   // in all buckets, those that are nobody's included
+	tick    int64 // all buckets before this tick's have been emptied
+	numbers int   // in all buckets, including stale ones
 	entries int   // in buckets
 	due     [stride]uint32
 }
 
-// A bucket is the first of its leaves, which alone may have room, and how many
-// numbers that one has.
+// A bucket is its first leaf, the only one that may have room, and how many numbers that
+// leaf has.
 type bucket struct{ leaf, n uint32 }
 
 // A leaf is a part of a bucket: four cache lines.
@@ -37,11 +36,11 @@ const (
 	wheelMask  = wheelTicks - 1
 )
 
-// nowhere is the margin.bucket of an entry that lies in none; that of others is one
+// nowhere is the margin.bucket of an entry that lies in no bucket; for others it is one
 // more than the bucket's number.
 const nowhere = 0
 
-// tickOf returns the tick of a time, before 1970 too.
+// tickOf returns the tick of a time, including times before 1970.
 func tickOf(t int64) int64 { return t >> tickBits }
 
 // add puts an entry into the bucket of the tick in which it is due.
@@ -72,7 +71,7 @@ func (w *wheel) remove(m *margin) {
 	w.entries--
 }
 
-// hasten moves an entry that is due earlier than its bucket's turn.
+// hasten moves an entry if it is due before its bucket's turn.
 func (w *wheel) hasten(m *margin, i uint32, due int64) {
 	turn := w.tick + (int64(m.bucket)-1-w.tick)&wheelMask
 	if tickOf(due) < turn {
@@ -81,14 +80,15 @@ func (w *wheel) hasten(m *margin, i uint32, due int64) {
 	}
 }
 
-// rename says that an entry has moved to another number, its margin with it.
+// rename moves an entry's place in the wheel to its new number; its margin has moved
+// already.
 func (w *wheel) rename(margins *slab[margin], from, to uint32) {
 	margins.at(from).bucket = nowhere
 	w.put(margins.at(to).bucket-1, to)
 }
 
-// advance empties the buckets whose turn is before limit, and calls visit for
-// what lay in them, up to a stride at a time. Visit adds again what goes on.
+// advance empties the buckets whose turn is before limit, and calls visit with what lay in
+// them, up to a stride at a time. visit adds back what goes on.
 func (w *wheel) advance(margins *slab[margin], limit int64, visit func(due []uint32)) {
 	tick := w.tick
 	last := tickOf(limit - 1)
@@ -112,7 +112,7 @@ func (w *wheel) advance(margins *slab[margin], limit int64, visit func(due []uin
 	}
 }
 
-// empty yields the numbers of a bucket, which has none from then on.
+// empty yields the numbers of a bucket, and leaves it empty.
 func (w *wheel) empty(at uint16) func(yield func(numbers []uint32) bool) {
 	return func(yield func([]uint32) bool) {
 		b := w.buckets[at]
@@ -129,8 +129,8 @@ func (w *wheel) empty(at uint16) func(yield func(numbers []uint32) bool) {
 	}
 }
 
-// tidy drops the numbers that are nobody's, when these are the most: each costs its share
-// of one tidying only.
+// tidy drops stale numbers once they are the majority, so that each costs its share of only
+// one tidying.
 func (w *wheel) tidy(margins *slab[margin]) {
 	if w.numbers <= 2*w.entries+leafLength*wheelTicks {
 		return
@@ -145,7 +145,7 @@ func (w *wheel) shrink(margins *slab[margin]) {
 	w.sift(&old, margins)
 }
 
-// sift takes over from a wheel the numbers that are somebody's.
+// sift takes over the numbers of another wheel that are not stale.
 func (w *wheel) sift(from *wheel, margins *slab[margin]) {
 	for b := range uint16(wheelTicks) {
 		for numbers := range from.empty(b) {
@@ -158,5 +158,5 @@ func (w *wheel) sift(from *wheel, margins *slab[margin]) {
 	}
 }
 
-// clear takes all entries out. Their margins are not looked at.
+// clear takes all entries out. It leaves their margins as they are.
 func (w *wheel) clear() { *w = wheel{tick: w.tick} }
