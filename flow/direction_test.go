@@ -75,7 +75,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// Verdicts through the table: what one Flow teaches of another.
+// Verdicts through the table: what one Flow teaches about another's endpoints.
 func TestDirection(t *testing.T) {
 	assigned := func(_ Transport, port uint16) bool { return port < 1024 }
 	visitors := func(n int) (all []Packet) {
@@ -159,7 +159,7 @@ func TestDirection(t *testing.T) {
 	}
 }
 
-// What a control Flow announces, and what becomes of it.
+// What a control Flow announces, and how that affects other Flows.
 func TestAnnounced(t *testing.T) {
 	const control = "10.0.0.1:1500 > 10.0.0.9:21"
 	says := func(port uint16) Announcement { return Announcement{Transport: TCP, Port: port} }
@@ -211,7 +211,7 @@ func TestAnnounced(t *testing.T) {
 	}
 }
 
-// What two control Flows say of the two sides of one Flow is no verdict.
+// If both sides of a Flow were announced, the announcements decide nothing.
 func TestAnnouncedTwice(t *testing.T) {
 	table := NewTable(Options{})
 	table.Add(&Batch{
@@ -227,7 +227,7 @@ func TestAnnouncedTwice(t *testing.T) {
 	}
 }
 
-// A flood of announcements takes no memory, and what it pushes out is counted.
+// A flood of announcements takes no further memory, and what it pushes out is counted.
 func TestAnnouncedForgets(t *testing.T) {
 	var a announced
 	for i := range 4 * announcedEndpoints {
@@ -243,11 +243,11 @@ func TestAnnouncedForgets(t *testing.T) {
 		a.announce(&k, 0, &Announcement{Transport: TCP, Port: 1}, expectation+1)
 	}
 	if a.forgot != before {
-		t.Errorf("%d forgotten ones were not expected any more", a.forgot-before)
+		t.Errorf("%d endpoints whose Flows were no longer expected were counted as forgotten", a.forgot-before)
 	}
 }
 
-// The verdict of a Flow's first record stays, whatever comes behind.
+// The verdict of a Flow's first record stays, whatever comes later.
 func TestDirectionIsKept(t *testing.T) {
 	all := meter(Options{ActiveTimeout: time.Second},
 		tcp("10.0.0.1:30000 > 10.0.0.2:880", ACK, data, at(0)),
@@ -288,8 +288,8 @@ func TestVerdictsAreForgotten(t *testing.T) {
 	}
 }
 
-// What comes behind Flush does not change the verdicts of the records that Flush made ready,
-// even where nobody took these before.
+// What comes after Flush does not change the verdicts of the records that Flush made ready,
+// even if nobody had taken them yet.
 func TestDirectionIsThatOfFlush(t *testing.T) {
 	const flows = 3 * stride
 	service := []Packet{
@@ -324,7 +324,7 @@ func TestDirectionIsThatOfFlush(t *testing.T) {
 	}
 }
 
-// Swapping the endpoints swaps all that belongs to them.
+// Swapping the endpoints swaps everything that belongs to them.
 func TestSidesSwap(t *testing.T) {
 	for _, flip := range []bool{false, true} {
 		client, server := "10.0.0.1:40000", "10.0.0.2:80"
@@ -346,7 +346,7 @@ func TestSidesSwap(t *testing.T) {
 	}
 }
 
-// Whoever is used keeps the seat.
+// An endpoint that is in use keeps its seat.
 func TestLearnedForgets(t *testing.T) {
 	j := NewJudge(nil)
 	end := func(i int) service { return service{lower: uint64(i), port: uint64(i)} }
@@ -366,7 +366,7 @@ func TestLearnedForgets(t *testing.T) {
 	}
 	j.Judge(&Ends{lessons: table.lessons})
 	if k := known(end(0)); !k.served() || k.popularity() != 4 { // ports 0, 16384, 32768, 49152
-		t.Errorf("of an endpoint in use: served %v, peers of %d ports", k.served(), k.popularity())
+		t.Errorf("endpoint in use: served %v, popularity %d", k.served(), k.popularity())
 	}
 	held := 0
 	for i := range 2 * learnedEndpoints {
@@ -390,7 +390,7 @@ func TestLearnedHasNoSeed(t *testing.T) {
 	a.Judge(&Ends{lessons: table.lessons})
 	b.Judge(&Ends{lessons: table.lessons})
 	if a.known.seed == b.known.seed {
-		t.Fatal("one seed twice")
+		t.Fatal("two memories have the same seed")
 	}
 	for i := range 3 * learnedEndpoints {
 		s := end(i)
@@ -401,7 +401,7 @@ func TestLearnedHasNoSeed(t *testing.T) {
 	}
 }
 
-// TestDirectionOf asks for the direction of records that have nothing but endpoints.
+// TestDirectionOf judges records of which only the endpoints are known.
 func TestDirectionOf(t *testing.T) {
 	assigned := func(t Transport, port uint16) bool { return port == 443 || port == 5353 }
 	for _, test := range []struct {
@@ -431,7 +431,7 @@ func TestDirectionOf(t *testing.T) {
 	}
 }
 
-// A Key tells of its words what netip tells of addresses.
+// Key.private says of a Key's words what private says of addresses.
 func TestPrivate(t *testing.T) {
 	for _, text := range []string{"9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0", "172.15.255.255", "172.16.0.0",
 		"172.31.255.255", "172.32.0.0", "192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0", "100.63.255.255",

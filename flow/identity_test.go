@@ -36,8 +36,7 @@ func TestCommunityID(t *testing.T) {
 	}
 }
 
-// DCCP and UDP-Lite have ports that version 1 does not know: with others the ID
-// is the same.
+// DCCP and UDP-Lite have ports that version 1 does not use: other ports give the same ID.
 func TestCommunityIDWithoutPorts(t *testing.T) {
 	for _, transport := range []Transport{DCCP, UDPLite} {
 		a := meter(Options{}, packet(transport, "10.0.0.1:1 > 10.0.0.2:2"))[0]
@@ -72,8 +71,8 @@ func TestOuterCommunityID(t *testing.T) {
 	}
 }
 
-// What an ID rests on; and that it stays what it is: two releases that see the
-// same capture must agree.
+// What an ID depends on; and that it does not change between releases: two of them that see
+// the same capture must agree.
 func TestFlowID(t *testing.T) {
 	id := func(o Options, tunnels []Tunnel, packets ...Packet) string {
 		table := NewTable(o)
@@ -120,13 +119,13 @@ func TestFlowID(t *testing.T) {
 	seen := map[string]string{base: "nothing"}
 	for _, test := range differ {
 		if with, ok := seen[test.id]; ok {
-			t.Errorf("%s made the same ID as %s", test.name, with)
+			t.Errorf("a change of %s gave the same ID as a change of %s", test.name, with)
 		}
 		seen[test.id] = test.name
 	}
 }
 
-// Up to 55 octets are one block of SHA-256: half of the price of two.
+// Up to 55 octets are one block of SHA-256, at half the cost of two.
 func TestFlowIDIsOneBlock(t *testing.T) {
 	const octets = 55
 	p := tcp("[2001:db8::1]:1 > [2001:db8::2]:2", SYN, at(1), vlan(5))

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestKeyEquals compares Keys that have few bits, and so differ in few, with ==.
+// TestKeyEquals compares equals with ==, on Keys that have few bits set, and so differ in
+// few.
 func TestKeyEquals(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	sparse := func() (k Key) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// lifeOf says of a record what its life was: packets, End and end reason.
+// lifeOf returns what a record says of its Flow's life: packets, End and end reason.
 func lifeOf(r Record) string {
 	final := ""
 	if !r.Final {
@@ -81,7 +81,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// Live, time goes on without packets; records come by the tick.
+// In a live capture, time goes on without packets, and records come once a tick.
 func TestAdvance(t *testing.T) {
 	table := NewTable(Options{})
 	table.Add(&Batch{Packets: []Packet{udp(to, at(100)), udp(from, at(100))}})
@@ -101,8 +101,8 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
-// An ICMP error that comes late ends its Flow then: no record was decided on before
-// another that has left, or leaves with it.
+// A late ICMP error ends its Flow at the clock's time: no record may be decided on at an
+// earlier time than one that has left already, or leaves with it.
 func TestLateUnreachable(t *testing.T) {
 	const late, other = "10.0.0.1:1 > 10.0.0.2:9", "10.0.0.1:2 > 10.0.0.2:9"
 	all := meter(Options{},

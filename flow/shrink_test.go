@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// heap returns the octets in use once the garbage is gone.
+// heap returns the octets in use after garbage collection.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -14,8 +14,8 @@ func heap() uint64 {
 	return m.HeapInuse
 }
 
-// After a burst, a table takes as much memory as its Flows do that are left, a few
-// times over at most. The Flows that are left lie anywhere among those of the burst.
+// After a burst, a table takes at most a few times as much memory as its remaining Flows
+// do. These lie anywhere among those of the burst.
 func TestMemoryAfterBurst(t *testing.T) {
 	const (
 		burst  = 1_000_000

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever the numbers are, endings come into the same order as by comparing.
+// Whatever the numbers are, endings come into the same order as by comparing them.
 func TestSortEndings(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	extremes := []int64{math.MinInt64, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64}
@@ -25,7 +25,7 @@ func TestSortEndings(t *testing.T) {
 			}
 			want := slices.SortedFunc(slices.Values(ends), compareEndings)
 			if sortEndings(ends); !slices.Equal(ends, want) {
-				t.Errorf("%s: %d endings came into another order", name, n)
+				t.Errorf("%s: %d endings are in another order", name, n)
 			}
 		}
 	}

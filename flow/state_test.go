@@ -141,8 +141,8 @@ func TestReopens(t *testing.T) {
 	}
 }
 
-// TestDuration: times that lie further apart than a Duration reaches, which a savefile can
-// claim, make the longest one.
+// TestDuration: times that are further apart than a Duration reaches, which a savefile can
+// claim, give the longest one.
 func TestDuration(t *testing.T) {
 	for _, test := range []struct {
 		start, end int64
@@ -182,7 +182,8 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// What is called routine changes nothing, and nearly all of a long conversation is.
+// A routine packet changes nothing in step, and nearly all packets of a long conversation
+// are routine.
 func TestRoutine(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	routine := 0
@@ -192,7 +193,7 @@ func TestRoutine(t *testing.T) {
 		g, sent := progress{}, [2]Count{}
 		for i := range 12 {
 			p.Flags, p.Marks = 0, Marks(random.IntN(256))&^Unreachable
-			if random.IntN(2) == 0 { // what is usual more often
+			if random.IntN(2) == 0 { // usual packets more often
 				p.Marks &= Reverse | Data
 			}
 			if transport == TCP {
@@ -209,7 +210,7 @@ func TestRoutine(t *testing.T) {
 				routine++
 			}
 			if is && was != g {
-				t.Fatalf("%v with marks %#x is routine, and makes of %+v %+v", p.Flags, p.Marks, was, g)
+				t.Fatalf("%v with marks %#x is routine, but turns %+v into %+v", p.Flags, p.Marks, was, g)
 			}
 		}
 	}

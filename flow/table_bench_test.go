@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// crowd makes packets of n conversations that all live at once, each packet of
-// a random one, a microsecond apart.
+// crowd makes packets of n conversations that all live at once. Each packet belongs to a
+// random one; they are a microsecond apart.
 func crowd(n, packets int) []Packet {
 	rng := rand.New(rand.NewPCG(1, 2))
 	all := make([]Packet, packets)
@@ -49,8 +49,8 @@ func addAll(t *Table, packets []Packet) {
 	}
 }
 
-// BenchmarkTable is the cost of a packet by how many Flows live; the Flows are
-// there before the clock runs.
+// BenchmarkTable is the cost of a packet by how many Flows live. The Flows are there before
+// the timer runs.
 func BenchmarkTable(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("live=%d", n), func(b *testing.B) {
@@ -62,7 +62,7 @@ func BenchmarkTable(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for done := 0; done < b.N; done += len(packets) {
-				for i := range packets { // the time goes on
+				for i := range packets { // time goes on
 					packets[i].Time += int64(len(packets)) * 1000
 				}
 				addAll(t, packets[:min(len(packets), b.N-done)])

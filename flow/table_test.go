@@ -23,7 +23,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// populate makes n Flows live in a table.
+// populate puts n live Flows into a table.
 func populate(t *Table, n int) {
 	packets := make([]Packet, 0, 1000)
 	for id := range uint32(n) {
@@ -58,8 +58,8 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// No packet waits until a large table has grown: a step of growth moves no more
-// than a partition's slots, and those only.
+// No packet waits until a large table has grown: one step of growth moves the slots of a
+// single partition.
 func TestGrowthIsInSteps(t *testing.T) {
 	const n = 200_000
 	table := NewTable(Options{})
@@ -98,7 +98,8 @@ func TestNoAllocs(t *testing.T) {
 	}
 }
 
-// Packets in are packets out, and each Flow's records are one story.
+// Every packet that comes in goes out in a record, and each Flow's records agree with one
+// another.
 func account(t *testing.T, packets []Packet, records []Record) {
 	t.Helper()
 	var in, out Count
@@ -184,7 +185,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// A clock that stands does not make records wait without bound.
+// Even if the clock stands still, the records that wait are bounded.
 func TestTimeStands(t *testing.T) {
 	table := NewTable(Options{MaxFlows: 64})
 	for id := range uint32(5 * sweepEvery) {
@@ -196,7 +197,7 @@ func TestTimeStands(t *testing.T) {
 	}
 }
 
-// keysOf makes n Keys that differ as an attacker, or a network, would have it.
+// families make Keys that differ in the ways that an attacker, or a network, may choose.
 var families = []struct {
 	name string
 	key  func(i uint64) Key
@@ -217,8 +218,8 @@ var families = []struct {
 	{"tunnels", func(i uint64) Key { return Key{addr: [4]uint64{0, 1, 0, 2}, ports: 5 << 32, network: 0x406, tunnel: i} }},
 }
 
-// spread returns how many slots of 4096 the Keys' hashes fall into, and how many
-// share one at most.
+// spread returns how many of 4096 slots the Keys' hashes fall into, and the largest number
+// that share one.
 func spread(s *seed, keys []Key) (used, worst int) {
 	var slots [4096]int
 	for i := range keys {
@@ -231,8 +232,8 @@ func spread(s *seed, keys []Key) (used, worst int) {
 	return used, worst
 }
 
-// 4096 Keys thrown at random into 4096 slots use 63% of them, give or take
-// 0.4%, and eleven in one slot are a matter of one in ten thousand.
+// 4096 Keys thrown at random into 4096 slots use 63% of them, give or take 0.4%, and eleven
+// in one slot happen once in ten thousand times.
 func scattered(used, worst int) bool { return used > 2460 && worst < 13 }
 
 func TestHashScatters(t *testing.T) {
@@ -274,7 +275,7 @@ func TestChosenKeysDoNotCollide(t *testing.T) {
 	}
 }
 
-// Partitions get their share of usual Keys.
+// Partitions get about equal shares of the usual Keys.
 func TestPartitions(t *testing.T) {
 	for _, f := range families {
 		if f.name == "VLANs" || f.name == "tunnels" {
@@ -309,7 +310,7 @@ func TestIndex(t *testing.T) {
 			for i, tag := range want {
 				x.remove(tag, i)
 				if x.find(tag, &entries.at(i).key, &entries) != 0 {
-					t.Fatalf("entry %d was found behind its removal", i)
+					t.Fatalf("entry %d was found after its removal", i)
 				}
 				delete(want, i)
 				entries.give(i)
@@ -329,8 +330,8 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// FuzzTable makes packets of bytes: the table must agree with its twin, in
-// batches of any size, and its records must account for every packet.
+// FuzzTable makes packets from bytes: the table must agree with its twin, in batches of any
+// size, and its records must account for every packet.
 func FuzzTable(f *testing.F) {
 	f.Add([]byte{}, uint8(0), uint8(0))
 	f.Add([]byte("\x00\x00\x02\x00\x01\x00\x01\x00\x12\x00\x02\x00\x00\x00\x10\x40"), uint8(1), uint8(1)) // a handshake
@@ -348,8 +349,8 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// packetsOf reads a packet from each five octets: path, marks, flags, octets,
-// and how far time goes on, or back.
+// packetsOf reads a packet from each five octets: path, marks, flags, octets, and how far
+// time goes forward or back.
 func packetsOf(data []byte) *Batch {
 	all := &Batch{Tunnels: []Tunnel{{Type: GRE, ID: 1}}}
 	now := int64(1e18)

@@ -15,10 +15,9 @@ import (
 	"time"
 )
 
-// A twin is a Table as one would write it without a thought of speed: a Flow is
-// the list of its packets, all Flows are looked at whenever one might have
-// ended, and all waiting records are sorted. What a Table says must be what its
-// twin says, to the last field.
+// A twin is a Table written without a thought of speed: a Flow is the list of its packets,
+// all Flows are looked at whenever one might have ended, and all waiting records are
+// sorted. What a Table says must equal what its twin says, to the last field.
 type twin struct {
 	o       Options
 	flows   []*twinFlow
@@ -50,7 +49,7 @@ type twinFlow struct {
 	direction Direction
 }
 
-// A twinPromise is what was announced, and when it was last of use.
+// A twinPromise is what was announced, and the clock then or when it was last matched.
 type twinPromise struct {
 	end       Endpoint
 	transport Transport
@@ -173,8 +172,8 @@ func (w *twin) addAll(b *Batch) {
 	}
 }
 
-// hear takes in an announcement behind its packet. What an endpoint was announced
-// as before is forgotten.
+// hear takes in an announcement after its packet. It replaces what the endpoint was
+// announced as before.
 func (w *twin) hear(p Packet, a Announcement) {
 	first, second := p.Key.Endpoints()
 	sender := first
@@ -611,7 +610,8 @@ func chunks(all *Batch, size int) func(yield func(*Batch) bool) {
 	}
 }
 
-// latePackets is how many are behind the largest time before them by more than this.
+// latePackets returns how many packets are behind the largest time before them by more than
+// this.
 func latePackets(b *Batch, than int64) (n uint64) {
 	clock := int64(math.MinInt64)
 	for i := range b.Packets {
@@ -627,7 +627,8 @@ func latePackets(b *Batch, than int64) (n uint64) {
 	return n
 }
 
-// meterIn meters a copy of the packets in batches of size, of which some are prepared.
+// meterIn meters a copy of the packets in batches of size, some of which are prepared
+// beforehand.
 func meterIn(t *Table, all *Batch, size int) (records []Record) {
 	for b := range chunks(all, size) {
 		if len(records)%2 == 1 {
@@ -667,7 +668,8 @@ func TestTwin(t *testing.T) {
 					sameRecords(t, got, want.out)
 					sameHashes(t, got, want.hashes)
 					s := table.Stats()
-					// Within a tick, which is shorter than any timeout in use, nobody looks.
+					// Lateness is not checked within a tick, which is shorter than any
+					// timeout in use.
 					if late := latePackets(all, table.active); s.Limits.Late != late && table.active >= 1<<tickBits {
 						t.Errorf("%d late packets, want %d", s.Limits.Late, late)
 					}
@@ -683,7 +685,7 @@ func TestTwin(t *testing.T) {
 	}
 }
 
-// lore is what a twin knows of endpoints, who forgets none.
+// lore is what a twin knows about endpoints. It forgets none.
 type lore map[service]knowledge
 
 func (l lore) serve(s service) { l[s] |= servedBit }
@@ -707,7 +709,7 @@ func sameRecords(t *testing.T, got, want []Record) {
 	}
 }
 
-// twinHashes are what a record says only when asked.
+// twinHashes are the hashes that a record computes only when asked.
 type twinHashes struct {
 	id               [16]byte
 	community, outer [20]byte

@@ -6,7 +6,7 @@ import (
 )
 
 // However often entries leave their buckets early, and come back under numbers that were
-// left somewhere, the wheel holds few numbers that are nobody's, and loses no entry.
+// left somewhere, the wheel holds few stale numbers and loses no entry.
 func TestWheelTidies(t *testing.T) {
 	const entries = 1000
 	var (
