@@ -8,13 +8,13 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// What the formats share that know alerts: ECS, OCSF, CEF, LEEF and EVE. Text, CSV
-// and Zeek's conn.log have none.
+// This file has what the formats with alerts share: ECS, OCSF, CEF, LEEF and EVE.
+// Text, CSV and Zeek's conn.log have no alerts.
 
-// alertDataset is event.dataset of ECS, and the category of formats that have one.
+// alertDataset is ECS's event.dataset, and the category in formats that have one.
 const alertDataset = "portwatch.alert"
 
-// alertPhase is what formats without a boolean say of Alert.Update.
+// alertPhase returns Alert.Update as a word, for formats without a boolean.
 func alertPhase(a *annotate.Alert) string {
 	if a.Update {
 		return "alert_update"
@@ -22,12 +22,12 @@ func alertPhase(a *annotate.Alert) string {
 	return "alert_open"
 }
 
-// AppendAlert appends a as one line. sequence counts the alerts of the run, apart
-// from its records: their numbers are the same without alerts.
+// AppendAlert appends a as one line. sequence counts the alerts of the run. Records
+// are numbered separately, so alerts do not change their numbers.
 //
-// source is the first client, and destination the service side; a sweep has no
-// destination, and only alerts about one port have one. How many there are of each
-// is in portwatch.alert.
+// source is the first client, and destination the service side. A sweep has no
+// destination, and only an alert about a single port has destination.port. The
+// counts of clients, hosts and ports are in portwatch.alert.
 func (e *ECS) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
 	e.start.set(a.Start)
 	e.end.set(a.End)
@@ -60,8 +60,8 @@ func (e *ECS) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 	return append(dst, e.registry...)
 }
 
-// appendAlertEvent appends what differs between the events, and ends the object. The
-// times are set.
+// appendAlertEvent appends the part of the event object that differs between alerts,
+// and closes the object. The caller has set e.start and e.end.
 func (e *ECS) appendAlertEvent(dst []byte, a *annotate.Alert, sequence uint64) []byte {
 	dst = append(dst, `"type":["info"],"action":"`...)
 	dst = append(dst, a.Rule.String()...)
@@ -94,8 +94,8 @@ func (e *ECS) appendAlertReason(dst []byte, a *annotate.Alert) []byte {
 	return appendString(dst, e.scratch)
 }
 
-// appendAlertNetwork leaves the sums of octets and packets to the records: who adds
-// them up over all documents must not have them twice.
+// appendAlertNetwork leaves out octets and packets: the records have them, and a sum
+// over all documents must not count them twice.
 func appendAlertNetwork(dst []byte, a *annotate.Alert) []byte {
 	dst = append(dst, `,"network":{"type":"ipv`...)
 	dst = appendUint(dst, uint64(a.Version))
@@ -108,7 +108,7 @@ func appendAlertNetwork(dst []byte, a *annotate.Alert) []byte {
 	return append(dst, `"}`...)
 }
 
-// registryReference is where a person reads what the rules go by.
+// registryReference is where a person can read the registry behind the rules.
 const registryReference = "https://www.iana.org/assignments/service-names-port-numbers"
 
 func appendRule(dst []byte, a *annotate.Alert) []byte {
@@ -121,13 +121,13 @@ func appendRule(dst []byte, a *annotate.Alert) []byte {
 	return append(dst, `,"version":"1","reference":"`+registryReference+`"}`...)
 }
 
-// ruleset names the registry that the rules go by, with its date where it has one.
+// ruleset names the registry that the rules are based on, with its date if it has one.
 func ruleset(reg *registry.Registry) string {
 	return strings.TrimSuffix("iana-"+reg.Date(), "-")
 }
 
-// appendAlertObject appends what portwatch has of its own in an alert, up to the
-// registry: of the port, if there is but one, and the sums.
+// appendAlertObject appends the members of the portwatch object up to the registry:
+// the port, if there is only one, and the totals.
 func (e *ECS) appendAlertObject(dst []byte, a *annotate.Alert) []byte {
 	if a.HasPort() {
 		dst = append(dst, `"destination":{"port":`...)
@@ -136,7 +136,7 @@ func (e *ECS) appendAlertObject(dst []byte, a *annotate.Alert) []byte {
 	return e.appendAlertSums(dst, a)
 }
 
-// appendAlertSums appends what was gathered, where, and when.
+// appendAlertSums appends the alert object: the scope, the window and the totals.
 func (e *ECS) appendAlertSums(dst []byte, a *annotate.Alert) []byte {
 	dst = append(dst, `"alert":{"scope":"`...)
 	dst = append(dst, a.Scope.String()...)
@@ -175,7 +175,7 @@ func (e *ECS) appendAlertSums(dst []byte, a *annotate.Alert) []byte {
 	return append(appendID(dst, &a.FlowID), `"}`...)
 }
 
-// appendAlertPort appends what the registry says of the port of a service.
+// appendAlertPort appends what the registry says about a service's port.
 func appendAlertPort(dst []byte, p *annotate.Port) []byte {
 	dst = append(dst, `{"class":"`...)
 	dst = append(dst, p.Class.String()...)
@@ -192,7 +192,7 @@ func appendNumber(dst []byte, n annotate.Number) []byte {
 	return append(dst, `,"estimated":false}`...)
 }
 
-// appendFirstPorts appends the first ports with a space between.
+// appendFirstPorts appends the first ports, separated by spaces.
 func appendFirstPorts(dst []byte, a *annotate.Alert) []byte {
 	for i, port := range a.First() {
 		if i > 0 {

@@ -27,7 +27,7 @@ func alertsOf(reg *registry.Registry, flows []*flow.Record) (list []annotate.Ale
 	return list
 }
 
-// alertFlows make an alert of each scope, opening and update, and a few beside.
+// alertFlows cause an alert of each scope, both opening and update, and a few others.
 func alertFlows() []*flow.Record {
 	list := []*flow.Record{
 		conversation(flow.TCP, "10.0.0.7:40112", "10.0.0.9:42000", 0, flow.Established),
@@ -72,7 +72,7 @@ func alertCases(t testing.TB) (list []alertCase) {
 	return list
 }
 
-// alertFormat is a format that knows alerts; fields is the list of those that the
+// alertFormat is a format with alerts; fields is the list of those that the
 // published schema of a JSON format has, and our own.
 type alertFormat struct {
 	name, fields string
@@ -147,8 +147,8 @@ func TestAlertSchemasRefuse(t *testing.T) {
 	}
 }
 
-// alertWords wants of an alert in ECS what the alert itself says: the others are held
-// against this one.
+// alertWords returns the fields that an alert should have in ECS, by the alert itself; the
+// other formats are compared with ECS.
 func alertWords(a *annotate.Alert, sequence int) map[string]string {
 	at := func(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000000Z") }
 	want := map[string]string{
@@ -179,11 +179,11 @@ func alertWords(a *annotate.Alert, sequence int) map[string]string {
 	return want
 }
 
-// jsonText is a text after a way through JSON: what is no UTF-8 does not come back.
+// jsonText returns a text as it comes back from JSON: invalid UTF-8 is replaced.
 func jsonText(s string) string { return string([]rune(s)) }
 
-// TestNoDate: a registry that somebody wrote may have no date. What reads dates refuses a
-// record with an empty one.
+// TestNoDate: a registry that somebody wrote by hand may have no date, and a receiver that
+// parses dates refuses a record with an empty one.
 func TestNoDate(t *testing.T) {
 	reg, _, err := registry.Parse(strings.NewReader(strings.Join(registry.Columns[:], ",")+"\nexample,80,tcp,,,,2026-11,,,,,\n"), "own.csv")
 	if err != nil || reg.Date() != "" {
@@ -224,7 +224,7 @@ func TestECSAlerts(t *testing.T) {
 	}
 }
 
-// TestAlertsAgree wants of the other JSON formats what ECS says.
+// TestAlertsAgree checks that the other JSON formats say what ECS says.
 func TestAlertsAgree(t *testing.T) {
 	same := map[string]map[string]string{
 		"eve": {
@@ -271,8 +271,8 @@ func TestAlertsAgree(t *testing.T) {
 	}
 }
 
-// checkFlatAlerts reads each alert of a flat format back, and wants what want makes
-// of the same one in ECS, and nothing else.
+// checkFlatAlerts reads each alert of a flat format back, and expects exactly what want
+// returns for the same alert in ECS.
 func checkFlatAlerts(t *testing.T, name string, read func(string) (map[string]string, error), want func(c alertCase, ecs map[string]string) map[string]string) {
 	t.Helper()
 	for _, format := range alertFormats {
@@ -298,7 +298,7 @@ func checkFlatAlerts(t *testing.T, name string, read func(string) (map[string]st
 				}
 				for key := range got {
 					if _, known := expected[key]; !known {
-						t.Errorf("%s, alert %d: nobody wants %s=%.300q", c.name, i, key, got[key])
+						t.Errorf("%s, alert %d: unexpected %s=%.300q", c.name, i, key, got[key])
 					}
 				}
 			}
@@ -386,8 +386,8 @@ func TestLEEFAlertsReadBack(t *testing.T) {
 	})
 }
 
-// TestAlertsBetweenRecords: what is kept of a record does not show in an alert, nor
-// the other way round.
+// TestAlertsBetweenRecords: what a format keeps from a record does not show in an alert,
+// nor the other way round.
 func TestAlertsBetweenRecords(t *testing.T) {
 	reg := testRegistry(t)
 	records, alerts := annotated(reg, testFlows()), alertsOf(reg, alertFlows())
@@ -395,11 +395,11 @@ func TestAlertsBetweenRecords(t *testing.T) {
 		mixed, alone, apart := format.new(reg, fullOptions), format.new(reg, fullOptions), format.new(reg, fullOptions)
 		for i, r := range records {
 			if got, want := mixed.Append(nil, r, uint64(i)), alone.Append(nil, r, uint64(i)); string(got) != string(want) {
-				t.Fatalf("%s: behind an alert the record is\n%s, want\n%s", format.name, got, want)
+				t.Fatalf("%s: after an alert the record is\n%s, want\n%s", format.name, got, want)
 			}
 			a := &alerts[i%len(alerts)]
 			if got, want := mixed.AppendAlert(nil, a, 1), apart.AppendAlert(nil, a, 1); string(got) != string(want) {
-				t.Fatalf("%s: behind a record the alert is\n%s, want\n%s", format.name, got, want)
+				t.Fatalf("%s: after a record the alert is\n%s, want\n%s", format.name, got, want)
 			}
 		}
 	}

@@ -2,29 +2,29 @@ package export
 
 import "time"
 
-// AnnotateCounts are the counters of a run that annotates records of others. Every
-// line is in exactly one class:
+// AnnotateCounts are the counters of a run that annotates other programs' records.
+// Every line is in exactly one class:
 //
 //	Lines = NoRecord + Unreadable + the sum of Classes
 type AnnotateCounts struct {
 	Lines      uint64
-	NoRecord   uint64    // heads and blank lines
+	NoRecord   uint64    // header lines and blank lines
 	Classes    [4]uint64 // by records.Class
 	Unreadable uint64
-	Written    uint64 // records: with --flagged fewer than were read
+	Written    uint64 // records; with --flagged, fewer than were read
 	Findings   Findings
 	Delivery   DeliveryCounts
 
 	Wall, CPU time.Duration // as in Counts.Seconds
 }
 
-// The names of Classes in JSON, and in words.
+// annotateClasses are the names of Classes in JSON, and in words.
 var annotateClasses = [...]struct{ name, title string }{
 	{"annotated", "annotated"}, {"without_ports", "without ports"}, {"other_type", "of another type"},
 	{"annotated_before", "annotated before"},
 }
 
-// Add adds the counters of a part of the run.
+// Add adds the counters of a part of the run: lines, records and findings.
 func (c *AnnotateCounts) Add(o *AnnotateCounts) {
 	c.Lines += o.Lines
 	c.NoRecord += o.NoRecord
@@ -50,13 +50,14 @@ func (c *AnnotateCounts) Append(dst []byte) []byte {
 	for i, n := range c.Classes {
 		classes = append(classes, Named{annotateClasses[i].title, n})
 	}
-	classes = append(classes, Named{"heads and blank lines", c.NoRecord}, Named{"that cannot be read", c.Unreadable})
+	classes = append(classes, Named{"header and blank lines", c.NoRecord}, Named{"unreadable", c.Unreadable})
 	dst = appendNamedLine(dst, "  ", classes, false)
 	dst = appendNamedLine(dst, "! findings: ", c.Findings.named(), false)
 	return c.Delivery.appendLines(dst)
 }
 
-// AppendJSON appends the counters as one line.
+// AppendJSON appends the counters as one JSON object on one line, including the
+// newline.
 func (c *AnnotateCounts) AppendJSON(dst []byte) []byte {
 	members := []Named{{"read", c.Lines}, {"no_record", c.NoRecord}}
 	for i, n := range c.Classes {

@@ -9,12 +9,12 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// An Annotation writes the object portwatch for a record that somebody else
-// metered: what the registry says of both ports, the direction and the method that told
-// it, the findings and their tags. The rest of what ECS has under portwatch is not known
-// of such a record.
+// An Annotation writes the portwatch object for a record that another program
+// metered: what the registry says about both ports, the state, the direction and how it
+// was determined, the findings and their tags. The other members that ECS has under
+// portwatch are not known for such a record.
 type Annotation struct {
-	ecs   ECS // renders what the two have in common
+	ecs   ECS // renders the parts that both formats have
 	flows [flow.Reset + 1][flow.Told + 1][flow.High + 1][]byte
 }
 
@@ -33,12 +33,12 @@ func NewAnnotation(reg *registry.Registry) *Annotation {
 	for t := range a.ecs.tags {
 		a.ecs.tags[t] = fmt.Appendf(nil, `],"tags":%s`, appendStrings(nil, annotate.Tags(t).Names()))
 	}
-	a.ecs.registry = bytes.TrimSuffix(a.ecs.registry, []byte("}\n")) // of the record, which is not ours
+	a.ecs.registry = bytes.TrimSuffix(a.ecs.registry, []byte("}\n")) // the end of the record, which is not ours
 	return a
 }
 
-// Append appends "portwatch":{...}, a member of whatever object dst ends in. Of r's
-// Flow it needs state, direction and Midstream.
+// Append appends "portwatch":{...}, a member of whatever object dst ends in. From r's
+// Flow it needs State, Direction and Midstream.
 func (a *Annotation) Append(dst []byte, r *annotate.Record) []byte {
 	a.ecs.renderFindings(r)
 	dst = append(dst, `"portwatch":{`...)

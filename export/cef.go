@@ -12,57 +12,57 @@ import (
 
 // CEF writes records as lines of the ArcSight Common Event Format, version 0 ("CEF
 // Implementation Standard", document version 27: header, character encoding and
-// extension dictionary). There is no syslog prefix: that is the transport's.
+// extension dictionary). There is no syslog prefix: the transport adds it.
 //
-// A Flow with a finding is an event of the rule, such as PW001; the most severe one
-// decides. All others are events flow_start, flow_update and flow_end. Severity is a
-// tenth of the finding's, rounded up, and 0 where there is none.
+// The event class of a Flow with findings is the rule of the most severe one, such as
+// PW001; that of any other Flow is flow_start, flow_update or flow_end. Severity is a
+// tenth of the most severe finding's, rounded up, and 0 without findings.
 //
-// Beside the keys that explain themselves:
+// The keys that do not explain themselves:
 //
-//	src dst             IPv4 only, as the dictionary has it for version 0
-//	c6a2 c6a3           source and destination of IPv6
-//	in out              octets from source to destination, and back: the dictionary's
-//	                    words, though many firewalls mean the opposite
+//	src dst             IPv4 only, as the dictionary demands for version 0
+//	c6a2 c6a3           IPv6 source and destination
+//	in out              octets from source to destination, and back: as the dictionary
+//	                    defines them, though many firewalls mean the opposite
 //	act cat             flow_start, flow_update or flow_end; portwatch.flow
-//	externalId          event.id of ECS, which tells a second delivery
+//	externalId          ECS's event.id, by which a second delivery is recognized
 //	outcome             the Flow's state, such as established
-//	reason              why the most severe finding was made
-//	msg                 all findings, where there are several
-//	cs1 cs2             registered names, destination's and source's
-//	cs3 cs4             class and status of both ports, such as "user assigned"
+//	reason              reason of the most severe finding
+//	msg                 all findings, if there are several
+//	cs1 cs2             registered names of the destination's and the source's port
+//	cs3 cs4             class and status of the same ports, such as "user assigned"
 //	cs5                 reported unauthorized use of the destination's port
 //	cs6                 Community ID
 //	cn1 cn2             packets from source to destination, and back
 //	cn3                 confidence of the direction: 90, 60 or 30
-//	portwatch...        what the dictionary has no key for
+//	portwatch...        whatever the dictionary has no key for
 //
 // app is not written: a port number proves no protocol.
 //
 // Text that the dictionary limits is cut at the limit, counted in octets of UTF-8
 // before escaping, and never within a character. Line breaks are written as \n and
-// \r; what else cannot be printed becomes U+FFFD. externalId has room for the first
-// ten million records of a Flow, and is not cut then.
+// \r; any other unprintable character becomes U+FFFD. externalId stays within its limit
+// for the first ten million records of a Flow, and is not cut after that.
 type CEF struct {
 	now     func() time.Time
 	flows   [phases][]byte         // headers up to the severity
-	rules   [annotate.Rules][]byte // likewise, of flagged Flows
+	rules   [annotate.Rules][]byte // the same for flagged Flows
 	answers [2][][]byte            // by side and registry.Entry.Index; nil: not rendered yet
-	device  []byte                 // to the last key
+	device  []byte                 // from dvchost to the last key, without its value
 	scratch []byte
 }
 
-// The lengths of the dictionary that text from outside can exceed.
+// The dictionary's limits that text from outside can exceed, in octets.
 const (
 	cefVersion   = 31 // deviceVersion
 	cefHost      = 100
 	cefInterface = 128
-	cefReason    = 1023 // and msg
+	cefReason    = 1023 // reason and msg
 	cefCustom    = 4000 // cs1 to cs6
 )
 
-// NewCEF returns a format for records that were annotated from reg. The options
-// become the device version, dvchost, deviceInboundInterface and rt.
+// NewCEF returns a format for records that were annotated from reg. The options give
+// the device version, dvchost, deviceInboundInterface and rt.
 func NewCEF(reg *registry.Registry, o Options) *CEF {
 	c := &CEF{now: o.Now}
 	for side := range c.answers {
@@ -171,8 +171,8 @@ func (c *CEF) appendFindings(dst []byte, r *annotate.Record) []byte {
 	return appendCEFText(append(dst, " msg="...), c.scratch, cefReason)
 }
 
-// appendPort appends one side's port: key begins its class and status, and what
-// the registry says of it follows.
+// appendPort appends key and one side's port: its class and status, then what the
+// registry says about it.
 func (c *CEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, key string) []byte {
 	p := r.Port(side)
 	answer := &c.answers[side][p.Entry.Index]
@@ -200,7 +200,7 @@ func appendCEFEntry(dst []byte, side annotate.Side, entry *registry.Entry) []byt
 	return dst
 }
 
-// appendCEFOwn appends what the dictionary has no key for.
+// appendCEFOwn appends the keys that the dictionary does not have.
 func appendCEFOwn(dst []byte, f *flow.Record) []byte {
 	dst = append(append(dst, " portwatchEndReason="...), f.EndReason.String()...)
 	dst = append(append(dst, " portwatchDirectionMethod="...), f.Direction.Method.String()...)
@@ -218,15 +218,15 @@ func appendCEFOwn(dst []byte, f *flow.Record) []byte {
 	return dst
 }
 
-// appendCEFCommunityID escapes the equals sign that the base64 of 20 octets ends
-// with.
+// appendCEFCommunityID appends a Community ID, with the equals sign escaped that the
+// base64 of 20 octets ends with.
 func appendCEFCommunityID(dst []byte, id [20]byte) []byte {
 	dst = flow.AppendCommunityID(dst, id)
 	return append(dst[:len(dst)-1], `\=`...)
 }
 
-// appendCEFHeader appends the device version: a header field has no line breaks,
-// and escapes pipe and backslash.
+// appendCEFHeader appends the device version. A header field has no line breaks, and
+// pipe and backslash are escaped.
 func appendCEFHeader(dst []byte, version string) []byte {
 	for _, b := range cut(appendPrintable(nil, version), cefVersion) {
 		if b == '|' || b == '\\' {
@@ -237,7 +237,7 @@ func appendCEFHeader(dst []byte, version string) []byte {
 	return dst
 }
 
-// appendCEFText appends a value of the extension, at most limit octets before
+// appendCEFText appends an extension value, at most limit octets of it before
 // escaping.
 func appendCEFText[S string | []byte](dst []byte, s S, limit int) []byte {
 	for i := 0; i < len(s) && limit > 0; {
@@ -272,15 +272,15 @@ func appendCEFRune(dst []byte, r rune) []byte {
 	return utf8.AppendRune(dst, r)
 }
 
-// AppendAlert appends a as one line. sequence counts the alerts of the run. It is an
-// event of the rule, as that of a flagged Flow, but cat is portwatch.alert, and act
-// is alert_open or alert_update. src is the first client, dst the service side, and
-// dpt its port; a key is left out where the alert is not about one alone. Further:
+// AppendAlert appends a as one line. sequence counts the alerts of the run. The event
+// class is the rule, as for a flagged Flow, but cat is portwatch.alert, and act is
+// alert_open or alert_update. src is the first client, dst the service side, and dpt
+// its port; dst and dpt are each left out if the alert is about several. Also:
 //
 //	cnt                 Flows
 //	cn1 cn2             clients and ports
 //	cn3                 confidence, as in records
-//	cs1 cs3 cs5 cs6     as in records: of the port, and of the first Flow
+//	cs1 cs3 cs5 cs6     as in records: about the port, and about the first Flow (cs6)
 func (c *CEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
 	dst = append(dst, c.rules[a.Rule]...)
 	dst = append(appendUint(dst, tenths(a.Severity)), '|')

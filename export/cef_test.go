@@ -32,10 +32,10 @@ var (
 	cefKey    = regexp.MustCompile(`(^| )([A-Za-z0-9]+)=`)
 )
 
-// readCEF reads a line as the CEF Implementation Standard describes it: seven fields
-// behind each other with pipes, in which a backslash escapes backslash and pipe;
-// then keys and values with an equals sign between, each from the last space before
-// a key's equals sign that is not escaped.
+// readCEF reads a line as the CEF Implementation Standard describes it: seven fields,
+// each with a pipe after it, in which a backslash escapes backslash and pipe; then keys
+// and values with an equals sign between. A key begins after the last space before its
+// equals sign, which is not escaped.
 func readCEF(line string) (map[string]string, error) {
 	fields := make(map[string]string)
 	rest := strings.TrimSuffix(line, "\n")
@@ -158,7 +158,7 @@ func TestReadCEFRefuses(t *testing.T) {
 	}
 }
 
-// TestCEFReadsBack wants every value of the ECS record under its key of CEF.
+// TestCEFReadsBack checks that every value of the ECS record is under its CEF key.
 func TestCEFReadsBack(t *testing.T) {
 	names := map[string]string{
 		"flow_start": "Flow started", "flow_update": "Flow goes on", "flow_end": "Flow ended",

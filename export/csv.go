@@ -8,18 +8,18 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// CSV writes records as comma-separated values (RFC 4180): a header, and one row a
-// record. Rows end with carriage return and line feed, as the RFC has it.
+// CSV writes records as comma-separated values (RFC 4180): a header, and one row per
+// record. Rows end with carriage return and line feed, as the RFC demands.
 //
-// A column has the name, and the value, of the field in the ECS record; a field that
-// the record does not have is an empty cell. A list is words with a space between
-// them; the two columns of portwatch.findings have one word a finding. event.reason
-// is that of the most severe finding.
+// A column has the name and the value of a field in the ECS record; a field that the
+// record does not have is an empty cell. A list is words separated by spaces; the two
+// columns of portwatch.findings have one word per finding. event.reason is the reason
+// of the most severe finding.
 //
-// What cannot be printed, line breaks and tabs too, becomes U+FFFD, so that a row is
-// one line to programs that know nothing of quotes. Text is not changed otherwise: a
-// spreadsheet may take a cell that begins with an equals sign for a formula, but no name
-// or note of IANA's does.
+// Unprintable characters, including line breaks and tabs, become U+FFFD, so that a row
+// is one line even to programs that know nothing of quotes. Text is not changed
+// otherwise: a spreadsheet may take a cell that begins with an equals sign for a
+// formula, but none of IANA's names or notes begins with one.
 type CSV struct {
 	answers [][]byte // by registry.Entry.Index; nil: not rendered yet
 	tags    [annotate.AllTags + 1][]byte
@@ -29,7 +29,7 @@ type CSV struct {
 	words, scratch []byte
 }
 
-// csvColumns are the columns, in the order of Append.
+// csvColumns are the columns, in the order in which Append writes them.
 var csvColumns = []string{
 	"event.start", "event.end", "event.duration", "event.action", "event.id", "event.sequence",
 	"source.ip", "source.port", "destination.ip", "destination.port",
@@ -51,8 +51,8 @@ var csvColumns = []string{
 	"observer.name", "portwatch.registry.date",
 }
 
-// NewCSV returns a format for records that were annotated from reg. Of the options it
-// uses ObserverName.
+// NewCSV returns a format for records that were annotated from reg. It uses
+// o.ObserverName only.
 func NewCSV(reg *registry.Registry, o Options) *CSV {
 	c := &CSV{answers: make([][]byte, reg.Entries())}
 	for t := range c.tags {
@@ -65,7 +65,7 @@ func NewCSV(reg *registry.Registry, o Options) *CSV {
 	return c
 }
 
-// Header appends the row of the columns' names.
+// Header appends the row of column names.
 func (c *CSV) Header(dst []byte) []byte {
 	return append(append(dst, strings.Join(csvColumns, ",")...), "\r\n"...)
 }
@@ -81,7 +81,7 @@ func (c *CSV) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(append(dst, phaseOf(f).String()...), ',')
 	from := len(dst)
 	dst = append(appendEventID(dst, f), ',')
-	id := dst[from : from+32] // the event's id begins with the Flow's: a hash, so it is taken from there
+	id := dst[from : from+32] // event.id begins with the Flow's id, which need not be hashed again
 	dst = append(appendUint(dst, sequence), ',')
 	dst = appendCSVNetwork(dst, f)
 	dst = append(append(dst, id...), ',')
@@ -120,7 +120,7 @@ func appendCSVNetwork(dst []byte, f *flow.Record) []byte {
 	return appendCSVCount(dst, f.Destination.Count)
 }
 
-// appendCSVFlow appends the cells of portwatch.flow behind the id.
+// appendCSVFlow appends the cells of portwatch.flow after the id.
 func appendCSVFlow(dst []byte, f *flow.Record) []byte {
 	dst = append(appendUint(dst, uint64(f.Sequence)), ',')
 	dst = appendBool(dst, f.Final)
@@ -146,7 +146,7 @@ func appendCSVCount(dst []byte, n flow.Count) []byte {
 	return append(appendUint(dst, n.Octets), ',')
 }
 
-// appendPort appends the seven cells of a port.
+// appendPort appends a port's seven cells.
 func (c *CSV) appendPort(dst []byte, p *annotate.Port) []byte {
 	answer := &c.answers[p.Entry.Index]
 	if *answer == nil {
@@ -187,8 +187,8 @@ func (c *CSV) appendFindings(dst []byte, r *annotate.Record) []byte {
 	return dst
 }
 
-// appendCell appends text that may need quotes, RFC 4180 section 2. It has no line
-// breaks.
+// appendCell appends text, quoted if necessary (RFC 4180 section 2). The text has no
+// line breaks.
 func appendCell(dst, text []byte) []byte {
 	quoted := false
 	for _, b := range text {

@@ -14,8 +14,8 @@ func TestCSVGolden(t *testing.T) {
 	golden(t, "csv.golden", renderFlat(t, c.Header(nil), c.Append))
 }
 
-// TestCSVReadsBack reads header and rows by encoding/csv, and wants the value of the
-// ECS field that a column is named after.
+// TestCSVReadsBack reads header and rows with encoding/csv, and compares each column with
+// the ECS field that it is named after.
 func TestCSVReadsBack(t *testing.T) {
 	header := string(NewCSV(testRegistry(t), Options{}).Header(nil))
 	columns := strings.Split(strings.TrimSuffix(header, "\r\n"), ",")

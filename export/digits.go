@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// A record is mostly numbers. They are written here as strconv, encoding/hex,
-// netip and time write them, in half the time. What is appended has a size that
-// the compiler knows, and is then cut to what there is: that is cheaper than to
-// append no more than that.
+// A record is mostly numbers. The functions here write them as strconv, encoding/hex,
+// netip and time do, in half the time. They append a size that the compiler knows, and
+// then cut the slice to the digits there are: that is cheaper than appending only those.
 
-// triples has the numbers below 1000 in three digits, the first one in the lowest
+// triples has the numbers below 1000 as three digits, the first one in the lowest
 // octet.
 var triples = func() (t [1000]uint32) {
 	for i := range t {
@@ -22,8 +21,8 @@ var triples = func() (t [1000]uint32) {
 	return t
 }()
 
-// smalls has the same numbers without leading zeros, and in the highest octet how many
-// digits these are.
+// smalls has the same numbers without leading zeros, and the number of digits in the
+// highest octet.
 var smalls = func() (t [1000]uint32) {
 	for i := range t {
 		switch n := triples[i]; {
@@ -38,8 +37,8 @@ var smalls = func() (t [1000]uint32) {
 	return t
 }()
 
-// quarters has the octets as they stand in an IPv4 address, a dot behind each, and how
-// much of the text that is.
+// quarters has the text of each octet of an IPv4 address with a dot after it, and the
+// size of that text.
 var quarters = func() (t [256]struct {
 	text uint32
 	size uint8
@@ -78,7 +77,7 @@ func appendPair(dst []byte, n uint64) []byte {
 	return append(dst, byte(t>>8), byte(t>>16))
 }
 
-// hexPairs has the 256 octets in two hexadecimal digits, the first one in the lower
+// hexPairs has the 256 octets as two hexadecimal digits, the first one in the lower
 // octet.
 var hexPairs = func() (t [256]uint16) {
 	for i := range t {
@@ -94,7 +93,7 @@ func putHex(b *[32]byte, bits *[16]byte) {
 	}
 }
 
-// appendAddr appends a, which has no zone, as netip does.
+// appendAddr appends a as netip does. a has no zone.
 func appendAddr(dst []byte, a netip.Addr) []byte {
 	switch {
 	case a.Is4():
@@ -109,10 +108,10 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 	return appendIPv6(dst, a.As16())
 }
 
-// appendIPv6 appends a by RFC 5952: no leading zeros, and :: for the longest run
-// of zero groups, the first of equals, but not for a single one.
+// appendIPv6 appends a by RFC 5952: no leading zeros, and :: for the longest
+// run of zero groups, the first of equally long ones, but never for a single group.
 func appendIPv6(dst []byte, a [16]byte) []byte {
-	var zeros uint8 // the groups that are 0, a bit each
+	var zeros uint8 // a bit for each group that is 0
 	for i := range 8 {
 		if a[2*i]|a[2*i+1] == 0 {
 			zeros |= 1 << i
@@ -140,13 +139,13 @@ func appendGroup(dst []byte, high, low byte) []byte {
 	return append(dst, byte(digits), byte(digits>>8), byte(digits>>16), byte(digits>>24))[:len(dst)+size]
 }
 
-// run is what :: stands for: groups from from up to to.
+// run is the groups that :: stands for: from from up to, but not including, to.
 type run struct{ from, to int }
 
-// longestRuns has the run by which groups are 0, a bit each.
+// longestRuns has the run for each set of groups that are 0, a bit for each group.
 var longestRuns = func() (t [256]run) {
 	for zeros := range t {
-		longest := run{8, 9} // one is not enough
+		longest := run{8, 9} // none; its length of 1 rules out single groups
 		for from := range 8 {
 			to := from
 			for zeros>>to&1 != 0 {
@@ -161,15 +160,15 @@ var longestRuns = func() (t [256]run) {
 	return t
 }()
 
-// An address has an IP address as text, for more than one use.
+// An address is the text of an IP address, kept for repeated use.
 type address struct {
 	text [48]byte
-	size int // of it
+	size int // of text
 }
 
 func (a *address) set(from netip.Addr) { a.size = len(appendAddr(a.text[:0], from)) }
 
-// append appends the text: an IPv4 address in one move.
+// append appends the text; an IPv4 address takes a single move.
 func (a *address) append(dst []byte) []byte {
 	if a.size <= 16 {
 		return append(dst, a.text[:16]...)[:len(dst)+a.size]
@@ -177,13 +176,13 @@ func (a *address) append(dst []byte) []byte {
 	return append(dst, a.text[:a.size]...)
 }
 
-// A stamp is a time as RFC 3339 writes it, in UTC and always with nine digits: a
-// column of them sorts as text, and no reader has to guess. It is set to one time
-// after the other, of which nearly all are on the day of the one before.
+// A stamp is the text of a time by RFC 3339, in UTC and always with nine fractional
+// digits: a column of them sorts as text, and no reader has to guess. It is set to one
+// time after another, and nearly all of them are on the same day as the one before.
 type stamp struct {
 	day    int64    // since the Unix epoch
 	second uint32   // of the day
-	text   [32]byte // stampSize of it
+	text   [32]byte // the first stampSize octets are the text
 }
 
 const stampSize = len("2006-01-02T15:04:05.000000000Z")
@@ -217,7 +216,7 @@ func (s *stamp) append(dst []byte) []byte {
 	return append32(dst, &s.text)[:len(dst)+stampSize]
 }
 
-// append32 appends 32 octets. That is two moves; a longer append would be a call.
+// append32 appends 32 octets in two moves; a single append of 32 would be a call.
 func append32(dst []byte, text *[32]byte) []byte {
 	return append(append(dst, text[:16]...), text[16:]...)
 }

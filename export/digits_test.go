@@ -28,8 +28,7 @@ func TestUint(t *testing.T) {
 	}
 }
 
-// TestAddr asks about each octet and each group, and about every set of groups
-// that are zero.
+// TestAddr tries each octet and each group, and every set of groups that are zero.
 func TestAddr(t *testing.T) {
 	check := func(a netip.Addr) {
 		t.Helper()

@@ -12,26 +12,26 @@ import (
 // ECSVersion is the version of the Elastic Common Schema that ECS writes.
 const ECSVersion = "9.4.0"
 
-// Options are the facts that a record cannot know. All may be left out.
+// Options are facts that are not in a record. Each may be left out.
 type Options struct {
-	// Version of the program, in observer.version.
+	// Version of the program, for observer.version.
 	Version string
 	// ObserverName and Interface become observer.name and
-	// observer.ingress.interface.name; empty: the field is not written.
+	// observer.ingress.interface.name; if empty, the field is not written.
 	ObserverName, Interface string
-	// Now is the sensor's clock, in event.created. It is nil where packets come
-	// from a savefile: the same capture gives the same bytes.
+	// Now is the sensor's clock, for event.created. It is nil when reading a
+	// savefile, so that the same capture gives the same bytes.
 	Now func() time.Time
 }
 
 // ECS writes records as JSON lines of the Elastic Common Schema. What the
-// registry says goes under portwatch, never into network.protocol: that one is
+// registry says goes under portwatch, never into network.protocol: that field is
 // for protocols that were seen, and a port number proves none.
 //
-// The order of the keys is fixed. What has few values is rendered once: by
-// NewECS or, a registry answer, when it is first needed. The rest are numbers,
-// addresses and times; those that a record says more than once are rendered once
-// a record. Append does not allocate.
+// The order of the keys is fixed. Text with few possible values is rendered once:
+// by NewECS or, for a registry answer, when it is first needed. The rest are
+// numbers, addresses and times; those that occur several times in a record are
+// rendered once per record. Append does not allocate.
 type ECS struct {
 	now func() time.Time
 
@@ -41,30 +41,30 @@ type ECS struct {
 	answers  [][]byte // by registry.Entry.Index; nil: not rendered yet
 	registry []byte   // to the end of the line
 
-	kept [annotate.Rules][annotate.Destination + 1][256]keptFinding // by the port's lower half
+	kept [annotate.Rules][annotate.Destination + 1][256]keptFinding // by the port's lower octet
 
-	// What one record says more than once, rendered.
+	// Rendered values that occur several times in a record.
 	id                  [32]byte
 	start, end          stamp
 	source, destination address
 	findings            []byte
-	worst               []byte // the reason of the most severe one
+	worst               []byte // the reason of the most severe finding
 	several, scratch    []byte
 
-	began, created stamp // said once, and so set where they are said
+	began, created stamp // occur once, so they are set where they are written
 }
 
-// A keptFinding is one as text. Flagged services have many Flows: most findings are those
-// of one before.
+// A keptFinding is a finding and its text. Flagged services have many Flows, so most
+// findings equal an earlier one.
 type keptFinding struct {
 	annotate.Finding
 	transport registry.Transport
 	port      uint16
 	text      []byte // nil: none yet
-	reason    []byte // the part of text
+	reason    []byte // a part of text
 }
 
-// typicalSize is the room that Append makes at once: most records fit.
+// typicalSize is the room in octets that Append makes at once: most records fit.
 const typicalSize = 2 << 10
 
 // NewECS returns a format for records that were annotated from reg.
@@ -72,7 +72,7 @@ func NewECS(reg *registry.Registry, o Options) *ECS {
 	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: make([][]byte, reg.Entries())}
 	e.observer = appendObserver(nil, &o)
 	e.registry = append(e.registry, `,"registry":{`...)
-	if date := reg.Date(); date != "" { // one that somebody wrote may have none
+	if date := reg.Date(); date != "" { // a registry that somebody wrote by hand may have none
 		e.registry = append(appendString(append(e.registry, `"date":`...), date), ',')
 	}
 	e.registry = append(e.registry, `"sha256":`...)
@@ -81,8 +81,8 @@ func NewECS(reg *registry.Registry, o Options) *ECS {
 	return e
 }
 
-// Append appends r as one line. sequence counts the records of the run: a gap
-// shows the receiver a loss.
+// Append appends r as one line. sequence counts the records of the run: a gap tells
+// the receiver of a loss.
 func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	f := r.Flow
 	e.render(r)
@@ -100,11 +100,11 @@ func (e *ECS) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	return e.appendEnd(append(dst, "},"...), r)
 }
 
-// render renders what Append needs more than once.
+// render renders the values that Append needs several times.
 func (e *ECS) render(r *annotate.Record) {
 	f := r.Flow
 	e.start.set(f.Start)
-	if f.End == f.Start { // of one packet
+	if f.End == f.Start { // as with a single packet
 		e.end = e.start
 	} else {
 		e.end.set(f.End)
@@ -119,7 +119,7 @@ func (e *ECS) render(r *annotate.Record) {
 }
 
 // renderFindings renders all findings, and notes the reason of the most severe
-// one, the first of equals.
+// one; of several equally severe ones, the first.
 func (e *ECS) renderFindings(r *annotate.Record) {
 	if len(r.Findings) == 1 {
 		kept := e.finding(r, r.Findings[0])
@@ -140,7 +140,8 @@ func (e *ECS) renderFindings(r *annotate.Record) {
 	e.findings, e.several = dst, dst
 }
 
-// finding returns one of the record's findings as text, valid until the next record.
+// finding returns one of the record's findings as text, which is valid until the next
+// record.
 func (e *ECS) finding(r *annotate.Record, f annotate.Finding) *keptFinding {
 	p := r.Port(f.Side)
 	kept := &e.kept[f.Rule][f.Side][p.Number%256]
@@ -197,8 +198,8 @@ func index(b bool) int {
 	return 0
 }
 
-// appendSides appends source and destination, and their copies client and server
-// where the direction is established: ECS wants the first two always filled.
+// appendSides appends source and destination, and their copies client and server if
+// the direction is established. ECS wants source and destination always filled.
 func (e *ECS) appendSides(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"source":`...)
 	from := len(dst)
@@ -261,7 +262,7 @@ func (e *ECS) appendNetwork(dst []byte, f *flow.Record) []byte {
 	return append(dst, '}')
 }
 
-// appendRelated appends both addresses, one where a host talks to itself.
+// appendRelated appends both addresses, or one if a host talks to itself.
 func (e *ECS) appendRelated(dst []byte, f *flow.Record) []byte {
 	dst = e.source.append(dst)
 	if f.Source.Addr() != f.Destination.Addr() {
@@ -271,8 +272,8 @@ func (e *ECS) appendRelated(dst []byte, f *flow.Record) []byte {
 	return dst
 }
 
-// appendPort appends what is known of a port: its class and role, then the
-// registry's answer, which is the same for all ports that share it.
+// appendPort appends what is known about a port: its class and role, then the
+// registry's answer, which is rendered once for all ports that share it.
 func (e *ECS) appendPort(dst []byte, side annotate.Side, p *annotate.Port) []byte {
 	dst = append(dst, e.ports[side][p.Class][p.Role]...)
 	answer := e.answers[p.Entry.Index]

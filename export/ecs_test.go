@@ -247,7 +247,7 @@ func TestECSNoAllocs(t *testing.T) {
 	}
 }
 
-// TestECSAppends: what was in the buffer stays, with and without room behind it.
+// TestECSAppends: what was in the buffer stays, with and without room after it.
 func TestECSAppends(t *testing.T) {
 	reg := testRegistry(t)
 	r := annotated(reg, testFlows())[0]
@@ -260,8 +260,8 @@ func TestECSAppends(t *testing.T) {
 	}
 }
 
-// Eight octets at once are plain only where each of them is; and letters, of which nearly all
-// texts consist, are told at once.
+// TestAllPlain: eight octets at once are plain only if each of them is; and letters, of which
+// nearly all texts consist, are recognized at once.
 func TestAllPlain(t *testing.T) {
 	for at := range 8 {
 		for c := range 256 {
@@ -343,7 +343,7 @@ func BenchmarkECS(b *testing.B) {
 	}
 }
 
-// scanFlows are knocks at one port after the other.
+// scanFlows are attempts at one port after another.
 func scanFlows() []*flow.Record {
 	flows := make([]*flow.Record, 1000)
 	for i := range flows {

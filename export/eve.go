@@ -11,18 +11,18 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// EVE writes records as flow records of Suricata's EVE JSON, by etc/schema.json
-// and output-json-flow.c of Suricata 8.0. That schema takes no other keys: the
-// one that is added is portwatch.
+// EVE writes records as flow records of Suricata's EVE JSON, following
+// etc/schema.json and output-json-flow.c of Suricata 8.0. That schema allows no
+// other keys; portwatch is the only one added.
 //
-// app_proto is left out: Suricata finds it in the payload. flow.alerted says that
-// there are findings. Octets count from the IP header on, where Suricata counts
-// frames. A Flow with several records has several lines of one flow_id, each with
-// what came since the one before it; Suricata would write one line at the end.
+// app_proto is left out: Suricata finds it in the payload. flow.alerted says whether
+// there are findings. Octets count from the IP header on, whereas Suricata counts
+// whole frames. A Flow with several records has several lines with one flow_id, each
+// covering what came since the one before it; Suricata would write one line at the end.
 type EVE struct {
 	object *object
 	head   []byte // between flow_id and the VLANs
-	sensor []byte // head up to the event type, which is another one in alerts
+	sensor []byte // head without the event type, which differs for alerts
 	flags  [256][]byte
 }
 
@@ -43,7 +43,7 @@ func NewEVE(reg *registry.Registry, o Options) *EVE {
 	return e
 }
 
-// appendEVEFlags appends the keys of the flags that are set, in Suricata's order.
+// appendEVEFlags appends the keys for the flags that are set, in Suricata's order.
 func appendEVEFlags(dst []byte, flags flow.TCPFlags) []byte {
 	for _, flag := range []struct {
 		bit  flow.TCPFlags
@@ -57,8 +57,8 @@ func appendEVEFlags(dst []byte, flags flow.TCPFlags) []byte {
 	return dst
 }
 
-// Append appends r as one line. sequence counts the records of the run: a gap
-// shows the receiver a loss.
+// Append appends r as one line. sequence counts the records of the run: a gap tells
+// the receiver of a loss.
 func (e *EVE) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	f, o := r.Flow, e.object
 	o.render(r)
@@ -90,8 +90,8 @@ func (e *EVE) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	return o.append(dst, r, sequence)
 }
 
-// eveFlowID returns the first 51 bits of a Flow id, as many as Suricata uses: not
-// every reader of JSON has exact integers above 53.
+// eveFlowID returns the first 51 bits of a Flow id, as many as Suricata uses: some
+// JSON readers are not exact for integers of more than 53 bits.
 func eveFlowID(id *[32]byte) uint64 {
 	var n uint64
 	for _, digit := range id[:13] {
@@ -100,7 +100,8 @@ func eveFlowID(id *[32]byte) uint64 {
 	return n >> 1
 }
 
-// appendEVETime appends a time as Suricata does: six digits, offset without colon.
+// appendEVETime appends a time as Suricata does: six fractional digits, and an offset
+// without a colon.
 func appendEVETime(dst []byte, s *stamp) []byte {
 	dst = append(dst, s.text[:len("2006-01-02T15:04:05.000000")]...)
 	return append(dst, "+0000"...)
@@ -119,7 +120,7 @@ func appendEVEVLAN(dst []byte, f *flow.Record) []byte {
 	return append(dst, ']')
 }
 
-// eveProto returns the name in Suricata's known_proto.
+// eveProto returns a transport's name in Suricata's known_proto.
 func eveProto(t flow.Transport) string {
 	if t == flow.UDPLite {
 		return "UDPLite"
@@ -127,7 +128,7 @@ func eveProto(t flow.Transport) string {
 	return protocol(t)
 }
 
-// appendFlow appends the object flow.
+// appendFlow appends the flow object.
 func (e *EVE) appendFlow(dst []byte, r *annotate.Record) []byte {
 	f := r.Flow
 	dst = append(dst, `,"flow":{"pkts_toserver":`...)
@@ -143,7 +144,7 @@ func (e *EVE) appendFlow(dst []byte, r *annotate.Record) []byte {
 	dst = append(dst, `","end":"`...)
 	dst = appendEVETime(dst, &e.object.end)
 	dst = append(dst, `","age":`...)
-	dst = appendUint(dst, uint64(f.End/1e9-f.Start/1e9)) // whole seconds apart, as Suricata takes it
+	dst = appendUint(dst, uint64(f.End/1e9-f.Start/1e9)) // a difference of whole seconds, as in Suricata
 	dst = append(dst, `,"state":"`...)
 	dst = append(dst, eveState(f)...)
 	dst = append(dst, `","reason":"`...)
@@ -154,19 +155,19 @@ func (e *EVE) appendFlow(dst []byte, r *annotate.Record) []byte {
 	return append(dst, `","alerted":false}`...)
 }
 
-// eveReasons are Suricata's words for why it let go of a flow. It has none for a
-// flow that goes on.
+// eveReasons are Suricata's words for why it let go of a flow. It has none for a flow
+// that continues.
 var eveReasons = [flow.LackOfResources + 1]string{
 	0:                    "unknown",
 	flow.IdleTimeout:     "timeout",
 	flow.ActiveTimeout:   "unknown",
-	flow.EndOfFlow:       "timeout", // that of closed flows
+	flow.EndOfFlow:       "timeout", // Suricata's timeout of closed flows
 	flow.ForcedEnd:       "shutdown",
 	flow.LackOfResources: "forced",
 }
 
-// eveState returns flow.state: with TCP it follows from the session's, else from
-// which sides were seen.
+// eveState returns flow.state: for TCP it follows from the session's state, otherwise
+// from which sides were seen.
 func eveState(f *flow.Record) string {
 	if f.Transport == flow.TCP {
 		switch eveTCPState(f) {
@@ -183,8 +184,8 @@ func eveState(f *flow.Record) string {
 	return "new"
 }
 
-// eveTCPState returns tcp.state, "" where Suricata would have no session: it
-// makes none of a side that is alone and did not open.
+// eveTCPState returns tcp.state, or "" if Suricata would have no session: it makes
+// none if only one side was seen and that side did not open the connection.
 func eveTCPState(f *flow.Record) string {
 	history := f.History[:f.HistoryLen]
 	has := func(letter byte) bool { return bytes.IndexByte(history, letter) >= 0 }
@@ -207,7 +208,7 @@ func eveTCPState(f *flow.Record) string {
 	return ""
 }
 
-// appendTCP appends the object tcp.
+// appendTCP appends the tcp object.
 func (e *EVE) appendTCP(dst []byte, f *flow.Record) []byte {
 	both := f.Source.Flags | f.Destination.Flags
 	dst = append(dst, `,"tcp":{"tcp_flags":"`...)
@@ -231,14 +232,14 @@ func appendHex(dst []byte, b byte) []byte {
 	return append(dst, byte(pair), byte(pair>>8))
 }
 
-// eveGID is the generator id of our rules, the octets of "PW": with it, the numbers
-// from 1 on are nobody else's.
+// eveGID is the generator id of our rules, the octets of "PW": with it, signature ids
+// from 1 on cannot collide with anybody else's.
 const eveGID = 'P'<<8 | 'W'
 
-// AppendAlert appends a as one line, an alert by etc/schema.json. sequence counts the
-// alerts of the run. flow_id is that of the Flow that opened the alert, src_ip the
-// first client, dest_ip the service side; what the alert is not about alone is left
-// out. severity is 1 to 3, the highest first.
+// AppendAlert appends a as one line, an alert as in etc/schema.json. sequence counts
+// the alerts of the run. flow_id is that of the Flow that opened the alert, src_ip the
+// first client, dest_ip the service side, and dest_port its port; the last two are each
+// left out if the alert is about several. severity is 1 to 3, 1 being the highest.
 func (e *EVE) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
 	o := e.object
 	o.start.set(a.Start)
@@ -281,7 +282,7 @@ func (e *EVE) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 	return append(dst, o.registry...)
 }
 
-// eveSeverity scales a severity to the priorities of rules, 1 being the highest.
+// eveSeverity scales a severity to Suricata's rule priorities, 1 being the highest.
 func eveSeverity(severity int) uint64 {
 	switch {
 	case severity < 40:

@@ -12,8 +12,9 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// From packets to lines: a datagram and its answer make a Flow, whose ports the
-// registry is asked for. Who reads a capture has the batches from a capture.Decoder.
+// From packets to lines: a datagram and its answer make a Flow, whose ports are looked
+// up in the registry. A program that reads a capture gets its batches from a
+// capture.Decoder.
 func Example() {
 	client, server := netip.MustParseAddrPort("192.0.2.11:58254"), netip.MustParseAddrPort("198.51.100.10:3300")
 	var batch flow.Batch

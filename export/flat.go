@@ -9,22 +9,22 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// What the formats share that know neither lists nor objects: CEF, LEEF and CSV.
+// This file has what the formats without lists and objects share: CEF, LEEF and CSV.
 
-// dataset is event.dataset of ECS, and the category of formats that have one.
+// dataset is ECS's event.dataset, and the category in formats that have one.
 const dataset = "portwatch.flow"
 
-// A phase is what a record tells of its Flow's life.
+// A phase is the stage of its Flow's life that a record reports.
 type phase uint8
 
 const (
-	started phase = iota // the first record, and others will follow
+	started phase = iota // the first record, with more to follow
 	updated
 	ended
 	phases = int(iota)
 )
 
-// String returns event.action of ECS.
+// String returns ECS's event.action.
 func (p phase) String() string { return [phases]string{"flow_start", "flow_update", "flow_end"}[p] }
 
 func phaseOf(f *flow.Record) phase {
@@ -37,8 +37,8 @@ func phaseOf(f *flow.Record) phase {
 	return updated
 }
 
-// mostSevere returns the finding of the highest severity, the first of equals; nil
-// where there is none.
+// mostSevere returns the finding with the highest severity, the first of equally
+// severe ones, or nil if there are none.
 func mostSevere(r *annotate.Record) *annotate.Finding {
 	var worst *annotate.Finding
 	for i := range r.Findings {
@@ -49,14 +49,14 @@ func mostSevere(r *annotate.Record) *annotate.Finding {
 	return worst
 }
 
-// tenths scales a severity from 0-100 to 0-10. It rounds up: no finding is as low
-// as none.
+// tenths scales a severity from 0-100 to 0-10. It rounds up, so that a finding is
+// never as low as no finding.
 func tenths(severity int) uint64 { return uint64(severity+9) / 10 }
 
-// score is a confidence as a number of 100.
+// score returns a confidence as a number up to 100.
 func score(c flow.Confidence) uint64 { return 30 * uint64(c) }
 
-// protocol returns IANA's keyword of a transport protocol, in capitals.
+// protocol returns IANA's keyword for a transport protocol, in capitals.
 func protocol(t flow.Transport) string {
 	switch t {
 	case flow.TCP:
@@ -73,8 +73,8 @@ func protocol(t flow.Transport) string {
 	return "UNKNOWN"
 }
 
-// appendEventID appends event.id of ECS: the Flow's id and the record's number in
-// the Flow. It tells a second delivery from a second record.
+// appendEventID appends ECS's event.id: the Flow's id and the record's number in the
+// Flow. It distinguishes a second delivery from a second record.
 func appendEventID(dst []byte, f *flow.Record) []byte {
 	id := f.ID()
 	dst = append(appendID(dst, &id), '-')
@@ -88,11 +88,11 @@ func appendID(dst []byte, id *[16]byte) []byte {
 	return append(dst, digits[:]...)
 }
 
-// appendMillis appends nanoseconds since the Unix epoch in whole milliseconds.
+// appendMillis appends nanoseconds as whole milliseconds.
 func appendMillis(dst []byte, ns int64) []byte { return strconv.AppendInt(dst, ns/1e6, 10) }
 
-// appendWords appends a list with a space between the words: no service name of
-// IANA's has one.
+// appendWords appends a list, separated by spaces: none of IANA's service names
+// contains one.
 func appendWords(dst []byte, words []string) []byte {
 	for i, w := range words {
 		if i > 0 {
@@ -103,7 +103,7 @@ func appendWords(dst []byte, words []string) []byte {
 	return dst
 }
 
-// appendTransports appends the names of a list of transports like appendWords.
+// appendTransports appends the names of transports as appendWords does.
 func appendTransports(dst []byte, list []registry.Transport) []byte {
 	for i, t := range list {
 		if i > 0 {
@@ -114,7 +114,8 @@ func appendTransports(dst []byte, list []registry.Transport) []byte {
 	return dst
 }
 
-// cut returns what of valid UTF-8 has room in limit octets, whole characters only.
+// cut returns as much of text, which is valid UTF-8, as fits in limit octets, whole
+// characters only.
 func cut(text []byte, limit int) []byte {
 	if len(text) <= limit {
 		return text

@@ -16,8 +16,8 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// hostile has what some format gives a meaning to, and what no format may let
-// through.
+// hostile has text that means something in some format, and text that no format may
+// let through.
 var hostile = []string{
 	"line\nfeed", "carriage\rreturn", "both\r\n", "a|b||c", "key=value src=10.6.6.6", `quote " quote ""`, "tab\ttab", "x09 0x09 ^ caret",
 	`back\slash \n \| \\`, "comma, comma,,", "=1+1", "invalid \xff\xc0 octets \xe2\x82", "\x00\x07\x1b[31m\x7f\u009b", "\u2028\u2029\u202e", "trailing space ",
@@ -37,7 +37,7 @@ func hostileRegistry(t testing.TB) *registry.Registry {
 		rows = append(rows, []string{name, fmt.Sprint(port), "tcp", "Hostile on purpose", "", "", "", "2026-08-17", "", "", note, ""})
 	}
 	for i, s := range hostile {
-		s = strings.ToValidUTF8(s, "") // the registry takes nothing else
+		s = strings.ToValidUTF8(s, "") // the registry accepts nothing else
 		add("name "+s, 2000+i, s)
 		add("other "+s, 2000+i, "")
 	}
@@ -95,8 +95,8 @@ func flatCases(t testing.TB) []flatCase {
 }
 
 // checkFlat writes all cases with a format, reads each line back with read, and
-// wants what want makes of the same record as ECS. A key without a value is not
-// to be there.
+// expects what want returns for the same record in ECS. A key without a value must
+// be left out.
 func checkFlat(t *testing.T, format func(flatCase) func([]byte, *annotate.Record, uint64) []byte,
 	read func(line string) (map[string]string, error), want func(c flatCase, ecs map[string]string) map[string]string,
 ) {
@@ -122,14 +122,15 @@ func checkFlat(t *testing.T, format func(flatCase) func([]byte, *annotate.Record
 			}
 			for key := range got {
 				if _, known := expected[key]; !known {
-					t.Errorf("%s, record %d: nobody wants %s=%.300q", c.name, i, key, got[key])
+					t.Errorf("%s, record %d: unexpected %s=%.300q", c.name, i, key, got[key])
 				}
 			}
 		}
 	}
 }
 
-// isControl tells what steers a terminal or ends a line. LEEF's delimiter is a tab.
+// isControl reports whether a character controls a terminal or ends a line. LEEF's
+// delimiter, the tab, is allowed.
 func isControl(r rune) bool {
 	return unicode.IsControl(r) && r != '\t' || r == '\u2028' || r == '\u202e'
 }
@@ -241,7 +242,7 @@ func renderFlat(t testing.TB, dst []byte, appendTo func([]byte, *annotate.Record
 	return dst
 }
 
-// TestFlatNoAllocs: nor do they change what was in the buffer.
+// TestFlatNoAllocs: the formats neither allocate nor change what was in the buffer.
 func TestFlatNoAllocs(t *testing.T) {
 	reg := testRegistry(t)
 	records := annotated(reg, testFlows())

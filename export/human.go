@@ -16,8 +16,8 @@ func appendThousands(dst []byte, n uint64) []byte {
 	return appendPair(append(dst, ',', byte('0'+n%1000/100)), n%100)
 }
 
-// appendScaled appends n in at most five characters, by powers of 1000: 999, 1.0k,
-// 18.2k, 182k, 1.8M. It rounds down, so that no number looks larger than it is.
+// appendScaled appends n in at most five characters, scaled by powers of 1000: 999,
+// 1.0k, 18.2k, 182k, 1.8M. It rounds down, so that no number looks larger than it is.
 func appendScaled(dst []byte, n uint64) []byte {
 	if n < 1000 {
 		return appendUint(dst, n)
@@ -58,8 +58,8 @@ func appendUnits(dst []byte, d, large time.Duration, largeName string, small tim
 }
 
 // appendPrintable appends s with everything replaced by U+FFFD that is not a
-// letter, mark, number, symbol, punctuation or plain space. So text from a
-// registry file cannot steer a terminal: no control characters of C0 or C1, no
+// letter, mark, number, symbol, punctuation or plain space. Text from a registry
+// file thus cannot control a terminal: no control characters of C0 or C1, no
 // direction marks, nothing invisible.
 func appendPrintable[S string | []byte](dst []byte, s S) []byte {
 	for i := 0; ; {

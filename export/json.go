@@ -4,16 +4,16 @@ import "unicode/utf8"
 
 const hexDigits = "0123456789abcdef"
 
-// plain tells the octets that stand for themselves in a JSON string.
+// plain reports whether an octet stands for itself in a JSON string.
 func plain(c byte) bool { return ' ' <= c && c < 0x7f && c != '"' && c != '\\' }
 
 // appendString appends s as a JSON string (RFC 8259 section 7). Octets that are
-// not UTF-8 become U+FFFD. Beside what the RFC demands, it escapes what hurts a
-// reader further on: DEL and the C1 controls, which steer a terminal, and the
-// line separators U+2028 and U+2029, which end a line in JavaScript.
+// not UTF-8 become U+FFFD. Besides what the RFC demands, it escapes what can harm
+// later readers: DEL and the C1 controls, which control a terminal, and the line
+// separators U+2028 and U+2029, which end a line in JavaScript.
 func appendString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
-	done := 0 // s[:done] is appended
+	done := 0 // s[:done] has been appended
 	for i := 0; ; {
 		for i+8 <= len(s) && allPlain(eight(s[i:i+8])) {
 			i += 8
@@ -41,21 +41,21 @@ func appendString[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// eight returns eight octets as a word.
+// eight returns the first eight octets of s as a word.
 func eight[S string | []byte](s S) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// allPlain tells eight octets of which all are plain, most others too: in each of these
-// expressions the top bit of an octet says that it is not, and a borrow from the octet
-// below only adds doubt.
+// allPlain reports whether all eight octets are certainly plain. In each expression the
+// top bit of an octet says that it is not; a borrow from the octet below can set more of
+// these bits, so plain octets are sometimes not recognized.
 func allPlain(w uint64) bool {
 	const each, top = 0x0101010101010101, 0x8080808080808080
 	low := w - ' '*each
 	quote, backslash := w^'"'*each-each, w^'\\'*each-each
-	high := w + each // DEL, and what is above
+	high := w + each // DEL and above
 	return (w|low|quote|backslash|high)&top == 0
 }
 
@@ -63,10 +63,10 @@ func decodeRune[S string | []byte](s S) (rune, int) {
 	if len(s) > utf8.UTFMax {
 		s = s[:utf8.UTFMax]
 	}
-	return utf8.DecodeRuneInString(string(s)) // does not escape: no allocation
+	return utf8.DecodeRuneInString(string(s)) // no allocation: the string does not escape
 }
 
-// appendEscape appends one character of the Basic Multilingual Plane, escaped.
+// appendEscape appends the escape of a character of the Basic Multilingual Plane.
 func appendEscape(dst []byte, r rune) []byte {
 	switch r {
 	case '"', '\\':

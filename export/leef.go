@@ -11,41 +11,41 @@ import (
 
 // LEEF writes records as lines of IBM's Log Event Extended Format 2.0 ("QRadar Log
 // Event Extended Format (LEEF)": event components, predefined event attributes,
-// custom event keys). There is no syslog header: that is the transport's.
+// custom event keys). There is no syslog header: the transport adds it.
 //
-// The event id is that of the most severe finding's rule, such as PW001, and
-// flow_start, flow_update or flow_end of a Flow without one. sev is a tenth of the
-// finding's severity, rounded up, and 1 where there is none. devTime is the end of
-// what the record covers, in milliseconds since the Unix epoch with the 13 digits
-// that need no devTimeFormat. srcBytes and srcPackets are what the source sent,
-// dstBytes and dstPackets what the destination did. The format's other keys are for
-// users and hosts that a Flow does not know; ours explain themselves, and are left
-// out where they are empty.
+// The event id is the rule of the most severe finding, such as PW001; for a Flow
+// without findings it is flow_start, flow_update or flow_end. sev is a tenth of the
+// finding's severity, rounded up, and 1 without findings. devTime is the end of the
+// time that the record covers, in milliseconds since the Unix epoch, with the 13
+// digits that need no devTimeFormat. srcBytes and srcPackets are what the source sent,
+// dstBytes and dstPackets what the destination sent. LEEF's other keys are for users
+// and hosts, of which a Flow knows nothing. Our own keys explain themselves, and are
+// left out if they have no value.
 //
-// The delimiter is the tab. LEEF escapes nothing, so no value may have one: what
-// cannot be printed, tabs and line breaks too, becomes U+FFFD. Text from outside is
-// cut to 1023 octets, and never within a character: receivers cut long events
-// anywhere.
+// The delimiter is the tab. LEEF escapes nothing, so no value may contain one: any
+// unprintable character, including tabs and line breaks, becomes U+FFFD. Text from
+// outside is cut to 1023 octets, and never within a character: receivers cut long
+// events anywhere.
 type LEEF struct {
-	flows   [phases][]byte         // headers, up to the first attribute's value
-	rules   [annotate.Rules][]byte // likewise, of flagged Flows
-	alerts  [annotate.Rules][]byte // headers, of alerts
+	flows   [phases][]byte         // headers, up to devTime's value
+	rules   [annotate.Rules][]byte // the same for flagged Flows
+	alerts  [annotate.Rules][]byte // headers of alerts, without attributes
 	answers [2][][]byte            // by side and registry.Entry.Index; nil: not rendered yet
-	sensor  []byte                 // to the last key
+	sensor  []byte                 // from observerName to the last key, without its value
 
 	words, scratch []byte
 }
 
-const leefText = 1023 // octets of a text from outside
+const leefText = 1023 // maximum octets of a text from outside
 
-// NewLEEF returns a format for records that were annotated from reg. The options
-// become the product version, observerName and observerInterface; Now is not used.
+// NewLEEF returns a format for records that were annotated from reg. The options give
+// the product version, observerName and observerInterface; Now is not used.
 func NewLEEF(reg *registry.Registry, o Options) *LEEF {
 	l := &LEEF{}
 	for side := range l.answers {
 		l.answers[side] = make([][]byte, reg.Entries())
 	}
-	// No way to escape a pipe is known to the header.
+	// There is no known way to escape a pipe in the header.
 	version := bytes.ReplaceAll(cut(appendPrintable(nil, o.Version), leefText), []byte("|"), []byte("_"))
 	add := func(id string) []byte {
 		return []byte("LEEF:2.0|portwatch|portwatch|" + string(version) + "|" + id + "|0x09|")
@@ -95,8 +95,8 @@ func (l *LEEF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	return append(appendUint(dst, sequence), '\n')
 }
 
-// appendLEEFTime appends a time in 13 digits: with fewer, before September 2001, it
-// would need a devTimeFormat.
+// appendLEEFTime appends a time as 13 digits, with leading zeros before September 2001:
+// fewer digits would need a devTimeFormat.
 func appendLEEFTime(dst []byte, ns int64) []byte {
 	var space [20]byte
 	digits := strconv.AppendInt(space[:0], max(0, ns/1e6), 10)
@@ -119,7 +119,7 @@ func appendLEEFEndpoints(dst []byte, f *flow.Record) []byte {
 	return appendUint(append(dst, "\ttotalPackets="...), f.Source.Packets+f.Destination.Packets)
 }
 
-// appendLEEFFlow appends our own keys of the Flow.
+// appendLEEFFlow appends our own keys about the Flow.
 func appendLEEFFlow(dst []byte, f *flow.Record) []byte {
 	dst = appendMillis(append(dst, "\tstartTime="...), f.Start)
 	dst = appendMillis(append(dst, "\tendTime="...), f.End)
@@ -144,8 +144,8 @@ func appendLEEFFlow(dst []byte, f *flow.Record) []byte {
 	return dst
 }
 
-// appendPort appends one side's port: key begins its class, and what the registry
-// says of it follows.
+// appendPort appends key and one side's port: its class, then what the registry says
+// about it.
 func (l *LEEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, key string) []byte {
 	p := r.Port(side)
 	answer := &l.answers[side][p.Entry.Index]
@@ -174,8 +174,8 @@ func appendLEEFEntry(dst []byte, side annotate.Side, entry *registry.Entry) []by
 	return dst
 }
 
-// appendFindings appends the rules of all findings, and the reason of the most
-// severe one.
+// appendFindings appends the rules of all findings, and the reason of the most severe
+// finding.
 func (l *LEEF) appendFindings(dst []byte, r *annotate.Record, worst *annotate.Finding) []byte {
 	dst = append(dst, "\tfindings="...)
 	for i := range r.Findings {
@@ -190,15 +190,15 @@ func (l *LEEF) appendFindings(dst []byte, r *annotate.Record, worst *annotate.Fi
 	return append(dst, cut(l.scratch, leefText)...)
 }
 
-// appendLEEFText appends a value that comes from outside.
+// appendLEEFText appends a value from outside.
 func appendLEEFText[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, cut(appendPrintable(nil, s), leefText)...)
 }
 
 // AppendAlert appends a as one line. sequence counts the alerts of the run. The event
-// id is the rule's, as that of a flagged Flow, but cat is portwatch.alert, and action
-// is alert_open or alert_update. src is the first client, dst the service side, and
-// dstPort its port; a key is left out where the alert is not about one alone.
+// id is the rule's, as for a flagged Flow, but cat is portwatch.alert, and action is
+// alert_open or alert_update. src is the first client, dst the service side, and
+// dstPort its port; the last two are each left out if the alert is about several.
 func (l *LEEF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
 	dst = append(append(dst, l.alerts[a.Rule]...), "cat="+alertDataset+"\tdevTime="...)
 	dst = appendLEEFTime(dst, a.End)

@@ -15,7 +15,7 @@ func TestLEEFGolden(t *testing.T) {
 }
 
 // readLEEF reads a line as IBM describes LEEF 2.0: six header fields, each with a
-// pipe behind it and no way to escape one; the last is the delimiter, a character or
+// pipe after it and no way to escape one; the last is the delimiter, a character or
 // x or 0x with up to four hexadecimal digits. Then come attributes with the delimiter
 // between, each a key of letters and digits, an equals sign, and the value.
 func readLEEF(line string) (map[string]string, error) {
@@ -75,7 +75,7 @@ func TestReadLEEFRefuses(t *testing.T) {
 	}
 }
 
-// TestLEEFReadsBack wants every value of the ECS record under its key of LEEF.
+// TestLEEFReadsBack checks that every value of the ECS record is under its LEEF key.
 func TestLEEFReadsBack(t *testing.T) {
 	format := func(c flatCase) func([]byte, *annotate.Record, uint64) []byte {
 		return NewLEEF(c.reg, c.o).Append

@@ -8,10 +8,10 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// An object is the portwatch object in a record of somebody else's format, which
-// has no name for most of what is known. It has what ECS has there, and before
-// that the event, observer and tags that ECS has outside. It is an ECS with other
-// text between its pieces.
+// An object is the portwatch object in a record of another project's format, which has
+// no names for most of what is known. It has what ECS has in that object, preceded by the
+// event, observer and tags that ECS has outside it. It is an ECS with other text
+// between its pieces.
 type object struct{ ECS }
 
 func newObject(reg *registry.Registry, o Options) *object {
@@ -21,7 +21,7 @@ func newObject(reg *registry.Registry, o Options) *object {
 			e.lifecycles[final][first] = fmt.Appendf(nil, `,"portwatch":{"event":{%s,"id":"`, lifecycle[final][first])
 		}
 	}
-	observer, _, _ := bytes.Cut(e.observer, []byte(`,"related":`)) // a quote within a name is escaped
+	observer, _, _ := bytes.Cut(e.observer, []byte(`,"related":`)) // cannot match within a name: quotes are escaped there
 	e.observer = append(observer, `,"tags":`...)
 	for t := range e.tags {
 		e.tags[t] = append(appendStrings(nil, annotate.Tags(t).Names()), ',')
@@ -29,7 +29,7 @@ func newObject(reg *registry.Registry, o Options) *object {
 	return e
 }
 
-// append appends the object of the record that was rendered, and ends the line.
+// append appends the object for the record that was rendered last, and ends the line.
 func (e *object) append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = e.appendEvent(dst, r, sequence)
 	dst = append(dst, e.observer...)
@@ -40,7 +40,7 @@ func (e *object) append(dst []byte, r *annotate.Record, sequence uint64) []byte 
 	return e.appendEnd(dst, r)
 }
 
-// appendEnd appends what is no port's: flow, findings, tunnel and registry. It
+// appendEnd appends what follows the ports: flow, findings, tunnel and registry. It
 // ends the object, the record and the line.
 func (e *ECS) appendEnd(dst []byte, r *annotate.Record) []byte {
 	dst = append(dst, `"flow":{"id":"`...)
@@ -52,8 +52,8 @@ func (e *ECS) appendEnd(dst []byte, r *annotate.Record) []byte {
 	return append(dst, e.registry...)
 }
 
-// appendMicros appends nanoseconds as seconds with six digits behind the point.
-// What is below a microsecond is cut off.
+// appendMicros appends nanoseconds as seconds with six decimal places. Anything below
+// a microsecond is cut off.
 func appendMicros(dst []byte, ns int64) []byte {
 	n := uint64(ns)
 	if ns < 0 {

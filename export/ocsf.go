@@ -15,23 +15,23 @@ import (
 const OCSFVersion = "1.8.0"
 
 // OCSF writes records as JSON lines of the class Network Activity (4001) of the
-// Open Cybersecurity Schema Framework, schema.ocsf.io/1.8.0, with the profile
-// datetime for times in nanoseconds.
+// Open Cybersecurity Schema Framework, schema.ocsf.io/1.8.0, with the datetime
+// profile for times in nanoseconds.
 //
-// traffic is of this record, cumulative_traffic of the Flow; out is from source
-// to destination. What the registry says of a port is an enrichment of it.
+// traffic is this record's, cumulative_traffic the Flow's; out is from source to
+// destination. What the registry says about a port is an enrichment of it.
 // app_protocol_name, which is for protocols that were seen, and svc_name are not
-// filled: a port number proves none. What has no attribute is under unmapped.
+// filled: a port number proves neither. Values without an attribute are under unmapped.
 type OCSF struct {
-	ecs ECS // renders what the two have in common
+	ecs ECS // renders the parts that both formats have
 	now func() time.Time
 
-	// The text between what varies, by the values that decide it.
+	// The text between the values that vary, by whatever determines it.
 	head       []byte                       // to the labels
 	labels     [annotate.AllTags + 1][]byte // to the Flow's id
 	outcomes   [2][2][flow.LackOfResources + 1][flow.Reset + 1][]byte
 	severities [5][]byte // by severity_id
-	direction  [2][]byte // by whether it is known
+	direction  [2][]byte // by whether the direction is known
 	unmapped   []byte
 }
 
@@ -85,7 +85,7 @@ func (o *OCSF) renderOutcomes() {
 	}
 }
 
-// renderPorts gives the registry's answers the frame of an enrichment.
+// renderPorts turns the text before a registry answer into that of an enrichment.
 func (o *OCSF) renderPorts() {
 	for side, name := range endpoints {
 		for class := range registry.Dynamic + 1 {
@@ -99,7 +99,7 @@ func (o *OCSF) renderPorts() {
 
 var endpoints = [...]string{annotate.Source: "src_endpoint", annotate.Destination: "dst_endpoint"}
 
-// activity is activity_id of Network Activity.
+// activity is the activity_id of Network Activity.
 type activity uint8
 
 const (
@@ -112,8 +112,8 @@ const (
 
 var activityNames = [...]string{"Unknown", "Open", "Close", "Reset", "Fail", "Refuse", "Traffic"}
 
-// activityOf tells what happened to the connection when its last record was
-// written. The other records, and Flows without a connection, report traffic.
+// activityOf returns how the connection ended, for a Flow's last record. Earlier
+// records, and Flows with no such end, report traffic.
 func activityOf(final, connected bool, s flow.State) activity {
 	switch {
 	case !final:
@@ -130,10 +130,10 @@ func activityOf(final, connected bool, s flow.State) activity {
 	return activityTraffic
 }
 
-// connected tells the transports that open a connection before they use it.
+// connected reports whether a transport opens a connection before it sends data.
 func connected(t flow.Transport) bool { return t == flow.TCP || t == flow.SCTP || t == flow.DCCP }
 
-// status is status_id.
+// status is OCSF's status_id.
 type status uint8
 
 const (
@@ -144,8 +144,8 @@ const (
 
 var statusNames = [...]string{"Unknown", "Success", "Failure"}
 
-// statusOf calls a Flow a success that was answered. Nobody knows that of one that
-// goes on without an answer.
+// statusOf returns success for a Flow that was answered. Whether one that goes on
+// without an answer succeeds is unknown.
 func statusOf(a activity, s flow.State) status {
 	switch {
 	case a == activityFail || a == activityRefuse:
@@ -156,11 +156,11 @@ func statusOf(a activity, s flow.State) status {
 	return statusUnknown
 }
 
-// severityNames are the captions of severity_id.
+// severityNames are the captions of severity_id's values.
 var severityNames = [...]string{"Unknown", "Informational", "Low", "Medium", "High"}
 
-// severityID returns severity_id of a finding's severity, in the bands that CVSS
-// has for a tenth of it. No rule is as severe as OCSF's Critical.
+// severityID returns the severity_id for a finding's severity, using the bands of CVSS
+// for a tenth of it. No rule is as severe as OCSF's Critical.
 func severityID(severity int) int {
 	switch {
 	case severity == 0:
@@ -173,8 +173,8 @@ func severityID(severity int) int {
 	return 4
 }
 
-// Append appends r as one line. sequence counts the records of the run: a gap
-// shows the receiver a loss.
+// Append appends r as one line. sequence counts the records of the run: a gap tells
+// the receiver of a loss.
 func (o *OCSF) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	f, e := r.Flow, &o.ecs
 	e.render(r)
@@ -223,8 +223,8 @@ func (o *OCSF) appendMetadata(dst []byte, r *annotate.Record, sequence uint64) [
 	return append(dst, '}')
 }
 
-// appendTimeSpan appends the times in milliseconds, and those of the profile
-// datetime, to which the ECS has been set.
+// appendTimeSpan appends the times in milliseconds, and those of the datetime profile,
+// to which o.ecs has been set already.
 func (o *OCSF) appendTimeSpan(dst []byte, start, end int64) []byte {
 	dst = append(dst, `,"time":`...)
 	dst = appendMillis(dst, end)
@@ -242,8 +242,8 @@ func (o *OCSF) appendTimeSpan(dst []byte, start, end int64) []byte {
 	return appendMillis(dst, int64(flow.Between(start, end)))
 }
 
-// appendConnection appends connection_info. Which side of the perimeter an address
-// is on is not known: direction_id is Unknown, or Local within one host.
+// appendConnection appends connection_info. It is not known on which side of the
+// perimeter an address is, so direction_id is Unknown, or Local within one host.
 func (o *OCSF) appendConnection(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, o.direction[index(established(f.Direction.Method))]...)
 	dst = append32(dst, &o.ecs.id)
@@ -310,7 +310,7 @@ func appendTraffic(dst []byte, head string, out, in flow.Count, start, end int64
 	return append(dst, '}')
 }
 
-// appendObservables appends the addresses and ports; the list is left open.
+// appendObservables appends the addresses and ports, and leaves the list open.
 func (o *OCSF) appendObservables(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"observables":[{"name":"src_endpoint.ip","type_id":2,"type":"IP Address","value":"`...)
 	dst = o.ecs.source.append(dst)
@@ -323,7 +323,7 @@ func (o *OCSF) appendObservables(dst []byte, f *flow.Record) []byte {
 	return append(dst, `"}`...)
 }
 
-// appendEnrichment appends what is known of a port.
+// appendEnrichment appends what is known about a port.
 func (o *OCSF) appendEnrichment(dst []byte, side annotate.Side, p *annotate.Port) []byte {
 	dst = o.ecs.appendPort(dst, side, p)
 	dst = append(dst, `,"value":"`...)

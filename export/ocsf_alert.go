@@ -7,7 +7,8 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// findingActivities are what an opening and an update are to a Detection Finding.
+// findingActivities are the activities of a Detection Finding for an alert's opening
+// and its update.
 var findingActivities = [2][]byte{renderFinding(1, "Create"), renderFinding(2, "Update")}
 
 func renderFinding(id int, activity string) []byte {
@@ -16,14 +17,14 @@ func renderFinding(id int, activity string) []byte {
 		`,"status_id":1,"status":"New","is_alert":%t`, id, activity, 200400+id, activity, id == 1)
 }
 
-// confidenceNames are the captions of confidence_id.
+// confidenceNames are the captions of confidence_id's values.
 var confidenceNames = [...]string{"Unknown", "Low", "Medium", "High"}
 
-// AppendAlert appends a as one line, a Detection Finding (2004) with the profile
-// datetime. sequence counts the alerts of the run. finding_info.uid is the same in
-// opening and update, metadata.uid is not. The evidence has what the alert is about:
-// a sweep has no destination, and only alerts about one port have one; its ids are
-// those of the Flow that opened the alert.
+// AppendAlert appends a as one line, a Detection Finding (2004) with the datetime
+// profile. sequence counts the alerts of the run. finding_info.uid is the same in
+// opening and update, metadata.uid is not. The evidence has the endpoints of the alert:
+// a sweep has no destination, and only an alert about a single port has the port. Its
+// ids are those of the Flow that opened the alert.
 func (o *OCSF) AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte {
 	o.ecs.start.set(a.Start)
 	o.ecs.end.set(a.End)

@@ -9,21 +9,21 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// pieces are the text of an ECS record between what varies from one to the next, by the
-// values that decide which text it is. Where a piece begins and ends is for the pieces
-// around it to say.
+// pieces are the text of an ECS record between the values that vary from record to
+// record, by whatever determines the text. A piece may begin and end anywhere: it only
+// has to fit the pieces around it.
 type pieces struct {
-	lifecycles [2][2][]byte // Final, and whether it is the Flow's first record
+	lifecycles [2][2][]byte // by Final, and whether it is the Flow's first record
 	tags       [annotate.AllTags + 1][]byte
 	ports      [annotate.Destination + 1][registry.Dynamic + 1][annotate.Service + 1][]byte
 	outcomes   [2][flow.LackOfResources + 1][flow.Reset + 1][2][]byte
-	directions [flow.Symmetric + 1][flow.High + 1][2][]byte // and whether it is TCP
+	directions [flow.Symmetric + 1][flow.High + 1][2][]byte // and by whether it is TCP
 	flags      [annotate.Destination + 1][256][]byte
 	rules      [annotate.Rules][annotate.Destination + 1][]byte
 }
 
-// renderedPieces renders them when they are first needed. Every format copies the struct, as
-// some put other text in.
+// renderedPieces renders the pieces when they are first needed. Each format copies the
+// struct, since some replace pieces.
 var renderedPieces = sync.OnceValue(func() *pieces {
 	e := new(pieces)
 	e.renderEvent()
@@ -42,8 +42,8 @@ func (e *pieces) renderEvent() {
 	}
 }
 
-// lifecycle is event.type and event.action by whether the record is its Flow's
-// last and whether it is its first.
+// lifecycle is event.type and event.action, by whether the record is the last of its
+// Flow and whether it is the first.
 var lifecycle = [2][2]string{
 	{
 		`"type":["connection","info"],"action":"flow_update"`,
@@ -100,7 +100,7 @@ func (e *pieces) renderAnnotations() {
 	}
 }
 
-// appendObserver appends the observer, and what follows up to the first address.
+// appendObserver appends the observer, and the text after it up to the first address.
 func appendObserver(dst []byte, o *Options) []byte {
 	dst = append(dst, `,"observer":{`...)
 	if o.ObserverName != "" {

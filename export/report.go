@@ -14,15 +14,15 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// How much a report tells.
+// How much a report shows.
 const (
-	toldServices  = 10
-	toldHosts     = 20
-	toldEndpoints = 4 // of one host; the rest of them is one line
+	shownServices  = 10
+	shownHosts     = 20
+	shownEndpoints = 4 // of one host; the others share a line
 )
 
-// Append appends the closing report of a run: packets and rate, Flows, the
-// services with the most of them, and the flagged endpoints.
+// Append appends the closing report of a run: packets and their rate, Flows, the
+// services with the most Flows, and the flagged endpoints.
 func (s *Summary) Append(dst []byte, c *Counts) []byte {
 	dst = appendPacketLines(dst, c)
 	dst = s.appendFlowLine(dst, c)
@@ -55,7 +55,7 @@ func (c *DeliveryCounts) appendLines(dst []byte) []byte {
 	return dst
 }
 
-// appendPacketLines appends what was read, how fast, and what became of it.
+// appendPacketLines appends what was read, how fast, and what became of the packets.
 func appendPacketLines(dst []byte, c *Counts) []byte {
 	dst = appendCounted(dst, c.Packets.Read, "packet")
 	dst = append(dst, ", "...)
@@ -96,8 +96,8 @@ func appendRate(dst []byte, packets uint64, d time.Duration) []byte {
 	return append(dst, " packets/s)"...)
 }
 
-// appendNamedLine appends counters in a line, those that are 0 only where they
-// are wanted; without any there is no line.
+// appendNamedLine appends counters as one line, including those that are 0 only if
+// zeros is set. If none are left, it appends nothing.
 func appendNamedLine(dst []byte, title string, counters []Named, zeros bool) []byte {
 	separator := title
 	for _, n := range counters {
@@ -140,8 +140,8 @@ func (s *Summary) appendFlowLine(dst []byte, c *Counts) []byte {
 	return appendNamedLine(dst, "  ", states, false)
 }
 
-// appendServices appends the service ports with the most Flows. Flows that were
-// only attempts have no part in it.
+// appendServices appends the service ports with the most Flows. Flows that were only
+// attempts are not counted.
 func (s *Summary) appendServices(dst []byte) []byte {
 	if len(s.services) == 0 {
 		return dst
@@ -152,7 +152,7 @@ func (s *Summary) appendServices(dst []byte) []byte {
 			cmp.Compare(a.number, b.number), cmp.Compare(a.transport, b.transport))
 	})
 	rows := table{{"SERVICE PORT", "ASSIGNED TO", "FLOWS", "OCTETS"}}
-	for _, p := range ports[:min(len(ports), toldServices)] {
+	for _, p := range ports[:min(len(ports), shownServices)] {
 		v := s.services[p]
 		rows = append(rows, []string{
 			strconv.Itoa(int(p.number)) + "/" + p.transport.String(),
@@ -161,7 +161,7 @@ func (s *Summary) appendServices(dst []byte) []byte {
 	}
 	dst = append(dst, '\n')
 	dst = rows.append(dst, "  ", 2)
-	if more := len(ports) - toldServices; more > 0 {
+	if more := len(ports) - shownServices; more > 0 {
 		dst = append(dst, "  and "...)
 		dst = appendCounted(dst, uint64(more), "more port")
 		dst = append(dst, '\n')
@@ -169,11 +169,11 @@ func (s *Summary) appendServices(dst []byte) []byte {
 	return dst
 }
 
-// flaggedHost is what is told of one host.
+// flaggedHost is what is reported about one host.
 type flaggedHost struct {
 	host
-	endpoints []endpoint // that were used, the most serious first
-	attempts  *attempts  // nil where there are none
+	endpoints []endpoint // those that were used, the most serious first
+	attempts  *attempts  // nil if there are none
 	worst     *usage
 }
 
@@ -184,7 +184,7 @@ func (s *Summary) appendFlagged(dst []byte, c *Counts) []byte {
 	}
 	dst = appendNamedLine(append(dst, '\n'), "! findings: ", c.Findings.named(), false)
 	rows := table{{"FLAGGED ENDPOINT", "TRANSPORT", "THE REGISTRY SAYS", "STATE", "FLOWS", "CLIENTS", "OCTETS"}}
-	for _, h := range hosts[:min(len(hosts), toldHosts)] {
+	for _, h := range hosts[:min(len(hosts), shownHosts)] {
 		rows = s.appendHost(rows, h)
 	}
 	if s.Width > 0 && rows.width("  ") > s.Width {
@@ -192,7 +192,7 @@ func (s *Summary) appendFlagged(dst []byte, c *Counts) []byte {
 	} else {
 		dst = rows.append(dst, "  ", 4)
 	}
-	if more := len(hosts) - toldHosts; more > 0 {
+	if more := len(hosts) - shownHosts; more > 0 {
 		dst = append(dst, "  and endpoints of "...)
 		dst = appendCounted(dst, uint64(more), "more host")
 		dst = append(dst, '\n')
@@ -236,19 +236,20 @@ func (s *Summary) flaggedHosts() []*flaggedHost {
 	})
 }
 
-// compareUsage puts the more serious first, then the one with more Flows.
+// compareUsage sorts the more severe first and, if equally severe, the one with more
+// Flows.
 func compareUsage(a, b *usage) int {
 	return cmp.Or(cmp.Compare(b.severity, a.severity), cmp.Compare(b.flows, a.flows))
 }
 
-// appendHost appends a row for each of the first endpoints, one for the rest of
-// them, and one for what was only tried.
+// appendHost appends a row for each of the first endpoints, one for the rest of them,
+// and one for the ports that were only tried.
 func (s *Summary) appendHost(rows table, h *flaggedHost) table {
-	told := min(len(h.endpoints), toldEndpoints)
-	for _, e := range h.endpoints[:told] {
+	shown := min(len(h.endpoints), shownEndpoints)
+	for _, e := range h.endpoints[:shown] {
 		rows = append(rows, usageRow(e, s.flagged[e]))
 	}
-	if rest := h.endpoints[told:]; len(rest) > 0 {
+	if rest := h.endpoints[shown:]; len(rest) > 0 {
 		var sum usage
 		for _, e := range rest {
 			sum.flows += s.flagged[e].flows
@@ -264,12 +265,12 @@ func (s *Summary) appendHost(rows table, h *flaggedHost) table {
 	case a.ports == nil:
 		return append(rows, usageRow(endpoint{h.host, a.first}, &a.usage))
 	default:
-		return append(rows, []string{morePorts(h.host, n, told > 0), h.transport.String(),
+		return append(rows, []string{morePorts(h.host, n, shown > 0), h.transport.String(),
 			"", "attempts only", thousands(a.flows), atLeast(&a.usage), scaled(a.octets)})
 	}
 }
 
-// portsOnlyTried counts a host's tried ports without those that were used as well.
+// portsOnlyTried counts the ports of a host that were tried but never used.
 func (s *Summary) portsOnlyTried(h *flaggedHost) int {
 	a := h.attempts
 	if a == nil {
@@ -292,7 +293,7 @@ func usageRow(e endpoint, u *usage) []string {
 		u.state.String(), thousands(u.flows), atLeast(u), scaled(u.octets)}
 }
 
-// morePorts is the place of an endpoint in a row of several ports.
+// morePorts returns the text that replaces the endpoint in a row of several ports.
 func morePorts(h host, n int, more bool) string {
 	noun := "port"
 	if more {
@@ -301,8 +302,8 @@ func morePorts(h host, n int, more bool) string {
 	return h.addr.String() + ": " + string(appendCounted(nil, uint64(n), noun))
 }
 
-// registrySays is the first name or the status, and whether unauthorized use is
-// reported.
+// registrySays returns the first name or, without one, the status, and whether
+// unauthorized use is reported.
 func registrySays(entry *registry.Entry) string {
 	says := entry.Status.String()
 	if name := entry.Service(); name != "" {
@@ -328,10 +329,10 @@ func scaled(n uint64) string { return string(appendScaled(nil, n)) }
 // A table is rows of cells, the heading first.
 type table [][]string
 
-// longColumn is that of the flagged endpoints which has whole phrases.
+// longColumn is the column of the flagged endpoints that has whole phrases.
 const longColumn = 2
 
-// widths are those of the widest cells.
+// widths returns the width of each column's widest cell, in characters.
 func (t table) widths() []int {
 	widths := make([]int, len(t[0]))
 	for _, row := range t {
@@ -342,7 +343,7 @@ func (t table) widths() []int {
 	return widths
 }
 
-// width is that of a whole row, in columns of the terminal.
+// width returns the width of a whole row, in columns of the terminal.
 func (t table) width(indent string) int {
 	width := len(indent) - 2
 	for _, w := range t.widths() {
@@ -351,8 +352,8 @@ func (t table) width(indent string) int {
 	return width
 }
 
-// appendFolded appends the rows without one of their columns, whose cells get
-// lines of their own, below.
+// appendFolded appends the rows without one of their columns, each of whose cells gets
+// a line of its own below its row.
 func (t table) appendFolded(dst []byte, indent string, numbers, column int) []byte {
 	rows := make(table, len(t))
 	for i, row := range t {
@@ -372,7 +373,7 @@ func (t table) appendFolded(dst []byte, indent string, numbers, column int) []by
 	return dst
 }
 
-// append appends the rows, each behind indent, columns as wide as their widest
+// append appends the rows, each after indent, with columns as wide as their widest
 // cell. Columns from numbers on are flush right.
 func (t table) append(dst []byte, indent string, numbers int) []byte {
 	widths := t.widths()

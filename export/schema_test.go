@@ -20,8 +20,8 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// A schema has what a format's published one says of the fields that we write, by
-// their paths; the elements of a list have [] behind the list's.
+// A schema has what a format's published schema says about the fields that we write, by
+// their paths; the path of a list's elements is that of the list followed by [].
 type schema map[string]schemaField
 
 type schemaField struct {
@@ -44,7 +44,7 @@ func readSchema(t testing.TB, name string) schema {
 	return s
 }
 
-// readTable reads the lines of a file of testdata behind its heading.
+// readTable reads the lines after the heading of a file in testdata.
 func readTable(t testing.TB, name string, columns int) (rows [][]string) {
 	t.Helper()
 	list, err := os.ReadFile("testdata/" + name)
@@ -205,7 +205,7 @@ func decodeLine(t testing.TB, line []byte) map[string]any {
 	return record
 }
 
-// A dialect is one of the formats in JSON lines beside ECS.
+// A dialect is one of the formats in JSON lines other than ECS.
 type dialect struct {
 	name, file string
 	// own is the path of an ECS field in the dialect; "": it has none of its own.
@@ -336,7 +336,7 @@ func TestDialects(t *testing.T) {
 	}
 }
 
-// compare wants what the dialect has as ECS has it, and nothing of it left out.
+// compare checks that the dialect's values equal those of ECS, and that none is missing.
 func (d *dialect) compare(t *testing.T, got, ecs map[string]string) {
 	t.Helper()
 	for path, of := range d.same {
@@ -394,7 +394,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// TestDialectsNoAllocs: nor do they change what was in the buffer.
+// TestDialectsNoAllocs: the formats neither allocate nor change what was in the buffer.
 func TestDialectsNoAllocs(t *testing.T) {
 	reg := testRegistry(t)
 	records := annotated(reg, testFlows())

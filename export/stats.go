@@ -13,13 +13,13 @@ type Counts struct {
 	Packets PacketCounts
 	// Filtered packets did not match the filter, and are in no other counter.
 	Filtered uint64
-	// LaterFragmentsJoined is how many later fragments found the Flow of their
-	// first one.
+	// LaterFragmentsJoined is how many later fragments were joined to the Flow of
+	// their first fragment.
 	LaterFragmentsJoined uint64
 	BytesRead            uint64 // of packets as captured, without the file's own headers
 
-	// Drops are packets that were lost on the way: in the kernel's buffer, in the
-	// interface, and in portwatch itself.
+	// Drops are packets that were lost: in the kernel's buffer, in the interface, and
+	// in portwatch itself.
 	Drops struct{ Kernel, Interface, Own uint64 }
 
 	Flows struct {
@@ -30,7 +30,7 @@ type Counts struct {
 	Findings  Findings
 	Alerts    struct{ Opened, Updated uint64 }
 	LinkTypes []Named // packets
-	Limits    []Named // what bound was hit: how often
+	Limits    []Named // how often each bound was reached
 	Delivery  DeliveryCounts
 
 	Seconds struct {
@@ -39,41 +39,41 @@ type Counts struct {
 		Capture time.Duration // from the first packet to the last
 	}
 
-	// Live tells the summary to show drops even where there are none.
+	// Live makes the summary show drops even if there are none.
 	Live bool
 }
 
-// PacketCounts have every packet read in exactly one class, by its outermost IP
+// PacketCounts count every packet read in exactly one class, by its outermost IP
 // header: Read is the sum of the others.
 type PacketCounts struct {
 	Read, WithPorts, ICMP, OtherIP, LaterFragments, BadTransport, BadIP, NonIP, UnknownLink uint64
 }
 
-// Named is a counter whose name the run gives.
+// Named is a counter and its name.
 type Named struct {
 	Name  string
 	Count uint64
 }
 
-// DeliveryCounts say what became of the records of sinks, if there are any.
+// DeliveryCounts say what became of the records for the sinks, if there are any.
 type DeliveryCounts struct {
 	Sinks []SinkCounts
 	Spool []Named
 }
 
-// SinkCounts are records. Found + Accepted = Delivered + InSpool + DeadLettered +
-// Dropped.
+// SinkCounts count one sink's records. Found + Accepted = Delivered + InSpool +
+// DeadLettered + Dropped.
 type SinkCounts struct {
 	Name         string
-	Found        uint64 // in the spool, of earlier runs
-	Accepted     uint64 // of this run
+	Found        uint64 // in the spool, from earlier runs
+	Accepted     uint64 // from this run
 	Delivered    uint64
-	InSpool      uint64 // for the next run
+	InSpool      uint64 // left for the next run
 	DeadLettered uint64
 	Dropped      uint64
 
 	Retries uint64 // how often a record had to be sent again
-	Outages uint64 // how often the receiver went out of reach
+	Outages uint64 // how often the receiver became unreachable
 }
 
 func (c *SinkCounts) named() [8]Named {
@@ -93,7 +93,7 @@ func (f *Findings) Add(r *annotate.Record) {
 	}
 }
 
-// Sum is the number of findings of all rules.
+// Sum returns the number of findings of all rules.
 func (f *Findings) Sum() (n uint64) {
 	for _, of := range f {
 		n += of
@@ -108,8 +108,8 @@ func (f *Findings) named() (all []Named) {
 	return all
 }
 
-// classes are the counters of PacketCounts but Read, with their name in JSON and
-// their name for a person.
+// classes returns the counters of PacketCounts except Read, with their names in JSON
+// and for people.
 func (p *PacketCounts) classes() [8]struct {
 	Named
 	title string
@@ -130,8 +130,8 @@ func (p *PacketCounts) classes() [8]struct {
 	}
 }
 
-// AppendJSON appends the counters as one JSON object in one line, the newline
-// included.
+// AppendJSON appends the counters as one JSON object on one line, including the
+// newline.
 func (c *Counts) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `{"packets":{"read":`...)
 	dst = strconv.AppendUint(dst, c.Packets.Read, 10)
@@ -192,7 +192,7 @@ func (c *DeliveryCounts) appendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// byReason has every reason, those of which there are none too.
+// byReason returns the counters of all end reasons, including those that are 0.
 func (c *Counts) byReason() []Named {
 	var all []Named
 	for reason := flow.IdleTimeout; reason <= flow.LackOfResources; reason++ {

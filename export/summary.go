@@ -10,20 +10,20 @@ import (
 
 // The bounds of a Summary.
 const (
-	maxEndpoints = 16384 // flagged endpoints that were more than tried
+	maxEndpoints = 16384 // flagged endpoints that were used, not only tried
 	maxHosts     = 2048  // hosts with ports that were only tried, up to 8 KiB each
-	maxClients   = 65536 // pairs of an endpoint, or a host, and a client
+	maxClients   = 65536 // pairs of an endpoint or a host, and a client
 )
 
-// Summary gathers what a person wants to know at the end of a run from the
-// records of all Flows. Its memory is bounded whatever the traffic; counts are
-// exact until a bound is reached, and what had no room is counted and told.
+// Summary gathers from the records of all Flows what a person wants to know at the end
+// of a run. Its memory is bounded whatever the traffic. Counts are exact until a bound
+// is reached; what found no room is counted and reported.
 //
-// Flagged endpoints are kept one by one where anything answered, or payload went
-// on. Ports that were only tried are counted by host, in a table of their own: a
-// scan can neither fill the report nor crowd a service out of it.
+// Flagged endpoints are kept individually if anything answered, or payload went on.
+// Ports that were only tried are counted by host, in a table of their own: a scan can
+// neither fill the report nor crowd a service out of it.
 type Summary struct {
-	// Width of the terminal in columns, for Append; 0: not limited.
+	// Width of the terminal in columns, for Append; 0 is unlimited.
 	Width int
 
 	states   [flow.Reset + 1]uint64 // Flows
@@ -31,10 +31,10 @@ type Summary struct {
 	flagged  map[endpoint]*usage
 	tried    map[host]*attempts
 	clients  map[client]struct{}
-	lost     uint64 // flagged Flows that had no room
+	lost     uint64 // flagged Flows that found no room
 }
 
-// servicePort is a port and the transport that the registry was asked for.
+// servicePort is a port and the transport under which it was looked up in the registry.
 type servicePort struct {
 	transport registry.Transport
 	number    uint16
@@ -55,19 +55,19 @@ type endpoint struct {
 	port uint16
 }
 
-// A client used an endpoint or, where the port is 0, tried ports of a host. That
-// a real port 0 is counted with the latter does no harm.
+// A client used an endpoint or, if the port is 0, tried ports of a host. A real port 0
+// is counted with the latter, which does no harm.
 type client struct {
 	endpoint
 	addr netip.Addr
 }
 
-// usage is what flagged Flows add up to.
+// usage is the total of flagged Flows.
 type usage struct {
 	entry         *registry.Entry
 	flows, octets uint64
 	clients       uint64
-	moreClients   bool // there was no room for another: clients is a lower bound
+	moreClients   bool // a client found no room: clients is a lower bound
 	severity      int  // the highest
 	state         flow.State
 }
@@ -75,7 +75,7 @@ type usage struct {
 // attempts is the usage of all ports of a host that were only tried.
 type attempts struct {
 	usage
-	first uint16   // the first of the ports, which usage.entry belongs to
+	first uint16   // the first of these ports; usage.entry is its entry
 	ports *portSet // all of them; nil while there is only the first
 }
 
@@ -89,7 +89,7 @@ func NewSummary() *Summary {
 	}
 }
 
-// Add counts one record. It keeps nothing that belongs to r but registry entries.
+// Add counts one record. Of r, it keeps only registry entries.
 func (s *Summary) Add(r *annotate.Record) {
 	f := r.Flow
 	if f.Final {
@@ -105,10 +105,10 @@ func (s *Summary) Add(r *annotate.Record) {
 	}
 }
 
-// onlyTried tells the states in which no more than a knock at the door was seen.
+// onlyTried reports whether a Flow in this state was no more than an attempt.
 func onlyTried(s flow.State) bool { return s == flow.Attempt || s == flow.Rejected }
 
-// severityOf is the highest severity of one side's findings.
+// severityOf returns the highest severity of one side's findings, 0 without any.
 func severityOf(r *annotate.Record, side annotate.Side) int {
 	highest := 0
 	for _, f := range r.Findings {
@@ -122,7 +122,7 @@ func severityOf(r *annotate.Record, side annotate.Side) int {
 func (s *Summary) addService(r *annotate.Record) {
 	key := servicePort{r.Destination.Transport, r.Destination.Number}
 	v := s.services[key]
-	if v == nil { // at most as often as there are ports
+	if v == nil { // bounded by the number of ports
 		v = &service{entry: r.Destination.Entry}
 		s.services[key] = v
 	}
@@ -130,7 +130,7 @@ func (s *Summary) addService(r *annotate.Record) {
 	v.octets += octets(r.Flow)
 }
 
-// firstRecord is 1 for the first record of a Flow, else 0: each Flow counts once.
+// firstRecord returns 1 for the first record of a Flow, else 0: each Flow counts once.
 func firstRecord(f *flow.Record) uint64 {
 	if f.Sequence == 0 {
 		return 1
@@ -167,7 +167,8 @@ func (s *Summary) addFlagged(r *annotate.Record, side annotate.Side, severity in
 	s.addClient(u, client{key, peer.Addr()})
 }
 
-// use returns the usage of an endpoint, nil where there is no room for one more.
+// use returns the usage of an endpoint, or nil if there is no room for another
+// endpoint.
 func (s *Summary) use(key endpoint, entry *registry.Entry) *usage {
 	u := s.flagged[key]
 	if u == nil && len(s.flagged) < maxEndpoints {
@@ -177,8 +178,8 @@ func (s *Summary) use(key endpoint, entry *registry.Entry) *usage {
 	return u
 }
 
-// attempt returns the usage of a host's tried ports, nil where there is no room
-// for one more host.
+// attempt returns the usage of a host's tried ports, to which it adds key's port, or
+// nil if there is no room for another host.
 func (s *Summary) attempt(key endpoint, entry *registry.Entry) *usage {
 	a := s.tried[key.host]
 	switch {

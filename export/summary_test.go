@@ -168,8 +168,8 @@ func TestSummaryOfSweep(t *testing.T) {
 	}
 }
 
-// TestSummaryIsBounded: whoever fills the tables, they stay as large as they may
-// be, and what had no room is counted.
+// TestSummaryIsBounded: whatever fills the tables, they stay within their bounds, and
+// what found no room is counted.
 func TestSummaryIsBounded(t *testing.T) {
 	s := NewSummary()
 	a := annotate.New(testRegistry(t))

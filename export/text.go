@@ -10,33 +10,33 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// TextOptions say what the lines are read on.
+// TextOptions describe where the lines are read.
 type TextOptions struct {
-	// Width of the terminal in columns; 0: not limited, each Flow is one line.
+	// Width of the terminal in columns; 0 is unlimited: each Flow is one line.
 	Width int
-	// Color allows ANSI colours. Nothing is told by colour alone.
+	// Color allows ANSI colours. Colour never carries meaning on its own.
 	Color bool
-	// Location is the time zone of TIME; nil is UTC.
+	// Location is the time zone of TIME; nil means UTC.
 	Location *time.Location
 }
 
-// Text writes records as aligned lines for a person.
+// Text writes records as aligned lines for people.
 //
-// A field starts at its column, or one space behind the field before it where
-// that one is longer. A Flow whose line would be wider than the terminal goes on
-// in a second one at the arrow; a terminal too narrow for nine columns has two
-// lines a Flow, and a heading of two. Addresses are never shortened. Flagged
-// Flows have a line below that begins with an exclamation mark.
+// A field starts at its column, or one space after the field before it if that one
+// is too long. A Flow whose line would be wider than the terminal continues on a
+// second line from the arrow on; on a terminal too narrow for nine columns, each Flow
+// has two lines, and so has the heading. Addresses are never shortened. Flagged Flows
+// have a line below that begins with an exclamation mark.
 //
-// The arrow has a question mark where the direction is of low confidence, and
-// two heads where both sides have the same port.
+// The arrow has a question mark if the confidence in the direction is low, and two
+// heads if both sides have the same port.
 type Text struct {
 	options TextOptions
 	columns [fields]column
 	narrow  bool
 
-	// The latest day that a Flow began on so far, in the reader's time zone, and
-	// the one behind it: their first moments; zero: none yet.
+	// The first moments, in the reader's time zone, of the latest day on which a Flow
+	// has begun so far, and of the day after it. Zero: none yet.
 	day, tomorrow time.Time
 
 	// Scratch memory.
@@ -56,7 +56,7 @@ const (
 	stateField
 	packetsField
 	octetsField
-	tunnelField // has no heading: only inner Flows have it
+	tunnelField // no heading: only inner Flows have this field
 	fields
 )
 
@@ -64,24 +64,25 @@ var headings = [fields]string{
 	"TIME", "TRANSPORT", "CLIENT", "", "SERVICE SIDE", "ASSIGNED TO", "CLASS", "STATE", "PKTS", "OCTETS", "",
 }
 
-// A column is where a field begins or, if width is not 0, the field of that width
-// that is set flush right.
+// A column is where a field begins. If width is not 0, the field is flush right
+// within that width.
 type column struct{ start, width int }
 
-// A cell is one field's text, printable characters only, and how it looks.
+// A cell is one field's text, in printable characters only, and its style.
 type cell struct {
 	text  []byte
 	width int    // in characters
-	style string // the parameters of an SGR sequence; empty is plain
+	style string // the parameters of an SGR sequence; if empty, plain
 }
 
 const (
-	wideWidth = 120 // the least that has room for every column in one line
-	detail    = 14  // where lines below a Flow begin
-	maxName   = 28  // characters of a service name; those of RFC 6335 have up to 15
+	wideWidth = 120 // the smallest width with room for every column on one line
+	detail    = 14  // where the lines below a Flow begin
+	maxName   = 28  // characters of a service name; RFC 6335 allows up to 15
 )
 
-// The styles, by ECMA-48 SGR. They are of the sixteen colours that every theme has.
+// The styles, as ECMA-48 SGR parameters. They use only the sixteen colours that every
+// theme has.
 const (
 	heading = "1"    // bold
 	faint   = "2"    // faint
@@ -90,11 +91,11 @@ const (
 	alarm   = "1;31" // bold red
 )
 
-// alarming is the severity from which a flagged Flow is red: answered, or sent to
-// without an answer. Attempts and Dynamic Ports stay yellow.
+// alarming is the severity from which a flagged Flow is red: the service answered, or
+// payload went to it without an answer. Attempts and Dynamic Ports stay yellow.
 const alarming = 40
 
-// NewText returns a format for what o describes.
+// NewText returns a format with the options o.
 func NewText(o TextOptions) *Text {
 	if o.Location == nil {
 		o.Location = time.UTC
@@ -108,7 +109,7 @@ func NewText(o TextOptions) *Text {
 	return t
 }
 
-// narrowColumns has two lines, the second from assignedField on.
+// narrowColumns are the columns of two lines, the second from assignedField on.
 var narrowColumns = [fields]column{
 	transportField: {start: 14},
 	clientField:    {start: 25},
@@ -123,8 +124,8 @@ var narrowColumns = [fields]column{
 	tunnelField:   {start: 70},
 }
 
-// wideColumns spreads what the terminal has beyond wideWidth: first for long
-// service names, then for IPv6 endpoints, which have up to 47 characters.
+// wideColumns distributes what the terminal has beyond wideWidth: first to long service
+// names, then to IPv6 endpoints, which have up to 47 characters.
 func wideColumns(width int) [fields]column {
 	extra := max(0, width-wideWidth)
 	name := min(extra, 6)
@@ -141,7 +142,7 @@ func wideColumns(width int) [fields]column {
 	return c
 }
 
-// Header appends the heading, one line or two.
+// Header appends the heading, on one line or two.
 func (t *Text) Header(dst []byte) []byte {
 	for i := range t.line {
 		t.line[i] = cell{append(t.line[i].text[:0], headings[i]...), len(headings[i]), heading}
@@ -149,8 +150,8 @@ func (t *Text) Header(dst []byte) []byte {
 	return t.appendFields(dst)
 }
 
-// Append appends r: its line or lines, and below it the reasons of its findings.
-// The sequence is for programs and not shown.
+// Append appends r: its line or lines, and below them the reasons of its findings.
+// The sequence is for programs and is not shown.
 func (t *Text) Append(dst []byte, r *annotate.Record, _ uint64) []byte {
 	start := time.Unix(0, r.Flow.Start).In(t.options.Location)
 	dst = t.appendDay(dst, start)
@@ -162,9 +163,9 @@ func (t *Text) Append(dst []byte, r *annotate.Record, _ uint64) []byte {
 	return dst
 }
 
-// appendDay appends a line where a later day than any before begins. Records come
-// in the order of their end, so those that follow may have begun earlier: see
-// appendStart.
+// appendDay appends a line when a day begins that is later than all before it. Records
+// come in the order in which their end was decided, so later ones may have begun
+// earlier: see appendStart.
 func (t *Text) appendDay(dst []byte, start time.Time) []byte {
 	if start.Before(t.tomorrow) {
 		return dst
@@ -181,9 +182,9 @@ func (t *Text) appendDay(dst []byte, start time.Time) []byte {
 	return append(paint(t, dst, heading, t.words), '\n')
 }
 
-// appendStart appends the time of day, 15:04:05.000 or, of a Flow that began
-// before the day that the lines have reached, month, day, hour and minute in the
-// same space.
+// appendStart appends the time of day, 15:04:05.000; for a Flow that began before the
+// day that the lines have reached, it appends month, day, hour and minute, in no more
+// space.
 func (t *Text) appendStart(dst []byte, start time.Time) []byte {
 	if start.Before(t.day) {
 		return start.AppendFormat(dst, "01-02 15:04")
@@ -195,7 +196,7 @@ func (t *Text) appendStart(dst []byte, start time.Time) []byte {
 	return appendTriple(dst, uint64(start.Nanosecond()/1e6))
 }
 
-// fill sets the cells to what r says.
+// fill sets the cells from r.
 func (t *Text) fill(r *annotate.Record, start time.Time) {
 	f, c := r.Flow, &t.line
 	for i := range c {
@@ -228,7 +229,7 @@ func (t *Text) fill(r *annotate.Record, start time.Time) {
 	}
 }
 
-// appendEndpoint appends e as netip does, brackets around an IPv6 address.
+// appendEndpoint appends e as netip does, with brackets around an IPv6 address.
 func appendEndpoint(dst []byte, e flow.Endpoint) []byte {
 	if e.Addr().Is4() {
 		dst = append(appendAddr(dst, e.Addr()), ':')
@@ -245,7 +246,7 @@ func severityStyle(r *annotate.Record) string {
 	return flagged
 }
 
-// arrow points from the client to the service side, with the doubt there is.
+// arrow returns an arrow from the client to the service side, which shows any doubt.
 func arrow(d flow.Direction) string {
 	switch {
 	case d.Method == flow.Symmetric:
@@ -256,8 +257,8 @@ func arrow(d flow.Direction) string {
 	return "->"
 }
 
-// appendAssigned appends the first name and how many more there are, or the
-// status in brackets where there is no name.
+// appendAssigned appends the first name and how many more there are. For a port that
+// is not assigned, it appends the status in brackets.
 func appendAssigned(dst []byte, entry *registry.Entry) []byte {
 	names := entry.Services()
 	switch {
@@ -276,8 +277,8 @@ func appendAssigned(dst []byte, entry *registry.Entry) []byte {
 	return dst
 }
 
-// appendClipped appends the printable form of s, at most limit characters of it:
-// a registry file may have a name of any length.
+// appendClipped appends the printable form of at most limit characters of s: a name
+// in a registry file may have any length.
 func appendClipped(dst []byte, s string, limit int) []byte {
 	for i := range s {
 		if limit == 0 {
@@ -295,7 +296,7 @@ func appendPackets(dst []byte, n uint64) []byte {
 	return appendScaled(dst, n)
 }
 
-// appendInside says what the Flow was inside of, such as (in vxlan 42).
+// appendInside appends the tunnel that the Flow was inside, such as (in vxlan 42).
 func appendInside(dst []byte, f *flow.Record) []byte {
 	if f.Tunnel.Type == 0 {
 		return dst
@@ -309,7 +310,7 @@ func appendInside(dst []byte, f *flow.Record) []byte {
 	return append(dst, ')')
 }
 
-// appendFields appends the cells in as few lines as the width allows.
+// appendFields appends the cells on as few lines as the width allows.
 func (t *Text) appendFields(dst []byte) []byte {
 	first := timeField
 	for _, last := range t.lineEnds() {
@@ -319,7 +320,7 @@ func (t *Text) appendFields(dst []byte) []byte {
 	return dst
 }
 
-// The ways to break a Flow into lines, by their last fields, the best one first.
+// The ways to break a Flow into lines, by the last field of each line, best first.
 var (
 	wideBreaks = [][]int{
 		{tunnelField},
@@ -348,8 +349,8 @@ func (t *Text) lineEnds() []int {
 	return breaks[len(breaks)-1]
 }
 
-// appendRun appends one line of the cells from first to last. What an inner Flow
-// is inside of goes below where it has no room.
+// appendRun appends the cells from first to last as one line. The tunnel of an inner
+// Flow goes on a line below if it does not fit.
 func (t *Text) appendRun(dst []byte, first, last int) []byte {
 	below := last == tunnelField && len(t.line[tunnelField].text) > 0 && !t.fits(first, last)
 	if below {
@@ -375,8 +376,8 @@ func (t *Text) appendRun(dst []byte, first, last int) []byte {
 	return dst
 }
 
-// place returns where field i starts on a line that begins with field first and
-// is written up to column at.
+// place returns the column at which field i starts, on a line that begins with field
+// first and has been written up to column at.
 func (t *Text) place(i, first, at int) int {
 	c := t.columns[i]
 	switch {
@@ -384,7 +385,7 @@ func (t *Text) place(i, first, at int) int {
 		// A second line: the service side stands below the client.
 		c.start -= t.columns[serviceField].start - t.columns[clientField].start
 	case first == assignedField && i == first:
-		c.start = detail // a line of its own has room for the longest name
+		c.start = detail // at the start of a line, there is room for the longest name
 	}
 	start := c.start
 	if c.width > 0 {
@@ -396,7 +397,7 @@ func (t *Text) place(i, first, at int) int {
 	return start
 }
 
-// fits reports whether the cells from first to last have room in one line.
+// fits reports whether the cells from first to last fit on one line.
 func (t *Text) fits(first, last int) bool {
 	if t.options.Width <= 0 {
 		return true
@@ -410,8 +411,8 @@ func (t *Text) fits(first, last int) bool {
 	return at <= t.options.Width
 }
 
-// appendReasons appends the line below a flagged Flow. Where both sides have the
-// same port, they have the same findings: those of the destination are told.
+// appendReasons appends the lines below a flagged Flow. If both sides have the same
+// port, they have the same findings, and only the destination's are shown.
 func (t *Text) appendReasons(dst []byte, r *annotate.Record) []byte {
 	t.reasons = t.reasons[:0]
 	for _, f := range r.Findings {
@@ -430,8 +431,8 @@ func (t *Text) appendReasons(dst []byte, r *annotate.Record) []byte {
 	return t.appendWrapped(dst, t.words, severityStyle(r))
 }
 
-// appendWrapped appends an exclamation mark and the words, as many on a line as
-// the width allows.
+// appendWrapped appends an exclamation mark and the words, with as many on each line
+// as the width allows.
 func (t *Text) appendWrapped(dst, words []byte, style string) []byte {
 	mark := "! "
 	for len(words) > 0 {
@@ -449,10 +450,10 @@ func (t *Text) appendWrapped(dst, words []byte, style string) []byte {
 	return dst
 }
 
-// firstLine returns what of text has room in width characters: up to the last
-// space, or the whole width where there is none.
+// firstLine returns as much of text as fits in width characters: up to the last space,
+// or the whole width if there is none.
 func firstLine(text []byte, width int) []byte {
-	end := 0 // where the first character begins that has no room
+	end := 0 // where the first character that does not fit begins
 	for ; width > 0 && end < len(text); width-- {
 		if text[end] < utf8.RuneSelf {
 			end++

@@ -33,8 +33,8 @@ func TestTextGolden(t *testing.T) {
 	}
 }
 
-// TestTextWidth asks every width whether a line is wider than it. Only a line of
-// a single endpoint may be, where the terminal has no room for its address.
+// TestTextWidth checks at every width that no line is wider. Only the line of a single
+// endpoint may be, if the terminal has no room for its address.
 func TestTextWidth(t *testing.T) {
 	for width := 40; width <= 220; width++ {
 		out := string(render(t, TextOptions{Width: width}, testFlows()))

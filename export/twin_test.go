@@ -161,7 +161,7 @@ func (t twinTime) MarshalText() ([]byte, error) {
 	return time.Unix(0, int64(t)).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"), nil
 }
 
-// twinOf returns what Append is to write, as encoding/json wants it.
+// twinOf returns what Append should write, as types for encoding/json.
 func twinOf(o Options, r *annotate.Record, sequence uint64) *twinRecord {
 	f := r.Flow
 	record := &twinRecord{

@@ -8,18 +8,18 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// Zeek writes records as the conn.log of Zeek 8.2 in JSON lines: the fields of
-// Conn::Info in base/protocols/conn/main.zeek, community_id and vlan of its
-// policy scripts, and behind them the object portwatch.
+// Zeek writes records as JSON lines of Zeek 8.2's conn.log: the fields of Conn::Info
+// in base/protocols/conn/main.zeek, community_id, vlan and inner_vlan of its policy
+// scripts, and after them the portwatch object.
 //
-// What cannot be known from headers and ports is left out, as Zeek leaves out
-// what is not set: service, which is for protocols that were confirmed;
-// orig_bytes and resp_bytes, which count payload by sequence numbers;
-// missed_bytes; local_orig and local_resp, for want of a list of local networks;
-// tunnel_parents, which wants the uid of the Flow outside.
+// Whatever headers and ports cannot tell is left out, as Zeek leaves out fields that
+// are not set: service, which is for confirmed protocols; orig_bytes and resp_bytes,
+// which count payload by sequence numbers; missed_bytes; local_orig and local_resp, for
+// lack of a list of local networks; and tunnel_parents, which would need the uid of the
+// outer Flow.
 //
-// duration counts all packets, where Zeek leaves out those behind a FIN without
-// payload. A Flow with several records has several lines of one uid. Each has the
+// duration covers all packets, whereas Zeek leaves out those after a FIN that have no
+// payload. A Flow with several records has several lines with one uid. Each has the
 // times and counts of what came since the one before it, so that they add up.
 type Zeek struct {
 	object *object
@@ -30,8 +30,8 @@ func NewZeek(reg *registry.Registry, o Options) *Zeek {
 	return &Zeek{newObject(reg, o)}
 }
 
-// Append appends r as one line. sequence counts the records of the run: a gap
-// shows the receiver a loss.
+// Append appends r as one line. sequence counts the records of the run: a gap tells
+// the receiver of a loss.
 func (z *Zeek) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	f, e := r.Flow, z.object
 	e.render(r)
@@ -67,7 +67,7 @@ func (z *Zeek) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	return e.append(dst, r, sequence)
 }
 
-// appendConnSize appends the counts, and what Zeek has behind them.
+// appendConnSize appends the counts, and the fields that follow them in Zeek.
 func appendConnSize(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"orig_pkts":`...)
 	dst = appendUint(dst, f.Source.Packets)
@@ -93,8 +93,8 @@ func appendConnSize(dst []byte, f *flow.Record) []byte {
 	return dst
 }
 
-// transportProto returns the value of Zeek's enumeration transport_proto, which
-// has no others.
+// transportProto returns t's value in Zeek's enumeration transport_proto, which has no
+// value for the other transports.
 func transportProto(t flow.Transport) string {
 	switch t {
 	case flow.TCP:
@@ -105,7 +105,7 @@ func transportProto(t flow.Transport) string {
 	return "unknown_transport"
 }
 
-// connState returns conn_state as function conn_state of main.zeek decides it.
+// connState returns conn_state as the function conn_state in main.zeek decides it.
 func connState(f *flow.Record) string {
 	switch f.Transport {
 	case flow.TCP:
@@ -128,9 +128,9 @@ func udpConnState(originator, responder bool) string {
 	return "OTH"
 }
 
-// tcpConnState replays a history, whose letters are the events that Zeek's states
-// depend on. It differs from Zeek where the second letter of a kind would matter,
-// and where Zeek took the other side for the originator.
+// tcpConnState replays a history, whose letters are the events on which Zeek's states
+// depend. It differs from Zeek if a second occurrence of a letter would matter, or if
+// Zeek took the other side for the originator.
 func tcpConnState(history []byte) string {
 	var orig, resp zeekEndpoint
 	payload := false
@@ -180,7 +180,8 @@ func tcpConnState(history []byte) string {
 	return "OTH"
 }
 
-// gaveUp is main.zeek's /\^?S[^HAFGIQ]*R.*/, of whose letters we have these.
+// gaveUp reports whether main.zeek's /\^?S[^HAFGIQ]*R.*/ matches. Of its letters, our
+// histories have only those below.
 func gaveUp(history []byte) bool {
 	if len(history) == 0 || history[0] != 'S' {
 		return false
@@ -201,7 +202,7 @@ type zeekState uint8
 
 const (
 	zeekInactive zeekState = iota
-	zeekPartial            // this and those before it are what main.zeek calls inactive
+	zeekPartial            // main.zeek calls this state and the one before it inactive
 	zeekSynSent
 	zeekSynAckSent
 	zeekEstablished
@@ -213,8 +214,8 @@ type zeekEndpoint struct{ state, before zeekState }
 
 func (e *zeekEndpoint) set(s zeekState) { e.before, e.state = e.state, s }
 
-// step takes in that e sent a packet of a letter, as UpdateStateMachine does in
-// Zeek's TCPSessionAdapter.cc.
+// step updates e, which sent a packet with this letter, as UpdateStateMachine in Zeek's
+// TCPSessionAdapter.cc does.
 func (e *zeekEndpoint) step(peer *zeekEndpoint, letter byte, originator bool) {
 	switch e.state {
 	case zeekInactive:
@@ -235,7 +236,7 @@ func (e *zeekEndpoint) step(peer *zeekEndpoint, letter byte, originator bool) {
 		case 'F':
 			e.set(zeekClosed)
 			if peer.state == zeekReset && peer.before == zeekClosed {
-				peer.set(zeekClosed) // FIN, then RST: a normal end after all
+				peer.set(zeekClosed) // it sent FIN, then RST: a normal end after all
 			}
 		case 'R':
 			e.set(zeekReset)
@@ -247,7 +248,7 @@ func (e *zeekEndpoint) step(peer *zeekEndpoint, letter byte, originator bool) {
 	}
 }
 
-// wake takes in the first packet of e.
+// wake updates e for its first packet.
 func (e *zeekEndpoint) wake(peer *zeekEndpoint, letter byte, originator bool) {
 	switch letter {
 	case 'S', 'H':
@@ -269,7 +270,7 @@ func (e *zeekEndpoint) wake(peer *zeekEndpoint, letter byte, originator bool) {
 	default: // A, D
 		switch {
 		case !originator && letter == 'A' && peer.state == zeekSynSent:
-			// Some acknowledge a SYN before they answer it.
+			// Some hosts acknowledge a SYN before they answer it.
 		case peer.state == zeekEstablished:
 			e.set(zeekEstablished)
 		default:
