@@ -14,58 +14,59 @@ import (
 	"github.com/portwatch/portwatch/export/sink"
 )
 
-// A block has records that were appended together, in one format. In a segment it is
+// A block has records that were appended together, in one format. In a segment it
+// consists of these parts, with their octets; numbers are little endian:
 //
-//	crc32c                       4 octets, like all numbers here little endian;
-//	                             of the segment's number and all that follows
+//	crc32c                       4: of the segment's number and all that follows
 //	octets that follow           4
 //	records, octets of bodies    4, 4
 //	how its entries are stored   1: as they are, or in S2's block format
 //	octets of format, format     1, ...
 //	entries
 //
-// and an entry is
+// An entry is
 //
 //	time, kind, severity         8, 1, 1
 //	octets of ID, key, body      2, 2, 4
 //	ID, key, body
 //
-// Records of one format are much alike: compressed together they take an eighth of the
-// room, so a spool bridges an outage eight times as long, and the disk has as much less to
-// do. Yet even S2 takes more time than it saves in writing: what will be gone in a moment,
-// since all sinks keep up, is stored as it is.
+// Records of one format are much alike: compressed together, they take an eighth of the
+// room, so that a spool bridges an outage eight times as long, and the disk has that much
+// less to do. But even S2 takes more time than it saves in writing, so blocks that will
+// soon be gone, because all sinks keep up, are stored as they are.
 type block struct {
 	place  position // of its first entry
 	size   int64    // octets in the segment
 	format string
 	tally
 	data []byte // entries
-	buf  []byte // what data is in, with room before it for what stands there in a segment
+	buf  []byte // holds data, with room before it for the head that it has in a segment
 
-	users atomic.Int32 // none: its memory can be used again
+	users atomic.Int32 // if 0, the block's memory can be reused
 }
 
 const (
 	prefix     = 4 + 4            // checksum, and octets that follow
-	fixedHead  = 4 + 4 + 1 + 1    // what of these is before the format
-	fixedEntry = 8 + 1 + 1 + 8    // what of an entry is before its ID
-	maxEntry   = 64 << 20         // octets: no record has as many
+	fixedHead  = 4 + 4 + 1 + 1    // what follows the prefix, up to the format
+	fixedEntry = 8 + 1 + 1 + 8    // the part of an entry before its ID
+	maxEntry   = 64 << 20         // octets, more than any record has
 	maxBlock   = maxEntry + 2<<20 // octets, compressed or not
 )
 
 var (
 	errShort    = errors.New("not whole")
 	errDamaged  = errors.New("damaged")
-	errEnd      = errors.New("end") // what stands behind the last block
+	errEnd      = errors.New("end") // the mark after the last block
 	errTooLarge = errors.New("record too large")
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// blocks are those that nobody uses.
+// blocks are the unused blocks.
 var blocks = sync.Pool{New: func() any { return new(block) }}
 
-// newBlock returns an empty one with one user, and room for so many octets of entries.
+// newBlock returns an empty block with one user, and with room for that many octets of
+// entries.
 func newBlock(format string, room int) *block {
 	k := blocks.Get().(*block)
 	k.format, k.tally = format, tally{}
@@ -81,9 +82,10 @@ func (k *block) share() *block {
 	return k
 }
 
-// release gives up one use. What was read out of the block is not valid any more.
+// release gives up one use of the block. The caller must no longer use records that
+// were read from it.
 func (k *block) release() {
-	const large = 4 << 20 // octets that are not kept for later
+	const large = 4 << 20 // octets; larger blocks are not kept for reuse
 	if k != nil && k.users.Add(-1) == 0 && cap(k.buf) <= large {
 		blocks.Put(k)
 	}
@@ -91,7 +93,7 @@ func (k *block) release() {
 
 func entrySize(r *sink.Record) int { return fixedEntry + len(r.ID) + len(r.Key) + len(r.Body) }
 
-// add appends an entry.
+// add appends a record's entry.
 func (k *block) add(r *sink.Record) error {
 	if entrySize(r) > maxEntry || len(r.ID) > math.MaxUint16 || len(r.Key) > math.MaxUint16 || len(k.format) > math.MaxUint8 {
 		return errTooLarge
@@ -115,19 +117,19 @@ const (
 	packedS2
 )
 
-// end stands behind the last block of a segment, and the next block over it. What is
-// behind that is of the file's earlier life.
+// end marks the end of a segment after its last block; the next block overwrites it.
+// Anything after it is left over from an earlier use of the file.
 var end [prefix]byte
 
-// form returns what is written to a segment, its checksum excepted, and the end behind
-// it. It may be in scratch.
+// form returns the block as it is written to a segment, without its checksum and
+// followed by end. The result is in the memory of the block or of scratch.
 func (k *block) form(stored byte, scratch []byte) []byte {
 	head := prefix + fixedHead + len(k.format)
 	out := k.buf
 	if stored == packedS2 {
 		out = append(scratch[:0], k.buf[:head]...)
 		out = slices.Grow(out, s2.MaxEncodedLen(len(k.data)))
-		out = out[:head+len(s2.Encode(out[head:cap(out)], k.data))] // in its place: there is room
+		out = out[:head+len(s2.Encode(out[head:cap(out)], k.data))] // in place: there is room
 	}
 	k.size = int64(len(out))
 	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-prefix))
@@ -137,7 +139,7 @@ func (k *block) form(stored byte, scratch []byte) []byte {
 	return append(out, end[:]...)
 }
 
-// sign puts the checksum into what form returned.
+// sign writes the checksum into the result of form.
 func sign(out []byte, number uint32) {
 	binary.LittleEndian.PutUint32(out, checksum(number, out[4:len(out)-len(end)]))
 }
@@ -147,8 +149,8 @@ func checksum(number uint32, b []byte) uint32 {
 	return crc32.Update(crc32.Checksum(seed, castagnoli), castagnoli, b)
 }
 
-// parseEntry reads the entry that b begins with and returns its octets. The record
-// points into b.
+// parseEntry reads the entry that b begins with, and returns how many octets it has.
+// The record points into b.
 func parseEntry(b []byte) (r sink.Record, octets int, err error) {
 	if len(b) < fixedEntry {
 		return r, 0, errDamaged
@@ -169,7 +171,7 @@ func parseEntry(b []byte) (r sink.Record, octets int, err error) {
 	return r, octets, nil
 }
 
-// A packed is a block as it stands in a segment. It points there.
+// A packed is a block as it is stored in a segment. It points into the data read.
 type packed struct {
 	size   int64 // octets in the segment
 	format []byte
@@ -178,8 +180,10 @@ type packed struct {
 	entries []byte
 }
 
-// parseBlock reads the block of a segment that b begins with. errShort is one that goes
-// on behind b's end, for which p.size is told if it is known; errDamaged one that is none.
+// parseBlock reads the block that b begins with, of the segment with this number. The
+// error is errShort if the block continues beyond b, in which case p.size is set if it is
+// known; errEnd if b begins with the end of the segment; and errDamaged if b does not
+// begin with a block.
 func parseBlock(b []byte, number uint32) (p packed, err error) {
 	if len(b) < prefix {
 		return p, errShort
@@ -210,7 +214,7 @@ func parseBlock(b []byte, number uint32) (p packed, err error) {
 	return p, nil
 }
 
-// unpack returns the block with its entries, which are all whole. It has one user.
+// unpack returns the block with its entries, all of them whole, and with one user.
 func (p *packed) unpack(place position) (*block, error) {
 	k := newBlock(string(p.format), 0)
 	k.place, k.size, k.tally = place, p.size, p.tally
@@ -221,7 +225,8 @@ func (p *packed) unpack(place position) (*block, error) {
 	return k, nil
 }
 
-// entriesTo brings the entries to a block, if they are whole.
+// entriesTo unpacks the entries into k, and reports whether they are whole and add up
+// to k's tally.
 func (p *packed) entriesTo(k *block) bool {
 	switch p.stored {
 	case plain:
@@ -242,7 +247,7 @@ func (p *packed) entriesTo(k *block) bool {
 	return err == nil && sum == k.tally
 }
 
-// behind adds up the entries from a place within the block on.
+// behind adds up the entries after the first inside octets of them.
 func (k *block) behind(inside uint32) (sum tally, err error) {
 	if int64(inside) > int64(len(k.data)) {
 		return sum, errDamaged

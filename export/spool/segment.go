@@ -16,20 +16,20 @@ import (
 type segment struct {
 	number uint32
 	path   string
-	size   int64            // octets, all of whole blocks
+	size   int64            // octets, up to the end of the last whole block
 	counts map[string]tally // by format
-	sealed bool             // nothing more comes
+	sealed bool             // nothing more will be written to it
 	gone   bool
 }
 
-// A tally is a number of records and what their bodies have.
+// A tally is a number of records and the octets of their bodies.
 type tally struct{ records, octets int64 }
 
 func (t *tally) add(u tally)      { t.records += u.records; t.octets += u.octets }
 func (t *tally) subtract(u tally) { t.records -= u.records; t.octets -= u.octets }
 
-// A position is where an entry begins, or ends: its segment's number, the octets
-// before its block in the file, and those before it in the block's entries.
+// A position is where an entry begins or ends: the segment's number, the offset of the
+// block in the file, and the offset within the block's entries.
 type position struct{ number, offset, inside uint32 }
 
 func at(number uint32, offset int64) position {
@@ -40,11 +40,11 @@ func (p position) before(q position) bool {
 	return cmp.Or(cmp.Compare(p.number, q.number), cmp.Compare(p.offset, q.offset), cmp.Compare(p.inside, q.inside)) < 0
 }
 
-// block is the position of the block that p lies in.
+// block returns the position of the block that p lies in.
 func (p position) block() position { return position{number: p.number, offset: p.offset} }
 
-// magic is what a segment begins with. Segments of records that were not compressed
-// began with earlierMagic.
+// magic is what a segment begins with. Segments of versions that did not compress begin
+// with earlierMagic.
 const (
 	magic        = "pwspool2"
 	earlierMagic = "pwspool1"
@@ -52,9 +52,9 @@ const (
 
 const headSize = int64(len(magic))
 
-// errEarlier is the spool of a portwatch that did not compress.
-var errEarlier = errors.New("written by an earlier version of portwatch, in another form: " +
-	"let that version deliver what waits there, then remove the folder; or name another folder")
+// errEarlier means that the spool is of a portwatch that did not compress.
+var errEarlier = errors.New("written by an earlier version of portwatch, in another format: " +
+	"let that version deliver what is waiting there and then remove the folder, or name another folder")
 
 const segmentSuffix = ".segment"
 
@@ -62,8 +62,8 @@ func segmentPath(dir string, number uint32) string {
 	return filepath.Join(dir, fmt.Sprintf("%010d%s", number, segmentSuffix))
 }
 
-// filesWith returns the paths of a folder's files with this end of their name, in the order
-// of the names. It is not filepath.Glob, which would take some names of folders for patterns.
+// filesWith returns the paths of a folder's files whose names have this suffix, in the order
+// of the names. It does not use filepath.Glob, which would take some folders' names for patterns.
 func filesWith(dir, suffix string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	var paths []string
@@ -75,8 +75,8 @@ func filesWith(dir, suffix string) ([]string, error) {
 	return paths, err
 }
 
-// listSegments finds the segments of a folder, in their order, which is that of their names.
-// They are not read yet.
+// listSegments finds the segments of a folder, in the order of their numbers, which is that
+// of their names. It does not read them.
 func listSegments(dir string) ([]*segment, error) {
 	paths, err := filesWith(dir, segmentSuffix)
 	if err != nil {
@@ -92,9 +92,9 @@ func listSegments(dir string) ([]*segment, error) {
 	return list, nil
 }
 
-// recover reads a whole segment, cuts it behind its last whole block, and tells how
-// many octets that were that were none of its end. see gets each block and where it
-// begins.
+// recover reads a whole segment and cuts off what follows its last whole block. cut is
+// how many octets that were, or 0 if they followed the proper end of the segment. see is
+// called with each block and its position.
 func (g *segment) recover(see func(position, *packed)) (cut int64, err error) {
 	f, err := os.OpenFile(g.path, os.O_RDWR, 0)
 	if err != nil {
@@ -122,10 +122,10 @@ func (g *segment) recover(see func(position, *packed)) (cut int64, err error) {
 	return cut, f.Truncate(size)
 }
 
-// scan reads the blocks of a segment with so many octets, up to the first that is
-// not whole, and returns the offset behind the last one that is: 0 where it is no
-// segment at all. whole tells that the segment ends there. The blocks are valid during
-// the call. An error is one of reading, or errEarlier.
+// scan reads the blocks of a segment of size octets, up to the first one that is not
+// whole, and returns the offset after the last whole one, or 0 if the file is no segment
+// at all. whole reports whether the segment properly ends there. A block is valid only
+// during the call of see. An error is a read error, or errEarlier.
 func scan(r io.ReaderAt, size int64, number uint32, see func(offset int64, p *packed)) (offset int64, whole bool, err error) {
 	head := make([]byte, headSize)
 	if _, err := r.ReadAt(head, 0); err != nil && err != io.EOF {
@@ -159,16 +159,16 @@ func scan(r io.ReaderAt, size int64, number uint32, see func(offset int64, p *pa
 // A window is the part of a segment's file that is in memory.
 type window struct {
 	file  io.ReaderAt // nil: not open
-	end   int64       // of what is to be read
-	step  int64       // octets that are read at once, or more for a large block
+	end   int64       // offset up to which the file is to be read
+	step  int64       // octets that are read at once; a large block takes more
 	begin int64
 	data  []byte
 }
 
-// block returns the block of a segment that begins at an offset, valid until the next
-// call. It is errDamaged where no whole block does, errEnd at the segment's end. What was
-// read before the reading failed counts: an error of it comes with the first block that
-// is not all there.
+// block returns the block that begins at an offset of the segment with this number,
+// valid until the next call. The error is errDamaged if no whole block begins there, and
+// errEnd at the segment's end. What was read before a read error is used: the error is
+// returned with the first block that is not complete.
 func (w *window) block(offset int64, number uint32) (packed, error) {
 	var failed error
 	for {
@@ -198,12 +198,12 @@ func (w *window) read(offset, octets int64) error {
 	}
 	w.data = w.data[:m]
 	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // somebody has cut the file
+		err = io.ErrUnexpectedEOF // someone truncated the file
 	}
 	return err
 }
 
-// close closes the file, where it is one, and forgets what was read of it.
+// close closes the file, if it can be closed, and forgets what was read from it.
 func (w *window) close() {
 	if f, ok := w.file.(io.Closer); ok {
 		f.Close() // nothing was written

@@ -23,7 +23,7 @@ import (
 
 var limits = sink.Limits{Records: 10, Octets: 4096, Record: 1 << 20, Parallel: 4}
 
-// open opens a spool that is closed at the test's end, unless it was before.
+// open opens a spool, whose lock is released at the end of the test.
 func open(t *testing.T, dir string, o Options) *Spool {
 	t.Helper()
 	if o.Report == nil {
@@ -37,7 +37,7 @@ func open(t *testing.T, dir string, o Options) *Spool {
 	return s
 }
 
-// kill leaves the spool as a process does that is killed.
+// kill leaves the spool as a killed process would.
 func kill(s *Spool) {
 	if s.active != nil {
 		s.active.Close()
@@ -50,7 +50,7 @@ func kill(s *Spool) {
 	s.lock.Close()
 }
 
-// cold leaves the last blocks to the disk alone.
+// cold removes the last blocks from memory, so that they are read from the disk.
 func cold(s *Spool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,8 +225,8 @@ func TestCursors(t *testing.T) {
 	}
 }
 
-// TestUnsettledComeAgain: batches are settled in any order, and only what lies
-// before the first one that is not does not come again.
+// TestUnsettledComeAgain: batches are settled in any order, and everything from the first
+// unsettled one on comes again.
 func TestUnsettledComeAgain(t *testing.T) {
 	for _, end := range []string{"close", "kill"} {
 		t.Run(end, func(t *testing.T) {
@@ -306,9 +306,9 @@ func TestTornTail(t *testing.T) {
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 30))
 }
 
-// TestDamage has an octet turned in the middle of the first segment of several,
-// before the spool is opened and while it is, or the file cut there: what is whole before
-// it and in other segments comes, the rest is counted.
+// TestDamage changes an octet in the middle of the first of several segments, before the
+// spool is opened or while it is open, or truncates the file there: what is whole before
+// that place and in other segments is delivered, the rest is counted.
 func TestDamage(t *testing.T) {
 	for when, why := range map[string]string{"before": "not whole", "while": "damaged", "cut": "unexpected EOF"} {
 		t.Run(when, func(t *testing.T) {
@@ -359,7 +359,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// A badDisk cannot read what lies behind so many octets.
+// A badDisk cannot read anything after the first good octets.
 type badDisk struct {
 	io.ReaderAt
 	good int64
@@ -373,8 +373,8 @@ func (d badDisk) ReadAt(b []byte, offset int64) (int, error) {
 	return n, syscall.EIO
 }
 
-// TestUnreadable: what the disk cannot read at a start is no damage, behind which a segment
-// would be cut, and what is not a segment's is left alone.
+// TestUnreadable: a read error at the start is not damage, at which a segment would be cut;
+// and files that are no segments are left alone.
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -425,8 +425,8 @@ func TestOnlyOneProcess(t *testing.T) {
 	open(t, dir, Options{})
 }
 
-// TestFullBlocks: who appends waits until records were taken, and nobody takes any
-// before the spool is full.
+// TestFullBlocks: Append waits until records are taken, and here none are before the spool
+// is full.
 func TestFullBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
@@ -468,7 +468,7 @@ func TestFullBlocks(t *testing.T) {
 	wantIDs(t, got, ids(0, 5000))
 }
 
-// TestReleasedNeverBlocks fills a spool that nobody takes from any more.
+// TestReleasedNeverBlocks fills a spool from which nothing is taken any more.
 func TestReleasedNeverBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
@@ -523,13 +523,13 @@ func TestDroppedWhileRead(t *testing.T) {
 	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
 	c := cursor(t, s, "a", "ecs")
 	write(t, s, "ecs", records(0, 5))
-	inMemory := s.recent // this block alone: what is read has a begin
+	inMemory := s.recent // this block alone: reading has begun in memory
 	write(t, s, "ecs", records(5, 10))
 	write(t, s, "ecs", records(10, 500))
 	s.mu.Lock()
 	s.recent = inMemory
 	s.mu.Unlock()
-	// Whoever opens a pipe to read waits for one who opens it to write.
+	// Opening a pipe for reading blocks until it is opened for writing.
 	first, pipe := segments(t, dir)[0], filepath.Join(dir, "pipe")
 	if err := errors.Join(os.Remove(first), syscall.Mkfifo(first, 0o600), os.Link(first, pipe)); err != nil {
 		t.Fatal(err)
@@ -546,7 +546,7 @@ func TestDroppedWhileRead(t *testing.T) {
 		write(t, s, "ecs", records(next, next+100))
 		next += 100
 	}
-	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not wait, if nobody reads
+	w, err := os.OpenFile(pipe, os.O_RDWR, 0) // does not block, even if nobody reads
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -561,8 +561,8 @@ func TestDroppedWhileRead(t *testing.T) {
 	wantIDs(t, take(t, c), ids(all, next))
 }
 
-// TestOthersFillTheDisk: where there is nothing to drop but a new record, it is dropped at
-// once, and no file is made again and again for it.
+// TestOthersFillTheDisk: if there is nothing to drop but a new record, it is dropped at
+// once, without creating file after file for it.
 func TestOthersFillTheDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: a disk of two MiB needs root; run the tests with sudo")
@@ -592,7 +592,7 @@ func TestOthersFillTheDisk(t *testing.T) {
 	}
 }
 
-// TestLeft: a cursor that no sink uses any more keeps its records, and is told of.
+// TestLeft: a cursor that no sink uses any more keeps its records, and is reported.
 func TestLeft(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -615,13 +615,13 @@ func TestLeft(t *testing.T) {
 	s = open(t, dir, Options{})
 	c := cursor(t, s, "a", "ecs")
 	if left := s.Left(); len(left) != 0 {
-		t.Errorf("a sink that is there is told of: %+v", left)
+		t.Errorf("a sink that is still there is reported: %+v", left)
 	}
 	wantIDs(t, take(t, c), ids(0, 20))
 }
 
-// TestRuns has runs that take a part or all, and end in either way: each goes on where the
-// one before has ended, and none loses what it is told to keep.
+// TestRuns has runs that take some records or all, and are closed or killed: each continues
+// where the one before ended, and none loses a record.
 func TestRuns(t *testing.T) {
 	dir := t.TempDir()
 	var got []string
@@ -655,7 +655,7 @@ func TestRuns(t *testing.T) {
 	wantIDs(t, got, ids(0, runs*20))
 }
 
-// TestFullAfterRestart: what an earlier run has left takes its room.
+// TestFullAfterRestart: what an earlier run has left counts towards the bound.
 func TestFullAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	for run := range 4 {
@@ -677,7 +677,7 @@ func TestFullAfterRestart(t *testing.T) {
 	}
 }
 
-// TestIdle: a sink with a batch under way gets nothing past the spool.
+// TestIdle: a cursor with a batch that is not settled is not idle.
 func TestIdle(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
@@ -693,8 +693,9 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestLostSegments is a power cut: the cursor's file is newer than what is left of
-// the segments. New records must not lie before it, nor in a file that is no segment.
+// TestLostSegments is a power cut: the cursor's file is newer than what is left of the
+// segments. New records must not be written before the cursor's position, nor to a file
+// that is no segment.
 func TestLostSegments(t *testing.T) {
 	for _, size := range []int64{0, 1, headSize, 1000} {
 		for _, taken := range []bool{false, true} {
@@ -815,7 +816,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// TestBadHead has heads that say what cannot be, with the right checksum.
+// TestBadHead has heads with impossible values and a correct checksum.
 func TestBadHead(t *testing.T) {
 	for _, test := range []struct {
 		size, says int
@@ -898,8 +899,8 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// FuzzUnpack has what stands in a block with a right checksum, and is none of ours: it
-// is damaged, or as many records as it says.
+// FuzzUnpack unpacks a block with a correct checksum that the spool did not write: it is
+// damaged, or has as many records as it claims.
 func FuzzUnpack(f *testing.F) {
 	k := newBlock("ecs", 0)
 	for i := range 5 {
@@ -940,14 +941,14 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// TestSpare: the file of a segment that all have passed is the next one. What it had
-// before never comes back, and is nothing that was cut.
+// TestSpare: the file of a segment that all have passed is used for a later one. What it
+// had before never comes back, and is not counted as cut.
 func TestSpare(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
 	next := 0
-	for s.tail == 0 { // the active file is no such one yet
+	for s.tail == 0 { // the active file is not a reused one yet
 		write(t, s, "ecs", records(next, next+20))
 		wantIDs(t, take(t, c), ids(next, next+20))
 		if next += 20; next > 5000 {
@@ -957,7 +958,7 @@ func TestSpare(t *testing.T) {
 	write(t, s, "ecs", records(next, next+2))
 	size := s.unsealed().size
 	if info, err := os.Stat(s.unsealed().path); err != nil || info.Size() <= size+int64(len(end)) {
-		t.Fatalf("%v, %v: nothing is behind its %d octets", info, err, size)
+		t.Fatalf("%v, %v: nothing follows its %d octets", info, err, size)
 	}
 	kill(s)
 	s = open(t, dir, Options{Max: MinMax})
@@ -975,7 +976,7 @@ func TestSpare(t *testing.T) {
 	}
 }
 
-// TestCompressed: what has to wait is compressed, what is taken at once is not.
+// TestCompressed: records that wait are compressed, those taken at once are not.
 func TestCompressed(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
@@ -1006,7 +1007,7 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// TestEarlierForm: a spool of the form before is refused, and stays as it is.
+// TestEarlierForm: a spool in the earlier format is refused, and left as it is.
 func TestEarlierForm(t *testing.T) {
 	for name, text := range map[string]string{
 		"0000000001.segment":      "pwspool1\x12\x34\x56\x78 and so on",
@@ -1026,8 +1027,8 @@ func TestEarlierForm(t *testing.T) {
 	}
 }
 
-// TestRemovedSegmentsTakeNoRoom: nobody holds a removed file open, which would
-// keep its octets on a full disk.
+// TestRemovedSegmentsTakeNoRoom: no removed file is kept open, which would keep its
+// octets on a full disk.
 func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax})
@@ -1047,7 +1048,7 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	}
 }
 
-// TestBare: what several files of the folder suffer alike is said once.
+// TestBare: an error that several files of the folder share is reported once.
 func TestBare(t *testing.T) {
 	gone := func(name string) error { return &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist} }
 	err := bare(errors.Join(errors.Join(gone("a"), io.ErrShortWrite), gone("b")))
