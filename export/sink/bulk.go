@@ -11,13 +11,14 @@ import (
 	"strings"
 )
 
-// bulkWords are how the documents of the two families say it; the protocol is one.
-var bulkWords = map[string]string{"opensearch": "PORTWATCH_OPENSEARCH_", "elasticsearch": "PORTWATCH_ELASTICSEARCH_"}
+// bulkVariables are how the environment variables of the two products begin; the protocol
+// is the same.
+var bulkVariables = map[string]string{"opensearch": "PORTWATCH_OPENSEARCH_", "elasticsearch": "PORTWATCH_ELASTICSEARCH_"}
 
-// A bulk delivers to OpenSearch or Elasticsearch by the bulk endpoint
-// (docs.opensearch.org, "Bulk"; elastic.co, "Bulk API"). Records are created, never
-// indexed over one another: data streams take nothing else, and a record that is
-// there already, from a delivery whose answer was lost, is told apart by its _id.
+// A bulk delivers to OpenSearch or Elasticsearch through the bulk endpoint
+// (docs.opensearch.org, "Bulk"; elastic.co, "Bulk API"). Records are created, and never
+// overwrite one another: data streams accept nothing else, and a record that is already
+// there, from a delivery whose answer was lost, is recognized by its _id.
 type bulk struct {
 	http   *httpClient
 	limits Limits
@@ -25,19 +26,19 @@ type bulk struct {
 	ids    bool
 }
 
-// newBulk makes the receiver of [opensearch|elasticsearch]+http[s]://[USER@]HOST[,HOST...]/[PREFIX/]STREAM.
-// Its port is 9200 unless the URL says so. Settings, beside those of every target:
+// newBulk makes the receiver for [opensearch|elasticsearch]+http[s]://[USER@]HOST[,HOST...]/[PREFIX/]STREAM.
+// The port is 9200 unless the URL has one. Settings, besides those of every target:
 //
-//	password-file=   the user's; or PORTWATCH_OPENSEARCH_PASSWORD, PORTWATCH_ELASTICSEARCH_PASSWORD
+//	password-file=   the user's password; or PORTWATCH_OPENSEARCH_PASSWORD, PORTWATCH_ELASTICSEARCH_PASSWORD
 //	api-key-file=    instead of a user; or PORTWATCH_OPENSEARCH_API_KEY, PORTWATCH_ELASTICSEARCH_API_KEY
 //	pipeline=        an ingest pipeline
-//	ids=0            let the receiver make up each _id: OpenSearch Serverless wants that. A record
-//	                 that is delivered twice is then there twice
+//	ids=0            let the receiver assign each _id, as OpenSearch Serverless requires. A record
+//	                 that is delivered twice is then stored twice
 //
 // and those of every receiver over HTTP: gzip=0, batch-records=, batch-octets= (of
-// bodies, before compression), parallel=, and for https ca=, cert=, key=. What an
-// environment variable has goes to all sinks that read it: with several, files are for
-// those that are not to see each other's.
+// bodies, before compression), parallel=, and for https ca=, cert=, key=. An environment
+// variable is for every sink that reads it: sinks that must not get each other's secrets
+// need files.
 func newBulk(t *Target) (*bulk, error) {
 	if !isJSON(t.Format) {
 		return nil, fmt.Errorf("format=%s: the bulk endpoint takes JSON objects alone", t.Format)
@@ -51,7 +52,7 @@ func newBulk(t *Target) (*bulk, error) {
 		return nil, err
 	}
 	product, _, _ := strings.Cut(t.Scheme, "+")
-	variable := bulkWords[product]
+	variable := bulkVariables[product]
 	password := t.Secret("password", variable+"PASSWORD")
 	key := t.Secret("api-key", variable+"API_KEY")
 	c.login = fmt.Sprintf("set USER@ in the URL and password-file= or %sPASSWORD, or api-key-file= or %[1]sAPI_KEY", variable)
@@ -64,7 +65,7 @@ func newBulk(t *Target) (*bulk, error) {
 		return nil, err
 	}
 	c.header.Set("Content-Type", "application/x-ndjson")
-	// all that is asked of an item; without, a delivered one takes 250 octets
+	// all that is read of an item; without this, a delivered one takes 250 octets
 	query := url.Values{"filter_path": {"errors,items.*.status,items.*.error"}}
 	if pipeline := t.Text("pipeline", ""); pipeline != "" {
 		query.Set("pipeline", pipeline)
@@ -116,7 +117,7 @@ func (b *bulk) append(dst []byte, records []Record) []byte {
 	return dst
 }
 
-// bulkAnswer is what the filter leaves of an answer.
+// bulkAnswer is what filter_path leaves of an answer.
 type bulkAnswer struct {
 	Items []struct {
 		Create struct {
@@ -131,7 +132,7 @@ type bulkError struct {
 	CausedBy     struct{ Reason string } `json:"caused_by"`
 }
 
-// configErrors are errors of status 400 that no other record would be spared.
+// configErrors are errors of status 400 that every other record would get too.
 var configErrors = []string{
 	"pipeline with id",             // illegal_argument_exception
 	"Document ID is not supported", // OpenSearch Serverless
@@ -140,8 +141,8 @@ var configErrors = []string{
 	"this action would add", // the cluster's limit of shards
 }
 
-// judge reads what became of each record. The status 200 of the answer says nothing
-// about that.
+// judge reads what became of each record, about which the answer's status of 200 says
+// nothing.
 func (b *bulk) judge(x *exchange, verdicts []Verdict) error {
 	var answer bulkAnswer
 	if err := json.Unmarshal(x.answer.Bytes(), &answer); err != nil {
@@ -179,7 +180,7 @@ func bulkVerdict(status int, reason string) Verdict {
 	switch {
 	case status == http.StatusOK || status == http.StatusCreated:
 		return Verdict{State: Delivered}
-	case status == http.StatusConflict: // it was there: an answer was lost
+	case status == http.StatusConflict: // it was already there: an answer was lost
 		return Verdict{State: Delivered}
 	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge:
 		for _, text := range configErrors {
@@ -190,7 +191,7 @@ func bulkVerdict(status int, reason string) Verdict {
 		return Verdict{State: Rejected, Reason: reason}
 	}
 	// 429 and 503: no room now; 403: not allowed, or the disk is full; 404: no such
-	// index. All of them can be put right over there.
+	// index. All of these can be fixed at the receiver.
 	return Verdict{}
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// items is an answer with a status a record.
+// items is an answer with one status per record.
 func items(rest ...string) string {
 	for i, item := range rest {
 		status, failure, found := strings.Cut(item, " ")
@@ -50,7 +50,7 @@ func TestBulkAnswers(t *testing.T) {
 	}
 }
 
-// TestBulkReason wants to know why.
+// TestBulkReason: the reason of a rejection has the answer's details.
 func TestBulkReason(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -64,8 +64,8 @@ func TestBulkReason(t *testing.T) {
 	}
 }
 
-// TestBulkRequest has a server that keeps to the protocol: pairs of lines, each with
-// an end, create alone, by _id once.
+// TestBulkRequest has a server that insists on the protocol: pairs of lines, each with an
+// end, create only, each _id once.
 func TestBulkRequest(t *testing.T) {
 	there := make(map[string]string)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -118,8 +118,8 @@ func TestBulkRequest(t *testing.T) {
 	}
 }
 
-// TestBulkWithoutIDs is for OpenSearch Serverless, which refuses them, and for records that
-// have none.
+// TestBulkWithoutIDs is for OpenSearch Serverless, which refuses ids, and for records
+// that have none.
 func TestBulkWithoutIDs(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if text := requestText(t, r); !bytes.HasPrefix(text, []byte("{\"create\":{}}\n{")) {

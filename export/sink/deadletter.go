@@ -12,10 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// DeadLetter is the file of the records that no receiver takes: JSON lines with
-// time (of the rejection), sink, reason, kind, id, format and body, or body_base64 where that
-// is no UTF-8, as a line that annotate could not read need not be. Several sinks may write to
-// it. The file is made when the first record needs it, and appended to where there is one.
+// DeadLetter is the file for records that no receiver takes: JSON lines with time (of the
+// rejection), sink, reason, kind, id, format and body, or body_base64 if the body is not
+// UTF-8, as can happen with a line that annotate could not read. Several sinks may write
+// to it. The file is created when the first record needs it; one that exists is appended
+// to.
 type DeadLetter struct {
 	path string
 	max  int64
@@ -37,10 +38,10 @@ type deadLetter struct {
 	BodyBase64 []byte `json:"body_base64,omitempty"`
 }
 
-// defaultDeadLetters are the octets that a DeadLetter may have.
+// defaultDeadLetters is how many octets a DeadLetter may have by default.
 const defaultDeadLetters = 1 << 30
 
-// ParseDeadLetter reads what --dead-letter takes: FILE[?max=SIZE].
+// ParseDeadLetter parses the value of --dead-letter: FILE[?max=SIZE].
 func ParseDeadLetter(text string) (*DeadLetter, error) {
 	path, query, _ := strings.Cut(text, "?")
 	s, err := ParseSettings(query)
@@ -54,10 +55,11 @@ func ParseDeadLetter(text string) (*DeadLetter, error) {
 	return l, s.Err()
 }
 
-// Path is the file's name.
+// Path returns the file's name.
 func (l *DeadLetter) Path() string { return l.path }
 
-// longestReason is how much of one is kept: receivers quote what they refuse.
+// longestReason is how many octets of a reason are kept: receivers quote what they
+// refuse.
 const longestReason = 1024
 
 func shortReason(reason string) string {
@@ -116,7 +118,7 @@ func (l *DeadLetter) open() error {
 	return nil
 }
 
-// Close closes the file, if it was needed.
+// Close closes the file, if it was opened.
 func (l *DeadLetter) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// DeliveryOptions of a Delivery.
+// DeliveryOptions are the options of a Delivery.
 type DeliveryOptions struct {
 	Name   string // as users know the sink, without secrets
 	Format string // of the bodies
 
-	RetryFor time.Duration // how long a record is tried; 0: for ever
+	RetryFor time.Duration // how long a record is tried; 0: forever
 	Timeout  time.Duration // of one try; 0: none
-	// LongestWait bounds the wait between two tries; 0: ten seconds. The wait is
-	// random, up to a fiftieth of this at first and up to twice as much each time:
-	// many sensors that lost one receiver do not come back to it all at once.
+	// LongestWait bounds the wait between two tries; 0: ten seconds. The wait is random:
+	// up to a fiftieth of this at first, then up to twice as much each time, so that many
+	// sensors that lost the same receiver do not all come back at once.
 	LongestWait time.Duration
 
 	DeadLetter *DeadLetter
-	// Report gets what a person should know while the delivery goes on: that the
-	// receiver is out of reach, that it is back, and once that it does not take a
-	// record. It may be called at any time until Close has returned.
+	// Report gets what a person should know during the delivery: that the receiver is
+	// unreachable, that it is back, and, once, that it rejected a record. It may be
+	// called at any time until Close has returned.
 	Report func(error)
 }
 
 const defaultLongestWait = 10 * time.Second
 
-// A Delivery takes records out of a queue, has a receiver deliver them, tries again
-// what was not, and keeps the balance. It goes on until the queue has ended and
+// A Delivery takes records from a queue, has a receiver deliver them, tries again those
+// that were not delivered, and keeps the Balance. It runs until the queue has ended and
 // everything is settled, or until it gives up.
 type Delivery struct {
 	o        DeliveryOptions
@@ -43,22 +43,22 @@ type Delivery struct {
 	ctx      context.Context
 	giveUp   context.CancelFunc
 	workers  sync.WaitGroup
-	done     chan struct{} // closed when they have ended
+	done     chan struct{} // closed when the workers have ended
 
 	passed  []Verdict     // of the last Pass
-	taking  sync.Mutex    // one worker at a time
-	settled chan struct{} // receives after a batch was settled
+	taking  sync.Mutex    // held by the one worker that takes
+	settled chan struct{} // receives a value after a batch was settled
 
 	mu           sync.Mutex
 	underWay     int // batches
 	delivered    uint64
 	deadLettered uint64
-	dropped      uint64 // that no dead-letter file took
+	dropped      uint64 // rejected, but no dead-letter file took them
 	retries      uint64
 	outages      uint64
-	progress     time.Time     // when something was settled
-	outage       *outage       // nil: the receiver is there
-	told         time.Time     // when of the last outage
+	progress     time.Time     // when something was last settled
+	outage       *outage       // nil: the receiver is reachable
+	told         time.Time     // when the last outage was reported
 	leaving      bool          // Leave was called
 	back         chan struct{} // closed when the receiver is back
 	failed       error
@@ -68,10 +68,10 @@ type Delivery struct {
 type outage struct {
 	since time.Time
 	cause error
-	told  string // the cause that was told, without numbers; empty: none was
+	told  string // the cause as reported, without digits; empty: not reported
 }
 
-// NewDelivery begins to deliver.
+// NewDelivery starts to deliver.
 func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
 	d := &Delivery{
 		o: o, receiver: r, queue: q, limits: r.Limits(), progress: time.Now(),
@@ -94,10 +94,10 @@ func NewDelivery(r Receiver, q Queue, o DeliveryOptions) *Delivery {
 	return d
 }
 
-// work delivers one batch after the other.
+// work delivers one batch after another.
 func (d *Delivery) work() {
 	var b Batch
-	var verdicts []Verdict // grows with the batches: a limit may be any number
+	var verdicts []Verdict // grows with the batches: limits may be huge
 	for d.take(&b) {
 		verdicts = slices.Grow(verdicts[:0], len(b.Records))
 		if left := d.deliver(b.Records, verdicts); left > 0 {
@@ -115,11 +115,11 @@ func (d *Delivery) work() {
 	}
 }
 
-// linger is how long records wait for others to come with them while other batches
-// are under way. A receiver that is idle gets at once what there is.
+// linger is how long records wait for others to join them while other batches are under
+// way. An idle receiver gets at once what there is.
 const linger = 200 * time.Millisecond
 
-// take waits for a batch. It returns false when there will be none.
+// take waits for a batch. It returns false when there will be no more.
 func (d *Delivery) take(b *Batch) bool {
 	d.taking.Lock()
 	defer d.taking.Unlock()
@@ -154,17 +154,17 @@ func (d *Delivery) take(b *Batch) bool {
 	return false
 }
 
-// Pass delivers records without the queue, in which none may wait, and returns how many of
-// them the receiver took: the rest is to be put into the queue. It is for a receiver that
-// takes records in their order and keeps them as safe as the queue does. There must be no
-// two calls at once.
+// Pass delivers records that bypass the queue, which must be empty, and returns how many
+// of them the receiver took: the caller puts the rest into the queue. It is for a
+// receiver that takes records in order and keeps them as safe as the queue does. Calls
+// must not overlap.
 func (d *Delivery) Pass(records []Record) (taken int) {
 	for taken < len(records) {
 		batch := d.limits.first(records[taken:])
 		d.passed = slices.Grow(d.passed[:0], len(batch))[:len(batch)]
 		clear(d.passed)
 		if len(batch) > 0 {
-			d.try(batch, d.passed) // an error will come again, with the queue's first batch
+			d.try(batch, d.passed) // an error will recur with the queue's first batch
 		}
 		n := 0
 		for n < len(batch) && d.passed[n].State == Delivered {
@@ -190,8 +190,8 @@ func (d *Delivery) idle() bool {
 	return d.underWay == 0
 }
 
-// deliver tries until all records are settled, and returns how many are not when
-// it gives up. It changes their order.
+// deliver tries until all records are settled or it gives up, and returns how many are
+// not settled. It changes their order.
 func (d *Delivery) deliver(records []Record, verdicts []Verdict) (left int) {
 	records = d.refuseTooLarge(records)
 	began := time.Now()
@@ -233,7 +233,7 @@ func (d *Delivery) deliver(records []Record, verdicts []Verdict) (left int) {
 	return len(records)
 }
 
-// askedFor is how long the receiver asked to be left alone; see httpclient.go.
+// askedFor returns how long the receiver asked to be left alone; see httpclient.go.
 func askedFor(err error) time.Duration {
 	var asks interface{ RetryAfter() time.Duration }
 	if errors.As(err, &asks) {
@@ -242,7 +242,8 @@ func askedFor(err error) time.Duration {
 	return 0
 }
 
-// causeOf is for a batch of which at least a part was taken.
+// causeOf returns the text of an error, which may be nil if a part of the batch was
+// taken.
 func causeOf(err error) string {
 	if err == nil {
 		return "the receiver did not say why"
@@ -250,7 +251,8 @@ func causeOf(err error) string {
 	return err.Error()
 }
 
-// refuseTooLarge rejects what is too large for the receiver, and returns the rest.
+// refuseTooLarge rejects the records that are too large for the receiver, and returns the
+// rest.
 func (d *Delivery) refuseTooLarge(records []Record) []Record {
 	fit := records[:0]
 	for i := range records {
@@ -302,7 +304,7 @@ func (d *Delivery) settle(records []Record, verdicts []Verdict) []Record {
 	return pending
 }
 
-// reject brings records to the dead-letter file.
+// reject writes records to the dead-letter file.
 func (d *Delivery) reject(records []Record, reason string) {
 	for i := range records {
 		err := d.o.DeadLetter.Write(d.o.Name, d.o.Format, &records[i], reason)
@@ -323,17 +325,17 @@ func (d *Delivery) reject(records []Record, reason string) {
 		case err != nil:
 			d.report(fmt.Errorf("record that %s rejected is lost: %w", d.o.Name, err))
 		default:
-			d.report(fmt.Errorf("first record that %s does not take is in %s: %s", d.o.Name, d.o.DeadLetter.Path(), shortReason(reason)))
+			d.report(fmt.Errorf("first record that %s rejected is in %s: %s", d.o.Name, d.o.DeadLetter.Path(), shortReason(reason)))
 		}
 	}
 }
 
-// pause waits before the next try: a random part of bound, and least before it. It
-// returns false when there must be none.
+// pause waits before the next try: least, and a random part of bound after it. It returns
+// false when there is to be no next try.
 func (d *Delivery) pause(bound, least time.Duration) bool {
 	t := time.NewTimer(least + rand.N(bound))
 	defer t.Stop()
-	var back chan struct{} // nil: what the receiver asked for holds, whoever came through
+	var back chan struct{} // nil: a wait that the receiver asked for holds, even if another worker gets through
 	if least == 0 {
 		d.mu.Lock()
 		back = d.back
@@ -341,19 +343,19 @@ func (d *Delivery) pause(bound, least time.Duration) bool {
 	}
 	select {
 	case <-t.C:
-	case <-back: // another worker came through
+	case <-back: // another worker got through
 	case <-d.ctx.Done():
 	}
 	return d.ctx.Err() == nil
 }
 
-// quiet is how long nothing is said of another outage: a receiver that comes and
+// quiet is the least time between two reports of an outage: a receiver that comes and
 // goes must not fill a log.
 const quiet = time.Minute
 
-// missed notes a try that brought nothing so far. It tells of the first one, and of one
-// with another cause than before: who has started the receiver that was away may have
-// to hear that it wants a password.
+// missed notes a try that has settled nothing so far. It reports the first one, and one
+// with another cause than before: whoever starts a receiver that was down may have to
+// learn that it wants a password.
 func (d *Delivery) missed(err error) {
 	d.mu.Lock()
 	if d.outage == nil {
@@ -372,8 +374,8 @@ func (d *Delivery) missed(err error) {
 	}
 }
 
-// withoutNumbers leaves out what differs between two failures of one cause, as our own
-// port does.
+// withoutNumbers removes what differs between two failures with the same cause, such as
+// our own port.
 func withoutNumbers(text string) string {
 	return strings.Map(func(r rune) rune {
 		if '0' <= r && r <= '9' {
@@ -383,7 +385,7 @@ func withoutNumbers(text string) string {
 	}, text)
 }
 
-// reached notes a try that brought something.
+// reached notes a try that settled something.
 func (d *Delivery) reached() {
 	d.mu.Lock()
 	over := d.outage
@@ -404,7 +406,7 @@ func (d *Delivery) report(err error) {
 	}
 }
 
-// Hurry says that the end is near: when nothing is settled for so long while
+// Hurry says that the end is near: once nothing has been settled for the grace while
 // something waits, the delivery gives up.
 func (d *Delivery) Hurry(grace time.Duration) {
 	begun := time.Now()
@@ -425,7 +427,7 @@ func (d *Delivery) Hurry(grace time.Duration) {
 			leave := d.leaving && safe && d.outage != nil
 			d.mu.Unlock()
 			switch {
-			case idle: // what comes then has the whole grace
+			case idle: // what comes later has the whole grace
 				begun = time.Now()
 			case still || leave:
 				d.GiveUp()
@@ -435,8 +437,8 @@ func (d *Delivery) Hurry(grace time.Duration) {
 	}()
 }
 
-// Leave says, beside Hurry, that whoever ends the run wants it to end: once the queue has
-// ended, what it keeps for the next run does not wait for a receiver that is out of reach.
+// Leave says, in addition to Hurry, that the user wants the run to end: once the queue
+// has ended, what it keeps for the next run does not wait for an unreachable receiver.
 func (d *Delivery) Leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -450,14 +452,15 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// GiveUp ends the delivery, whatever waits.
+// GiveUp ends the delivery, whatever still waits.
 func (d *Delivery) GiveUp() {
 	d.giveUp()
 	d.queue.Release()
 }
 
 // Close waits until everything is settled or the delivery has given up, and closes the
-// receiver. The queue must have ended, or that may never be. The error says what was lost.
+// receiver. The queue must have ended, or Close may never return. The error says what was
+// lost.
 func (d *Delivery) Close() (Balance, error) {
 	<-d.done
 	d.giveUp()
@@ -471,11 +474,11 @@ func (d *Delivery) Close() (Balance, error) {
 		failed = errors.Join(failed, fmt.Errorf("%d records that %s rejected are lost: %w", d.dropped, d.o.Name, d.failed))
 	}
 	if counts.Missed > 0 {
-		failed = errors.Join(failed, fmt.Errorf("%d records for %s came when it was given up, and are lost", counts.Missed, d.o.Name))
+		failed = errors.Join(failed, fmt.Errorf("%d records for %s came after it was given up, and are lost", counts.Missed, d.o.Name))
 	}
 	if counts.Waiting > 0 {
 		cause := errors.New("there was no time left")
-		d.mu.Lock() // an alarming receiver may still tell
+		d.mu.Lock() // an alarming receiver may still report
 		if d.outage != nil {
 			cause = d.outage.cause
 		}
@@ -493,14 +496,14 @@ func (d *Delivery) Close() (Balance, error) {
 // Found + Accepted = Delivered + InSpool + DeadLettered + Dropped.
 type Balance struct {
 	Name         string // of the sink
-	Found        uint64 // in the spool, of earlier runs
+	Found        uint64 // in the spool, from earlier runs
 	Accepted     uint64 // in this run
-	Delivered    uint64 // the receiver has confirmed them
+	Delivered    uint64 // confirmed by the receiver
 	InSpool      uint64 // for the next run
 	DeadLettered uint64 // in the dead-letter file
 	Dropped      uint64 // by a full queue or spool, by the end of the run, by damage
 	Retries      uint64 // how often a record had to be sent again
-	Outages      uint64 // how often the receiver went out of reach
+	Outages      uint64 // how often the receiver became unreachable
 }
 
 func (d *Delivery) balance() Balance {

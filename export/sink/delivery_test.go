@@ -165,9 +165,9 @@ func wantLaw(t *testing.T, b sink.Balance) {
 	}
 }
 
-// TestBalance has receivers that do at random all that a receiver may do. Every
-// record is found where the balance says it is, with both queues, both policies
-// and however the run ends.
+// TestBalance has receivers that do at random anything that a receiver may do. Every
+// record is where the balance says it is, with both queues, both policies, and however
+// the run ends.
 func TestBalance(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
@@ -249,7 +249,7 @@ func balanceRun(t *testing.T, random *rand.Rand) {
 			d.GiveUp()
 		}
 		put(list)
-		for j := range list { // kept are copies
+		for j := range list { // the queue keeps copies
 			clear(list[j].Body)
 			clear(list[j].ID)
 		}
@@ -316,7 +316,7 @@ func TestPoison(t *testing.T) {
 	if b.Delivered != 98 || b.DeadLettered != 2 || err != nil {
 		t.Errorf("%+v %v", b, err)
 	}
-	if n := strings.Count(said.String(), "does not take"); n != 1 || len(said.String()) > 2000 {
+	if n := strings.Count(said.String(), "rejected is in"); n != 1 || len(said.String()) > 2000 {
 		t.Errorf("told %d times: %s", n, said)
 	}
 	dead := letters(t, o.DeadLetter.Path())
@@ -328,7 +328,7 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// TestDeadLetterOctets: what is no UTF-8 is kept as it is.
+// TestDeadLetterOctets: what is not UTF-8 is kept as it is.
 func TestDeadLetterOctets(t *testing.T) {
 	for _, body := range []string{"{}", "caf\u00e9", "bad \xff\xfe line"} {
 		l, err := sink.ParseDeadLetter(filepath.Join(t.TempDir(), "dead.jsonl"))
@@ -353,8 +353,8 @@ func TestDeadLetterOctets(t *testing.T) {
 	}
 }
 
-// TestDeadLettersOfTwo: where the disk is full, no half line stays of the letter that has no
-// room, and every other one, those of another process too.
+// TestDeadLettersOfTwo: when the disk is full, no half line remains of the letter that
+// does not fit, and all others remain, those of another process too.
 func TestDeadLettersOfTwo(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: a disk of 64 KiB needs root; run the tests with sudo")
@@ -386,8 +386,8 @@ func TestDeadLettersOfTwo(t *testing.T) {
 	}
 }
 
-// TestNoDeadLetterFile: what cannot be written there either is told, counted and
-// an error.
+// TestNoDeadLetterFile: a rejected record that cannot be written there is reported,
+// counted and an error.
 func TestNoDeadLetterFile(t *testing.T) {
 	refuse := func(_ context.Context, _ []sink.Record, verdicts []sink.Verdict) error {
 		for i := range verdicts {
@@ -435,7 +435,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestOutageChanges: a receiver that was away and then wants another password is told of
+// TestOutageChanges: a receiver that was down and then wants another password is reported
 // again, once, and not more often than once a minute.
 func TestOutageChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -469,7 +469,7 @@ type busy struct{ after time.Duration }
 func (b busy) Error() string             { return "busy" }
 func (b busy) RetryAfter() time.Duration { return b.after }
 
-// TestRetryAfter: a receiver that asks to be left alone is, for so long.
+// TestRetryAfter: a receiver that asks to be left alone is, for as long as it asked.
 func TestRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const after = 7 * time.Second
@@ -493,7 +493,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// TestRetryAfterAlone: it is so also where another batch comes through in the meantime.
+// TestRetryAfterAlone: this holds even if another batch gets through in the meantime.
 func TestRetryAfterAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const after = 7 * time.Second
@@ -518,8 +518,9 @@ func TestRetryAfterAlone(t *testing.T) {
 	})
 }
 
-// TestBackoff: the bound of the waits begins at a fiftieth of the longest one, doubles up to
-// it, and begins anew when a record was taken. Behind the last record there is no wait.
+// TestBackoff: the bound of the waits starts at a fiftieth of the longest one, doubles up
+// to it, and starts again when a record was taken. After the last record there is no
+// wait.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const records, misses = 5, 30
@@ -560,7 +561,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// TestBack: when one batch comes through, those that wait for their next try do not.
+// TestBack: when one batch gets through, those that wait for their next try stop waiting.
 func TestBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options(t, new(told))
@@ -609,7 +610,7 @@ func TestRetryAfterTooLong(t *testing.T) {
 	})
 }
 
-// TestRetryForNoReason: a receiver that leaves a part and does not say why.
+// TestRetryForNoReason has a receiver that leaves a part and does not say why.
 func TestRetryForNoReason(t *testing.T) {
 	o := options(t, new(told))
 	o.RetryFor = time.Nanosecond
@@ -633,7 +634,8 @@ func TestTimeout(t *testing.T) {
 }
 
 // TestPass has a receiver that is full now and then: what it does not take at once comes
-// by the spool, behind what it has taken, and with the spool empty nothing goes there.
+// through the spool, after what it has taken; once the spool is empty, nothing more goes
+// there.
 func TestPass(t *testing.T) {
 	var order []string
 	room := 0
@@ -721,8 +723,8 @@ func TestPass(t *testing.T) {
 	}
 }
 
-// TestHurry: a receiver that still takes something has as long as it needs; one
-// that takes nothing has the grace.
+// TestHurry: a receiver that still takes something has as long as it needs; one that
+// takes nothing has the grace.
 func TestHurry(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	slow := func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
@@ -754,8 +756,8 @@ func TestHurry(t *testing.T) {
 	}
 }
 
-// TestLeave: what is safe in the spool does not wait for a receiver that is away; one that
-// is there has the grace.
+// TestLeave: what is safe in the spool does not wait for a receiver that is down; one
+// that is up has the grace.
 func TestLeave(t *testing.T) {
 	few := sink.Limits{Records: 1, Octets: 1 << 20, Record: 1 << 20, Parallel: 1}
 	slow := func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
@@ -794,8 +796,8 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// TestHurryIdle: the grace is for what waits. Records that come late, and after a time in
-// which there were none, have all of it.
+// TestHurryIdle: the grace applies to what waits. Records that come late, after a time
+// without any, have all of it.
 func TestHurryIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const grace = 10 * time.Second
@@ -822,7 +824,7 @@ func TestHurryIdle(t *testing.T) {
 	})
 }
 
-// TestGivenUp: who puts records goes on, and what comes is lost and told of.
+// TestGivenUp: whoever puts records is not held up; what comes is lost and reported.
 func TestGivenUp(t *testing.T) {
 	q := sink.NewMemory(500, sink.Block)
 	d := sink.NewDelivery(newScript(wide, hang), q, options(t, new(told)))
@@ -834,13 +836,14 @@ func TestGivenUp(t *testing.T) {
 	q.End()
 	b, err := d.Close()
 	wantLaw(t, b)
-	want := fmt.Sprintf("%d records for test:// came when it was given up, and are lost\n%d records were not delivered to test://: there was no time left", missed, 20-missed)
+	want := fmt.Sprintf("%d records for test:// came after it was given up, and are lost\n%d records were not delivered to test://: there was no time left", missed, 20-missed)
 	if b.Dropped != 20 || missed == 0 || err == nil || err.Error() != want {
 		t.Errorf("%+v %v, want %s", b, err, want)
 	}
 }
 
-// TestNoLimits: who wants a batch bounded by its octets alone gives any number of records.
+// TestNoLimits: to bound batches by octets alone, one sets the number of records to
+// anything.
 func TestNoLimits(t *testing.T) {
 	r := newScript(sink.Limits{Records: math.MaxInt, Octets: math.MaxInt, Record: 1 << 20, Parallel: 2}, all)
 	b, err := deliver(t, r, options(t, new(told)), record(1, 0), record(2, 0))
@@ -966,8 +969,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	}
 }
 
-// TestMemoryRoom: what was taken or dropped gives back the room that it had, and what waits
-// is told of.
+// TestMemoryRoom: what was taken or dropped frees its room, and Ready counts what waits.
 func TestMemoryRoom(t *testing.T) {
 	const max = 2000
 	q := sink.NewMemory(max, sink.DropOldest)

@@ -20,16 +20,16 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// FileOptions of a File. Their zero values: a file that begins anew, and is never
-// rotated.
+// FileOptions are the options of a File. Their zero values stand for a file that starts
+// empty and is never rotated.
 type FileOptions struct {
-	Rotate   int64         // octets after which a file is full; 0: not by size
-	Every    time.Duration // how long a file is written, to a multiple of it in UTC; 0: not by time
-	Keep     int           // rotated files; 0: all
-	Compress string        // rotated files: zstd, gzip, or not at all
+	Rotate   int64         // octets after which a file is full; 0: not rotated by size
+	Every    time.Duration // rotate at multiples of this in UTC; 0: not rotated by time
+	Keep     int           // how many rotated files to keep; 0: all
+	Compress string        // how to compress rotated files: zstd or gzip; empty: not at all
 
-	Header []byte // stands above the first line of each file
-	// Report gets what went wrong with rotated files. May be nil.
+	Header []byte // written before the first line of each file
+	// Report gets what goes wrong with rotated files. May be nil.
 	Report func(error)
 }
 
@@ -45,36 +45,36 @@ func ParseFileOptions(s *Settings) (FileOptions, error) {
 	return o, s.Err()
 }
 
-// Rotated tells whether the file is rotated at all. Then it is appended to where
-// there is one.
+// Rotated reports whether the file is rotated at all. If so, a file that exists is
+// appended to.
 func (o *FileOptions) Rotated() bool { return o.Rotate > 0 || o.Every > 0 }
 
-// A File is a regular file that is written in whole lines. A full one gets another name,
-// PATH.20261124T230000Z, with a number where there are several in one second, and
-// the next one has PATH.
+// A File is a regular file that is written in whole lines. A full one is renamed to
+// PATH.20261124T230000Z, with a number appended where there are several in one second,
+// and the next one gets the name PATH.
 type File struct {
 	path string
 	o    FileOptions
 
 	file    *os.File
 	size    int64
-	until   time.Time // zero: not by time
+	until   time.Time // when the file is rotated; zero: not by time
 	reopen  atomic.Bool
 	stamp   string // of the last rotated file
-	inStamp int    // how many have it
+	inStamp int    // how many files have this stamp
 
 	rotated chan struct{} // receives when there are files to tidy up
 	tidying sync.WaitGroup
 }
 
-// OpenFile opens a file to write to.
+// OpenFile opens a file for writing.
 func OpenFile(path string, o FileOptions) (*File, error) {
 	f := &File{path: path, o: o, rotated: make(chan struct{}, 1)}
 	if err := f.open(!o.Rotated()); err != nil {
 		return nil, err
 	}
 	if o.Rotated() {
-		f.rotated <- struct{}{} // what an earlier run has left
+		f.rotated <- struct{}{} // for what an earlier run has left
 		f.tidying.Go(func() {
 			for range f.rotated {
 				f.tidy()
@@ -84,11 +84,11 @@ func OpenFile(path string, o FileOptions) (*File, error) {
 	return f, nil
 }
 
-// Reopen has the next Write open the file anew, for those who have renamed it. It
-// may be called from another goroutine.
+// Reopen makes the next Write open the file anew, for users who have renamed it. It may
+// be called from another goroutine.
 func (f *File) Reopen() { f.reopen.Store(true) }
 
-// Write writes a whole number of lines: all of them, or none if it is an error.
+// Write writes whole lines: all of them or, if it returns an error, none.
 func (f *File) Write(lines []byte) (int, error) {
 	if f.file == nil || f.reopen.Load() {
 		f.reopen.Store(false)
@@ -112,8 +112,8 @@ func (f *File) Write(lines []byte) (int, error) {
 	return n, nil
 }
 
-// undo takes back the octets that a failed write appended: never half a line. What stands
-// before them is of others, too: who has cut the file, or has appended to it.
+// undo removes the octets that a failed write appended, so that no half line stays. It
+// counts back from the end of the file, since others may have cut it or appended to it.
 func undo(f *os.File, octets int) {
 	if end, err := f.Seek(0, io.SeekCurrent); err == nil && octets > 0 {
 		f.Truncate(end - int64(octets))
@@ -121,7 +121,8 @@ func undo(f *os.File, octets int) {
 }
 
 func (f *File) open(anew bool) (err error) {
-	// Where others cut the file, as logrotate's copytruncate does, it goes on from there.
+	// O_APPEND: if others cut the file, as logrotate's copytruncate does, it continues
+	// from there.
 	flags := os.O_CREATE | os.O_RDWR | os.O_APPEND
 	if anew {
 		flags |= os.O_TRUNC
@@ -145,15 +146,15 @@ func (f *File) open(anew bool) (err error) {
 	if f.o.Every > 0 {
 		last := time.Now()
 		if f.size > int64(len(f.o.Header)) {
-			last = info.ModTime() // of an earlier run's lines
+			last = info.ModTime() // when an earlier run wrote last
 		}
 		f.until = last.UTC().Truncate(f.o.Every).Add(f.o.Every)
 	}
 	return nil
 }
 
-// endOfLines cuts what follows the last line end, the half line of a program that
-// was killed, and tells where that is.
+// endOfLines cuts off what follows the last line end, such as the half line of a program
+// that was killed, and returns the size that is left.
 func endOfLines(file *os.File, size int64) (int64, error) {
 	end := size
 	for buf := make([]byte, 64<<10); end > 0; {
@@ -184,9 +185,9 @@ func (f *File) close() error {
 
 const stampLayout = "20060102T150405Z"
 
-// rotate gives the file another name and opens the next one.
+// rotate renames the file and opens the next one.
 func (f *File) rotate() error {
-	if f.size <= int64(len(f.o.Header)) { // nothing came in that time
+	if f.size <= int64(len(f.o.Header)) { // nothing was written in that time
 		f.until = time.Now().UTC().Truncate(f.o.Every).Add(f.o.Every)
 		return nil
 	}
@@ -195,19 +196,19 @@ func (f *File) rotate() error {
 		return err
 	}
 	switch err := os.Rename(f.path, name); {
-	case errors.Is(err, fs.ErrNotExist): // where its folder is gone too, open says so
+	case errors.Is(err, fs.ErrNotExist): // if its folder is gone too, open says so
 		f.report(fmt.Errorf("rotate %s: somebody has removed or renamed it", f.path))
 	case err != nil:
 		return err
 	}
 	select {
 	case f.rotated <- struct{}{}:
-	default: // it is under way, and will look again
+	default: // tidy has yet to run, and will see this file too
 	}
 	return f.open(false)
 }
 
-// nextName is one that no rotated file has or had: those of one second are told
+// nextName returns a name that no rotated file has or had: those of one second are told
 // apart by a number.
 func (f *File) nextName() string {
 	stamp := time.Now().UTC().Format(stampLayout)
@@ -226,7 +227,7 @@ func (f *File) nextName() string {
 	}
 }
 
-// suffixes of compressed files, by the words of compress=.
+// suffixes are those of compressed files, by the words of compress=.
 var suffixes = map[string]string{"zstd": ".zst", "gzip": ".gz"}
 
 func taken(name string) bool {
@@ -238,7 +239,7 @@ func taken(name string) bool {
 	return false
 }
 
-// tidy compresses the rotated files, and removes those that are too many.
+// tidy removes the rotated files that are too many, and compresses the others.
 func (f *File) tidy() {
 	names, err := f.rotatedFiles()
 	if err != nil {
@@ -265,7 +266,7 @@ func (f *File) tidy() {
 
 func isCompressed(name string) bool { return uncompressed(name) != name }
 
-// rotatedFiles are those with PATH's name and a time behind it, the oldest first.
+// rotatedFiles returns the files named PATH with a time appended, the oldest first.
 func (f *File) rotatedFiles() ([]string, error) {
 	dir, base := filepath.Split(f.path)
 	entries, err := os.ReadDir(cmp.Or(dir, "."))
@@ -290,10 +291,10 @@ func uncompressed(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".zst"), ".gz")
 }
 
-// unfinished is behind the name of a compressed file until it is whole.
+// unfinished is the suffix of a compressed file until it is complete.
 const unfinished = ".part"
 
-// compressFile puts a compressed file in the place of another.
+// compressFile replaces a file with a compressed one.
 func compressFile(name, how string) (err error) {
 	in, err := os.Open(name)
 	if err != nil {
@@ -347,17 +348,17 @@ func (f *File) Close() error {
 	return err
 }
 
-// A fileReceiver delivers to a File. A full disk is a receiver out of reach.
+// A fileReceiver delivers to a File. A full disk is an unreachable receiver.
 type fileReceiver struct {
 	*File
 	lines []byte
 }
 
-// Receiver returns a Receiver that writes to the file, and closes it.
+// Receiver returns a Receiver that writes to the file, and whose Close closes it.
 func (f *File) Receiver() Receiver { return &fileReceiver{File: f} }
 
 func (r *fileReceiver) Deliver(_ context.Context, records []Record, verdicts []Verdict) error {
-	const enough = 64 << 10 // octets at once: a file is not much larger than rotate=
+	const enough = 64 << 10 // octets per write, so that a file does not get much larger than rotate=
 	end := "\n"
 	if bytes.HasSuffix(r.o.Header, []byte("\r\n")) { // CSV, by RFC 4180
 		end = "\r\n"

@@ -85,7 +85,8 @@ func TestFileRotation(t *testing.T) {
 	}
 }
 
-// TestFileLongLine: a file has one line at least, and only a file that has one is full.
+// TestFileLongLine: each file has at least one line, and only one with a line can be
+// full.
 func TestFileLongLine(t *testing.T) {
 	f, err := OpenFile(filepath.Join(t.TempDir(), "x"), FileOptions{Rotate: 15, Header: []byte("head\n")})
 	if err != nil {
@@ -129,14 +130,14 @@ func TestFileEvery(t *testing.T) {
 		fmt.Fprintf(f, "line %d\n", i)
 	}
 	f.Close()
-	// The first file has nothing when its time is over: it goes on.
+	// The first file is empty when its time is over, so it is kept.
 	if got, files := linesOf(t, f); files != 3 || strings.Count(got, "\n") != 4 {
 		t.Errorf("%d files: %q", files, got)
 	}
 }
 
-// TestFileEveryRun: what an earlier run has written in an earlier time is rotated by
-// the first record, also where no run is as long as the time.
+// TestFileEveryRun: what an earlier run wrote in an earlier period is rotated by the
+// first record, even if no run lasts a whole period.
 func TestFileEveryRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	var f *File
@@ -159,8 +160,7 @@ func TestFileEveryRun(t *testing.T) {
 	}
 }
 
-// TestFileAfterKill: half a line and an uncompressed file are what an earlier run
-// has left.
+// TestFileAfterKill: an earlier run has left half a line and an uncompressed file.
 func TestFileAfterKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	os.WriteFile(path, []byte("whole\nhal"), 0o666)
@@ -201,7 +201,7 @@ func TestFileReopen(t *testing.T) {
 	}
 }
 
-// TestFileFolderGone: a file that cannot be opened anew is tried again by the next line.
+// TestFileFolderGone: if a file cannot be reopened, the next line tries again.
 func TestFileFolderGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "log")
 	if err := os.Mkdir(dir, 0o777); err != nil {
@@ -228,8 +228,8 @@ func TestFileFolderGone(t *testing.T) {
 	}
 }
 
-// TestFileCut has others cut the file, as logrotate's copytruncate does: there is no hole
-// where the lines were.
+// TestFileCut: where others cut the file, as logrotate's copytruncate does, no hole is
+// left in place of the lines.
 func TestFileCut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	f, err := OpenFile(path, FileOptions{})
@@ -247,8 +247,8 @@ func TestFileCut(t *testing.T) {
 	}
 }
 
-// TestFileRemoved has somebody remove the file before it is full: the next one is begun,
-// and that is told.
+// TestFileRemoved: if somebody removes the file before it is full, the next one is begun,
+// and that is reported.
 func TestFileRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x")
 	var said []string

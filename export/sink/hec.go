@@ -16,18 +16,18 @@ import (
 
 const hecTokenVariable = "PORTWATCH_SPLUNK_TOKEN"
 
-// Pauses between two questions whether events are acknowledged. Indexers answer in
-// seconds.
+// The bounds of the pause between two requests for an acknowledgement. Indexers take seconds
+// to give one.
 const (
 	firstAckPause = 50 * time.Millisecond
 	lastAckPause  = 2 * time.Second
 )
 
-// A hec delivers to Splunk's HTTP Event Collector (help.splunk.com, "Format events
-// for HTTP Event Collector", "About HTTP Event Collector Indexer Acknowledgment").
-// Where the token has acknowledgement on, an answer of success comes with a number,
-// and events count as delivered when the indexers have acknowledged that; where not,
-// the answer is all there is.
+// A hec delivers to Splunk's HTTP Event Collector (help.splunk.com, "Format events for
+// HTTP Event Collector", "About HTTP Event Collector Indexer Acknowledgment"). If the
+// token has acknowledgement on, a successful answer comes with a number, and events count
+// as delivered once the indexers have acknowledged it; if not, the answer is all there
+// is.
 type hec struct {
 	http    *httpClient
 	limits  Limits
@@ -35,22 +35,22 @@ type hec struct {
 	acks    *url.URL
 	timeout time.Duration
 
-	before [kinds][]byte // of an event, up to its time, and between time and event
-	text   bool          // events are strings
+	before [kinds][]byte // what stands between an event's time and its body
+	text   bool          // events are strings, not objects
 }
 
-// newHEC makes the receiver of splunk-hec+http[s]://HOST[,HOST...][/PATH]. The port is
-// 8088 and the path /services/collector/event unless the URL says so. Settings, beside
-// those of every target and of every receiver over HTTP (newBulk has them):
+// newHEC makes the receiver for splunk-hec+http[s]://HOST[,HOST...][/PATH]. The port is
+// 8088 and the path /services/collector/event unless the URL has its own. Settings, besides
+// those of every target and of every receiver over HTTP (see newBulk):
 //
 //	token-file=   or PORTWATCH_SPLUNK_TOKEN
-//	index=        else the token's
-//	host=         else the sensor's name, else the receiver decides
-//	source=       else portwatch
-//	sourcetype=   else portwatch:flow and portwatch:alert; of a format other than ecs,
+//	index=        default: the token's
+//	host=         default: the sensor's name, else the receiver decides
+//	source=       default: portwatch
+//	sourcetype=   default: portwatch:flow and portwatch:alert; for a format other than ecs,
 //	              portwatch: and its name
 //
-// timeout= bounds also the wait for an acknowledgement.
+// timeout= also bounds the wait for an acknowledgement.
 func newHEC(t *Target) (*hec, error) {
 	c, err := newHTTPClient(t, "8088")
 	if err != nil {
@@ -65,13 +65,13 @@ func newHEC(t *Target) (*hec, error) {
 	channel := newChannel()
 	c.header.Set("X-Splunk-Request-Channel", channel)
 	c.header.Set("Content-Type", "application/json")
-	// behind a load balancer, only the cookie brings a question to the same indexer
+	// behind a load balancer, only the cookie takes a request to the same indexer
 	if c.client.Jar, err = cookiejar.New(nil); err != nil {
 		return nil, err
 	}
 	h := &hec{
 		http: c,
-		// Splunk's own limit is 1 MB in older versions, and a load balancer's often is
+		// the limit of older versions of Splunk is 1 MB, and so is that of many load balancers
 		limits:  limits(t, Limits{Records: 1000, Octets: 768 << 10, Record: 768 << 10, Parallel: 8}),
 		url:     &url.URL{Path: t.Path},
 		timeout: t.Timeout,
@@ -103,7 +103,8 @@ func newHEC(t *Target) (*hec, error) {
 	return h, nil
 }
 
-// newChannel returns a random UUID (RFC 9562 section 5.4): whose events ours are.
+// newChannel returns a random UUID (RFC 9562 section 5.4), which tells our events from
+// those of others.
 func newChannel() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
@@ -118,7 +119,7 @@ func (h *hec) Deliver(ctx context.Context, records []Record, verdicts []Verdict)
 	return h.http.divide(records, verdicts, func(r []Record, v []Verdict) error { return h.send(ctx, r, v) })
 }
 
-// hecAnswer is what the collector says of a request.
+// hecAnswer is what the collector says about a request.
 type hecAnswer struct {
 	Code    int
 	Invalid *int   `json:"invalid-event-number"` // from 0
@@ -156,12 +157,12 @@ func (h *hec) send(ctx context.Context, records []Record, verdicts []Verdict) er
 	return nil
 }
 
-// hecNoAcks is the code for a token that has acknowledgement off.
+// hecNoAcks is the code for a token whose acknowledgement is off.
 const hecNoAcks = 14
 
-// hecBadEvent tells the codes that speak of an event: no data, invalid data format,
-// event field missing, or blank, error in indexed fields. The rest of status 400 speaks
-// of the index, which all events have alike, and of the channel.
+// hecBadEvent reports whether a code concerns an event: no data, invalid data format,
+// event field missing or blank, error in indexed fields. The other codes of status 400
+// concern the index, which all events share, or the channel.
 func hecBadEvent(code int) bool {
 	switch code {
 	case 5, 6, 12, 13, 15:
@@ -187,7 +188,7 @@ func (h *hec) wait(ctx context.Context, x *exchange, id int64) error {
 		case <-timer.C:
 		}
 		x.plain = append(append(append(x.plain[:0], `{"acks":[`...), number...), "]}"...)
-		if err := h.http.postTo(ctx, x, h.acks); err != nil { // who took the events is the one to ask
+		if err := h.http.postTo(ctx, x, h.acks); err != nil { // the host that took the events is the one to ask
 			return err
 		}
 		var answer struct {
@@ -210,8 +211,8 @@ func (h *hec) wait(ctx context.Context, x *exchange, id int64) error {
 	}
 }
 
-// append writes events one behind the other. time is for Splunk's index, with
-// microseconds; exact times are inside the event.
+// append appends the events one after another. Their time is for Splunk's index, in
+// microseconds; the exact times are inside the event.
 func (h *hec) append(dst []byte, records []Record) []byte {
 	for i := range records {
 		r := &records[i]
@@ -228,7 +229,7 @@ func (h *hec) append(dst []byte, records []Record) []byte {
 	return dst
 }
 
-// appendSeconds writes nanoseconds as seconds with six digits behind the point.
+// appendSeconds appends nanoseconds as seconds, with six digits after the point.
 func appendSeconds(dst []byte, ns int64) []byte {
 	micros := max(ns, 0) / 1000
 	dst = strconv.AppendInt(dst, micros/1e6, 10)

@@ -153,7 +153,7 @@ func TestHECAcknowledged(t *testing.T) {
 	}
 }
 
-// TestHECNeverAcknowledged has an indexer that does not come back to it.
+// TestHECNeverAcknowledged has an indexer that never acknowledges.
 func TestHECNeverAcknowledged(t *testing.T) {
 	c, r := newCollector(t, "?timeout=300ms")
 	c.after = 1 << 30
@@ -167,7 +167,7 @@ func TestHECNeverAcknowledged(t *testing.T) {
 	}
 }
 
-// TestHECAckDisabled has a token whose acknowledgement was turned off meanwhile.
+// TestHECAckDisabled has a token whose acknowledgement was turned off in the meantime.
 func TestHECAckDisabled(t *testing.T) {
 	c, r := newCollector(t, "PATH/")
 	c.noAcks = true
@@ -176,7 +176,7 @@ func TestHECAckDisabled(t *testing.T) {
 	}
 }
 
-// TestHECAckFails: events of which nobody says that they are acknowledged are not delivered.
+// TestHECAckFails: events are not delivered while nobody says that they are acknowledged.
 func TestHECAckFails(t *testing.T) {
 	for _, test := range []struct {
 		status     int // 0: the connection is cut, 1: the run ends
@@ -231,7 +231,7 @@ func TestHECInvalidEvent(t *testing.T) {
 	}
 }
 
-// TestHECText has a format that is no JSON: the event is a string.
+// TestHECText has a format that is not JSON: the event is a string.
 func TestHECText(t *testing.T) {
 	for setting, sourcetype := range map[string]string{"": "portwatch:leef", "&sourcetype=a:b": "a:b"} {
 		c, r := newCollector(t, "?format=leef&host=h&source=s"+setting)

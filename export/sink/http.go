@@ -14,8 +14,8 @@ const (
 	httpTokenVariable    = "PORTWATCH_HTTP_TOKEN"
 )
 
-// A post delivers by HTTP to whoever takes a body of records and says by its status
-// that it has them: lines as they are, or as a preset wants them.
+// A post delivers over HTTP to any server that takes a body of records and confirms it
+// with its status: lines as they are, or in the form that a preset gives them.
 type post struct {
 	http   *httpClient
 	limits Limits
@@ -23,28 +23,27 @@ type post struct {
 	preset preset
 }
 
-// A preset is one receiver's way.
+// A preset is the protocol of one kind of receiver.
 type preset interface {
-	// append writes the body for the records.
+	// append appends the body for the records.
 	append(dst []byte, records []Record) []byte
-	// judge reads an answer. Where it is not done, the status decides.
+	// judge reads an answer. If it is not done, the status decides.
 	judge(p *post, x *exchange, verdicts []Verdict) (done bool, err error)
 }
 
-// errAnotherWay is judge's word that nothing was taken, and that the next request
-// will be another.
+// errAnotherWay is how judge says that nothing was taken, and that the next request will
+// be different.
 var errAnotherWay = errors.New("another way is tried")
 
-// newPost makes the receiver of http+http[s]://[USER@]HOST[:PORT][,HOST...][/PATH].
-// Settings, beside those of every target and of every receiver over HTTP (newBulk has
-// them):
+// newPost makes the receiver for http+http[s]://[USER@]HOST[:PORT][,HOST...][/PATH].
+// Settings, besides those of every target and of every receiver over HTTP (see newBulk):
 //
-//	password-file=   the user's; or PORTWATCH_HTTP_PASSWORD
+//	password-file=   the user's password; or PORTWATCH_HTTP_PASSWORD
 //	token-file=      a bearer token, instead of a user; or PORTWATCH_HTTP_TOKEN
 //	preset=          lines, clickhouse, loki or otlp, whose settings are in presets.go
 //
-// Without a preset, a status 2xx says that all records of the body were taken, 400 and
-// 422 that none was since one of them is bad.
+// Without a preset, status 2xx says that all records of the body were taken; 400 and 422 say
+// that none was, because one of them is bad.
 func newPost(t *Target) (*post, error) {
 	c, err := newHTTPClient(t, "")
 	if err != nil {
@@ -117,7 +116,7 @@ func (p *post) send(ctx context.Context, records []Record, verdicts []Verdict) e
 	return p.http.failure(x)
 }
 
-// lines are the records, one a line.
+// lines sends the records as they are, one per line.
 type lines struct{}
 
 func (lines) append(dst []byte, records []Record) []byte {

@@ -85,8 +85,8 @@ func oneRequest(t *testing.T, rest string, records []Record) (*http.Request, str
 	return request, text
 }
 
-// TestPartialSuccess has a receiver of OTLP that takes all records but a bad one, and
-// tells how many it did not take: the bad one alone is rejected, the others are there.
+// TestPartialSuccess has an OTLP receiver that takes all records but a bad one, and says
+// only how many it did not take: the bad one alone is rejected, the others arrive.
 func TestPartialSuccess(t *testing.T) {
 	uid := regexp.MustCompile(`"log\.record\.uid","value":\{"stringValue":"([^"]*)"`)
 	for _, bad := range []string{"id-0", "id-77", "id-511"} {
@@ -156,8 +156,8 @@ func TestClickHouseRequest(t *testing.T) {
 	}
 }
 
-// TestClickHouseOld has a version that does not know every setting: it gets the
-// batch without, and those that follow.
+// TestClickHouseOld has a version that does not know every setting: it gets the batch
+// without them, and those that follow too.
 func TestClickHouseOld(t *testing.T) {
 	asked := []bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -181,7 +181,7 @@ func TestClickHouseOld(t *testing.T) {
 	}
 }
 
-// TestPresetPath: a path in the URL is there to be taken.
+// TestPresetPath: a path in the URL is used.
 func TestPresetPath(t *testing.T) {
 	for preset, own := range map[string]string{"loki": "/loki/api/v1/push", "otlp": "/v1/logs"} {
 		for path, want := range map[string]string{"": own, "/": own, "/of/a/proxy": "/of/a/proxy"} {

@@ -22,33 +22,33 @@ import (
 )
 
 const (
-	connectTimeout = 10 * time.Second // of TCP, and again of TLS
+	connectTimeout = 10 * time.Second // for TCP, and again for TLS
 	maxAnswer      = 16 << 20         // octets of an answer that says what was done
 	maxExcerpt     = 512              // octets of an answer that an error quotes
 	maxRetryAfter  = 10 * time.Minute // that a receiver can ask for
-	maxRefusals    = 256              // of parts of one batch, before it has to wait
+	maxRefusals    = 256              // of parts of one batch, before the rest has to wait
 	maxParallel    = 1000             // requests under way: each has a goroutine, a connection, a body
 )
 
-// An httpClient posts batches to one receiver, which may have several hosts. It
-// follows no redirect: whoever answers with one would get the credentials.
+// An httpClient posts batches to one receiver, which may have several hosts. It follows
+// no redirect, which would take the credentials elsewhere.
 type httpClient struct {
 	client   *http.Client
-	hosts    []*url.URL // scheme and host alone
+	hosts    []*url.URL // scheme and host only
 	host     atomic.Uint32
 	header   http.Header
-	login    string  // what to set where the receiver wants to know who we are
-	scheme   string  // of secret, in the header Authorization
-	user     string  // who has secret for a password; else it is a token
+	login    string  // what to set where the receiver wants credentials
+	scheme   string  // of secret, in the Authorization header
+	user     string  // whose password secret is; empty: it is a token
 	secret   *Secret // nil: there is none
 	compress bool
-	timeout  time.Duration // of one request, and until its answer is read
-	ceiling  atomic.Int64  // octets of bodies that were too many for one request; 0: not known
+	timeout  time.Duration // of one request, until its answer is read
+	ceiling  atomic.Int64  // octets of bodies known to be too many for one request; 0: not known
 	pool     sync.Pool     // of *exchange
 }
 
-// newHTTPClient reads what all targets over HTTP have in common: hosts, TLS, gzip.
-// A port is for hosts that come without.
+// newHTTPClient reads what all targets over HTTP have in common: hosts, TLS, gzip. port
+// is the default for hosts without one.
 func newHTTPClient(t *Target, port string) (*httpClient, error) {
 	if len(t.Hosts) == 0 {
 		return nil, errors.New("no host in the URL")
@@ -62,11 +62,11 @@ func newHTTPClient(t *Target, port string) (*httpClient, error) {
 		MaxIdleConnsPerHost: 16,
 		DisableCompression:  true,
 		ForceAttemptHTTP2:   true,
-		// a connection that has died silently would otherwise serve every later try
+		// without these, a connection that died silently would serve every later try
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if scheme == "https" {
-		transport.TLSClientConfig = t.TLS("") // the transport puts in the host's name
+		transport.TLSClientConfig = t.TLS("") // the transport fills in the host's name
 	}
 	c := &httpClient{
 		client: &http.Client{
@@ -94,7 +94,7 @@ func newHTTPClient(t *Target, port string) (*httpClient, error) {
 	return c, nil
 }
 
-// basic sends the target's user and its password.
+// basic sends the target's user and password with each request.
 func (c *httpClient) basic(t *Target, password *Secret, variable string) error {
 	if password.Text() == "" {
 		return fmt.Errorf("no password for the user in the URL: use password-file=PATH or the environment variable %s", variable)
@@ -107,7 +107,7 @@ func (c *httpClient) basic(t *Target, password *Secret, variable string) error {
 // authorize sends a secret with each request.
 func (c *httpClient) authorize(scheme string, secret *Secret) { c.scheme, c.secret = scheme, secret }
 
-// credentials is how a secret stands in the header.
+// credentials returns a secret as it stands in the Authorization header.
 func (c *httpClient) credentials(secret string) string {
 	if c.user == "" {
 		return secret
@@ -115,7 +115,7 @@ func (c *httpClient) credentials(secret string) string {
 	return base64.StdEncoding.EncodeToString([]byte(c.user + ":" + secret))
 }
 
-// An exchange is one request and its answer, in memory that is used again.
+// An exchange is one request and its answer, in memory that is reused.
 type exchange struct {
 	host   *url.URL
 	plain  []byte // the request's body, before compression
@@ -129,8 +129,8 @@ type exchange struct {
 func (c *httpClient) get() *exchange  { return c.pool.Get().(*exchange) }
 func (c *httpClient) put(x *exchange) { c.pool.Put(x) }
 
-// post sends x.plain and reads the answer into x. Another host is next where this
-// one gave none. An error has neither the query nor a secret.
+// post sends x.plain and reads the answer into x. If the host gives no answer, 502 or
+// 503, the next request goes to the next host. No error contains the query or a secret.
 func (c *httpClient) post(ctx context.Context, x *exchange, target *url.URL) error {
 	n := c.host.Load()
 	x.host = c.hosts[int(n)%len(c.hosts)]
@@ -141,7 +141,7 @@ func (c *httpClient) post(ctx context.Context, x *exchange, target *url.URL) err
 	return err
 }
 
-// postTo is post to x.host.
+// postTo is post, to x.host.
 func (c *httpClient) postTo(ctx context.Context, x *exchange, target *url.URL) error {
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -200,8 +200,8 @@ func (c *httpClient) postTo(ctx context.Context, x *exchange, target *url.URL) e
 	return nil
 }
 
-// wantsTLS tells a server's answer to a request that should have come through TLS, in the
-// words of Go, nginx and Apache. It says nothing of the records.
+// wantsTLS recognizes a server's answer to a request that should have come over TLS, in
+// the words of Go, nginx and Apache. It says nothing about the records.
 func wantsTLS(answer []byte) bool {
 	for _, words := range []string{"HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL-enabled server port"} {
 		if bytes.Contains(answer, []byte(words)) {
@@ -211,9 +211,9 @@ func wantsTLS(answer []byte) bool {
 	return false
 }
 
-// A requestBody is read by the transport, which may go on with it when the answer
-// has come before the end of the request. After release it reads no more, and the
-// data can be used again.
+// A requestBody is read by the transport, which may go on reading after an answer that
+// came before the end of the request. After release it reads no more, and the data can be
+// reused.
 type requestBody struct {
 	mu   sync.Mutex
 	data []byte
@@ -248,7 +248,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 
 func (r *bodyReader) Close() error { return nil }
 
-// A statusError is an answer that was not what we wanted of the whole batch.
+// A statusError is an answer that is not success for the whole batch.
 type statusError struct {
 	host   string
 	status int
@@ -264,12 +264,12 @@ func (e *statusError) Error() string {
 	return text
 }
 
-// RetryAfter is how long the receiver wants to be left alone, 0 if it said nothing
+// RetryAfter returns how long the receiver wants to be left alone, 0 if it did not say
 // (RFC 9110 section 10.2.3).
 func (e *statusError) RetryAfter() time.Duration { return e.after }
 
-// failure says what an answer other than success means for the batch: a *refused
-// where it was too large, else a *statusError, after which the batch is tried again.
+// failure returns what an answer other than success means for the batch: a *refused if it
+// was too large, else a *statusError, after which the batch is tried again.
 func (c *httpClient) failure(x *exchange) error {
 	e := c.statusError(x)
 	switch {
@@ -294,8 +294,8 @@ func (c *httpClient) statusError(x *exchange) *statusError {
 	}
 }
 
-// excerpt returns the beginning of a text that somebody else wrote: one line of what can
-// be printed, without our secrets.
+// excerpt returns the beginning of a text that somebody else wrote, as one line of
+// printable characters without our secrets.
 func (c *httpClient) excerpt(text []byte) string {
 	s := string(text[:min(len(text), 64<<10)])
 	if c.secret != nil {
@@ -329,22 +329,22 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 	return max(0, min(after, maxRetryAfter))
 }
 
-// A refused is an answer that nothing of a batch was taken, which would be the same
+// A refused is an answer that nothing of a batch was taken, and that would be the same
 // the next time.
 type refused struct {
-	at       int // the record that is to blame, -1 where the receiver did not say
+	at       int // index of the record to blame, -1 if the receiver did not say
 	tooLarge bool
 	reason   string
 }
 
 func (e *refused) Error() string { return e.reason }
 
-// divide calls send with the records. Where they are refused, it rejects the one to
-// blame, and sends the others again: what is on either side of it, or each half when
-// it is not known. It ends with the first error that is no *refused.
+// divide calls send with the records. If they are refused, it rejects the one to blame
+// and sends the others again: those on either side of it or, if it is not known, each
+// half. It stops at the first error that is not a *refused.
 func (c *httpClient) divide(records []Record, verdicts []Verdict, send func([]Record, []Verdict) error) error {
 	settle(verdicts, Verdict{})
-	// now and then a larger part is tried: a proxy's limit may have been raised
+	// rises, so that a larger part is tried now and then: a proxy's limit may have been raised
 	c.ceiling.Add(c.ceiling.Load() / 64)
 	refusals, rejected := 0, 0
 	var part func(r []Record, v []Verdict) error
@@ -372,7 +372,7 @@ func (c *httpClient) divide(records []Record, verdicts []Verdict, send func([]Re
 				rejected++
 			}
 			if refusals >= maxRefusals {
-				// a receiver that wants none of them is more likely set up wrongly
+				// a receiver that refuses so many is more likely misconfigured
 				return fmt.Errorf("%d records of a batch were rejected, and the others wait: %s", rejected, no.reason)
 			}
 		}
@@ -384,7 +384,7 @@ func (c *httpClient) divide(records []Record, verdicts []Verdict, send func([]Re
 	return part(records, verdicts)
 }
 
-// knownTooLarge tells whether as much was refused before for its size.
+// knownTooLarge reports whether so many octets were refused before for their size.
 func (c *httpClient) knownTooLarge(octets int64) bool {
 	ceiling := c.ceiling.Load()
 	return ceiling > 0 && octets >= ceiling
@@ -403,14 +403,14 @@ func (c *httpClient) close() error {
 	return nil
 }
 
-// settle gives all records one verdict.
+// settle gives all records the same verdict.
 func settle(verdicts []Verdict, v Verdict) {
 	for i := range verdicts {
 		verdicts[i] = v
 	}
 }
 
-// limits lets the user have other batches than a receiver usually wants.
+// limits lets settings override the usual limits of a receiver.
 func limits(t *Target, l Limits) Limits {
 	l.Records = t.Number("batch-records", l.Records)
 	octets := t.Octets("batch-octets", int64(l.Octets))
@@ -425,12 +425,12 @@ func limits(t *Target, l Limits) Limits {
 	return l
 }
 
-// isJSON tells whether a format's records are JSON objects.
+// isJSON reports whether a format's records are JSON objects.
 func isJSON(format string) bool {
 	return slices.Contains([]string{"ecs", "ocsf", "zeek", "eve"}, format)
 }
 
-// appendString writes a JSON string (RFC 8259 section 7).
+// appendString appends text as a JSON string (RFC 8259 section 7).
 func appendString(dst, text []byte) []byte {
 	dst = slices.Grow(dst, 2*len(text)+2)
 	out, n := dst[:cap(dst)], len(dst)
@@ -456,11 +456,11 @@ func appendString(dst, text []byte) []byte {
 }
 
 const (
-	asQuoted = 1 + iota // with a backslash before
-	asNumber
+	asQuoted = 1 + iota // with a backslash before it
+	asNumber            // as \u00XX
 )
 
-// escaped are the octets that do not stand for themselves in a JSON string.
+// escaped says how to write the octets that do not stand for themselves in a JSON string.
 var escaped = func() (how [256]uint8) {
 	for b := range ' ' {
 		how[b] = asNumber

@@ -55,7 +55,7 @@ func openHTTP(t testing.TB, server *httptest.Server, scheme, rest string) Receiv
 	return r
 }
 
-// TestHTTPLimits: the size of a request is typed as every other size.
+// TestHTTPLimits: the size of a request is typed like every other size.
 func TestHTTPLimits(t *testing.T) {
 	for settings, want := range map[string]Limits{
 		"":                  {Records: 5000, Octets: 4 << 20, Parallel: 2},
@@ -322,8 +322,8 @@ func TestHTTPEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestHTTPTinyLimit has a receiver that takes two records at once, however large. That all of
-// a batch arrives needs more requests than are made where records are bad.
+// TestHTTPTinyLimit has a receiver that takes two records at a time, whatever their size.
+// To deliver all of a batch takes more requests than are made when records are bad.
 func TestHTTPTinyLimit(t *testing.T) {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -340,8 +340,8 @@ func TestHTTPTinyLimit(t *testing.T) {
 	}
 }
 
-// TestHTTPLimitRaised has a receiver that takes two records at once, and later any number: a
-// batch goes whole again in the end.
+// TestHTTPLimitRaised has a receiver that takes two records at a time, and later any
+// number: in the end a batch is sent whole again.
 func TestHTTPLimitRaised(t *testing.T) {
 	requests, limit := 0, 2
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -402,8 +402,8 @@ func TestHTTPPoison(t *testing.T) {
 	}
 }
 
-// TestHTTPRefusesAll has a receiver that takes nothing, as after a wrong setting: it
-// may not be asked about every record in one go.
+// TestHTTPRefusesAll has a receiver that takes nothing, as after a wrong setting: it must
+// not be asked about every record in one go.
 func TestHTTPRefusesAll(t *testing.T) {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -418,8 +418,8 @@ func TestHTTPRefusesAll(t *testing.T) {
 	}
 }
 
-// TestHTTPHosts has one host that is away, or has nobody behind it: the next one gets the
-// batch that follows. One that has a fault of its own stays.
+// TestHTTPHosts has one host that is down, or has nobody behind it: the next host gets
+// the batch that follows. A host with a fault of its own is kept.
 func TestHTTPHosts(t *testing.T) {
 	for status, want := range map[int]string{0: "PDDD", 502: "PDDD", 503: "PDDD", 500: "PPPP", 429: "PPPP"} {
 		arrived := 0
@@ -529,8 +529,8 @@ func TestHTTPTLS(t *testing.T) {
 	}
 }
 
-// TestHTTPInPlaceOfHTTPS: the answer of a port that speaks HTTPS is none to the records, which
-// wait until the URL is right.
+// TestHTTPInPlaceOfHTTPS: the answer of a port that speaks HTTPS does not concern the
+// records, which wait until the URL is right.
 func TestHTTPInPlaceOfHTTPS(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body) // Go's own server does not wait for it, and resets the connection then
@@ -547,8 +547,8 @@ func TestHTTPInPlaceOfHTTPS(t *testing.T) {
 	}
 }
 
-// TestHTTPSecrets has servers that send back all they were told, in every place that
-// an error is made of.
+// TestHTTPSecrets has servers that send back all they were sent, in every place from
+// which an error is made.
 func TestHTTPSecrets(t *testing.T) {
 	const secret = "s3cret-Of-Mine"
 	for _, variable := range []string{hecTokenVariable, httpPasswordVariable, "PORTWATCH_OPENSEARCH_PASSWORD"} {
@@ -599,8 +599,8 @@ func TestHTTPSecrets(t *testing.T) {
 	}
 }
 
-// TestHTTPSecretReplaced: a password or a token in a file may be replaced while the run goes
-// on, by an empty file at first. Neither the new one nor the one before is told.
+// TestHTTPSecretReplaced: a password or a token in a file may be replaced during the run,
+// at first by an empty file. Neither the new secret nor the one before is shown.
 func TestHTTPSecretReplaced(t *testing.T) {
 	for _, sink := range []string{"http+http://HOST/?token-file=", "opensearch+http://me@HOST/i?password-file=", "splunk-hec+http://HOST?token-file="} {
 		file := filepath.Join(t.TempDir(), "secret")
@@ -667,7 +667,7 @@ func TestHTTPSettingErrors(t *testing.T) {
 		"http+http://h?preset=clickhouse&table=a%20b": "letters, digits",
 		"http+http://h?preset=loki&labels=x":          "NAME:VALUE",
 		"http+http://h?preset=loki&labels=a-b:c":      "NAME:VALUE",
-		"http+http://h?preset=loki&labels=dataset:c":  "dataset is ours",
+		"http+http://h?preset=loki&labels=dataset:c":  "the label dataset is reserved",
 		"http+http://h?gzip=2":                        "gzip=2",
 		"http+http://h?parallel=1001":                 "at most 1000",
 	} {
@@ -694,8 +694,8 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
-// TestRequestBodyReleased: what the transport still reads of a body whose memory is used again
-// is nothing.
+// TestRequestBodyReleased: the transport reads nothing more of a body whose memory is
+// reused.
 func TestRequestBodyReleased(t *testing.T) {
 	body := &requestBody{data: []byte("abc")}
 	r := body.reader()
@@ -749,7 +749,7 @@ const ecsLike = `{"@timestamp":"2026-11-22T12:00:01.704000001Z","ecs":{"version"
 	`"portwatch":{"source":{"port":{"class":"dynamic","role":"client","status":"dynamic"}},"destination":{"port":{"class":"system",` +
 	`"role":"service","status":"assigned","service":"https","services":["https"],"registered_on":["udp"]}},"findings":[]}}`
 
-// BenchmarkHTTPBody is what a batch costs before it is sent.
+// BenchmarkHTTPBody measures what a batch costs before it is sent.
 func BenchmarkHTTPBody(b *testing.B) {
 	records, octets := benchRecords(b, 5000)
 	h := &hec{}
@@ -790,7 +790,7 @@ func BenchmarkHTTPBody(b *testing.B) {
 	})
 }
 
-// TestBodyAllocs holds the bodies to memory that is there.
+// TestBodyAllocs: bodies are written into memory that is there already.
 func TestBodyAllocs(t *testing.T) {
 	records := testRecords(100)
 	var dst []byte

@@ -22,19 +22,19 @@ import (
 	"github.com/portwatch/portwatch/export"
 )
 
-// Bounds of what goes to Kafka.
+// The limits of what goes to Kafka.
 const (
 	kafkaRecords = 32768
 	kafkaOctets  = 32 << 20
-	// kafkaBatch is what a broker takes in one record batch if nobody told it
-	// otherwise: max.message.bytes of the topic, less its own overhead.
+	// kafkaBatch is what a broker takes in one record batch by default: max.message.bytes
+	// of the topic, less the broker's own overhead.
 	kafkaBatch = 1000012
-	// kafkaOverhead is room in a batch for what is around a lone record's body: the
-	// batch's header, key, headers, lengths.
+	// kafkaOverhead is room in a batch for what surrounds the body of a single record:
+	// the batch's header, key, headers, lengths.
 	kafkaOverhead = 512
 )
 
-// isTopic reports whether a broker takes the name for a topic's.
+// isTopic reports whether a broker accepts the name for a topic.
 func isTopic(name string) bool {
 	const longest = 249
 	return name != "" && len(name) <= longest && !strings.ContainsFunc(name, func(r rune) bool {
@@ -42,18 +42,18 @@ func isTopic(name string) bool {
 	})
 }
 
-// A kafka is a Receiver of a topic: an idempotent producer that waits for all
-// in-sync replicas. A record's key is its Community ID, so that both directions and
-// all records of a Flow are in one partition, in their order. Headers are schema
-// (format and its version), kind and event_id, by which a consumer knows a
-// record that came twice. A record's time is when it was produced, not
-// @timestamp: a broker deletes by it, and would delete old captures at once.
+// A kafka is a Receiver for a topic: an idempotent producer that waits for all in-sync
+// replicas. A record's key is its Community ID, so that both directions and all records
+// of a Flow are in one partition, in order. The headers are schema (format and its
+// version), kind and event_id, by which a consumer recognizes a record that came twice. A
+// record's time is when it was produced, not @timestamp: a broker deletes by it, and
+// would delete old captures at once.
 type kafka struct {
 	topic   string
 	schema  []byte
 	options []kgo.Opt
 	batch   int   // octets that a record batch may have, before compression
-	size    int32 // batch, or less where the topic says so
+	size    int32 // batch, or less if the topic allows less
 
 	client   *kgo.Client // nil: the next Deliver connects
 	link     kafkaLink
@@ -69,7 +69,7 @@ type kafka struct {
 //	tls=1                          with ca=, cert=, key=
 //	sasl=plain|scram-256|scram-512 USER's password from password-file= or PORTWATCH_KAFKA_PASSWORD
 //	compression=lz4|zstd|snappy|gzip|none
-//	batch=OCTETS                   of a record batch: max.message.bytes of the topic
+//	batch=OCTETS                   for a record batch: max.message.bytes of the topic
 func newKafka(t *Target) (Receiver, error) {
 	k := &kafka{topic: strings.TrimPrefix(t.Path, "/"), schema: []byte(schemaOf(t.Format, t.Version)), failed: map[*kgo.Record]error{}}
 	if len(t.Hosts) == 0 || !isTopic(k.topic) {
@@ -83,12 +83,12 @@ func newKafka(t *Target) (Receiver, error) {
 		kgo.SeedBrokers(t.Hosts...),
 		kgo.ClientID("portwatch"),
 		kgo.DefaultProduceTopic(k.topic),
-		kgo.MaxBufferedRecords(kafkaRecords + 1), // Deliver has no more, and Produce never waits
+		kgo.MaxBufferedRecords(kafkaRecords + 1), // a Deliver has fewer, so Produce never waits
 		kgo.RequestRetries(3),
 		kgo.DialTimeout(10 * time.Second),
 		kgo.DisableClientMetrics(),
 		kgo.WithHooks(&k.link),
-		kgo.ProducerBatchMaxBytesFn(func(string) int32 { return k.size }), // asked at the first record
+		kgo.ProducerBatchMaxBytesFn(func(string) int32 { return k.size }), // called at the first record
 	}
 	codecs := map[string]kgo.CompressionCodec{"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression().WithLevel(1),
 		"snappy": kgo.SnappyCompression(), "gzip": kgo.GzipCompression(), "none": kgo.NoCompression()}
@@ -103,7 +103,7 @@ func newKafka(t *Target) (Receiver, error) {
 	return k, nil
 }
 
-// kafkaSecurity reads the settings that producers and consumers have alike.
+// kafkaSecurity reads the settings that producers and consumers share.
 func kafkaSecurity(t *Target) (options []kgo.Opt, err error) {
 	security := t.TLS("") // the client fills in each broker's name
 	secure := t.Flag("tls")
@@ -135,17 +135,17 @@ func kafkaSecurity(t *Target) (options []kgo.Opt, err error) {
 	return options, nil
 }
 
-// A KafkaSource is a topic to read from, by a URL like a sink's.
+// A KafkaSource is a topic to read from, given by a URL like a sink's.
 type KafkaSource struct {
 	Name    string // the URL without user and settings
 	Topic   string
 	Group   string
-	Session time.Duration // after which the group takes a member for dead
+	Session time.Duration // after which the group considers a member dead
 	Client  []kgo.Opt     // how its brokers are reached
 }
 
-// ParseKafkaSource reads kafka://[USER@]HOST[:9092][,HOST...]/TOPIC?group=NAME and
-// its settings: session=TIME, and tls= and sasl= as those of a sink.
+// ParseKafkaSource parses kafka://[USER@]HOST[:9092][,HOST...]/TOPIC?group=NAME and its
+// settings: session=TIME, and tls= and sasl= like those of a sink.
 func ParseKafkaSource(from string) (*KafkaSource, error) {
 	t, err := parseTarget(from)
 	if err != nil {
@@ -164,7 +164,7 @@ func ParseKafkaSource(from string) (*KafkaSource, error) {
 	case len(t.Hosts) == 0 || !isTopic(s.Topic):
 		err = errors.New("not of the form kafka://HOST[,HOST...]/TOPIC?group=NAME")
 	case s.Group == "":
-		err = errors.New("no group=NAME behind the question mark")
+		err = errors.New("no group=NAME after the question mark")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
@@ -174,8 +174,8 @@ func ParseKafkaSource(from string) (*KafkaSource, error) {
 	return s, nil
 }
 
-// schemaOf names a format and its version: that of the schema where others publish
-// one, else that of the program.
+// schemaOf returns a format and its version: that of the schema where others publish one,
+// else that of the program.
 func schemaOf(format, version string) string {
 	switch format {
 	case "ecs":
@@ -190,8 +190,8 @@ func schemaOf(format, version string) string {
 	return format + "/" + version
 }
 
-// Limits has one Deliver at a time, which keeps the order within a key. A batch is so
-// large that the wait at its end costs little.
+// Limits allows one Deliver at a time, which keeps the records of a key in order. A batch
+// is so large that the wait at its end costs little.
 func (k *kafka) Limits() Limits {
 	return Limits{Records: kafkaRecords, Octets: kafkaOctets, Record: k.batch - kafkaOverhead, Parallel: 1}
 }
@@ -217,7 +217,7 @@ func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdic
 		}
 	}
 	k.fill(records)
-	// nothing of the caller's stays behind
+	// keep nothing of the caller's
 	defer func() { clear(k.records); clear(k.headers); clear(k.failed) }()
 
 	done := k.done
@@ -227,8 +227,8 @@ func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdic
 	}
 	err := k.client.Flush(ctx)
 	if err != nil {
-		// A record under way cannot be called back without its client. The next
-		// client cannot tell what the broker already has: it may come twice.
+		// Only closing the client takes back a record under way. The next client
+		// cannot tell what the broker already has, so a record may come twice.
 		k.disconnect()
 		if dial := k.link.last(); dial != nil {
 			err = dial
@@ -240,7 +240,7 @@ func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdic
 	for i := range records {
 		failed := k.failed[&k.records[i]]
 		if failed != nil && isRefusal(failed) && err == nil {
-			// a broker refuses a whole batch for one of its records: each has its own now
+			// a broker refuses a whole batch for one bad record: give each record its own
 			failed = k.client.ProduceSync(ctx, &k.records[i]).FirstErr()
 		}
 		switch {
@@ -250,21 +250,21 @@ func (k *kafka) Deliver(ctx context.Context, records []Record, verdicts []Verdic
 			verdicts[i] = Verdict{Rejected, failed.Error()}
 		case err == nil:
 			err = fmt.Errorf("produce to topic %s: %w", k.topic, failed)
-			k.disconnect() // it would never find a topic that was made anew
+			k.disconnect() // this client would never find a topic that was created anew
 		}
 	}
 	return err
 }
 
-// isRefusal tells whether a broker, or the client for it, will never take a record
-// as it is, or a batch with such a record.
+// isRefusal reports whether a broker, or the client on its behalf, will never take a
+// record as it is, or a batch that contains it.
 func isRefusal(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.InvalidRecord) ||
 		errors.Is(err, kerr.InvalidTimestamp) || errors.Is(err, kerr.RecordListTooLarge)
 }
 
-// connect makes a client and asks for the topic: what is wrong with addresses,
-// certificates, passwords and rights shows here, in words.
+// connect creates a client and asks for the topic, so that wrong addresses, certificates,
+// passwords and rights are reported here, in words.
 func (k *kafka) connect(ctx context.Context) error {
 	client, err := kgo.NewClient(k.options...)
 	if err != nil {
@@ -275,8 +275,8 @@ func (k *kafka) connect(ctx context.Context) error {
 	select {
 	case err = <-asked:
 	case <-ctx.Done():
-		// The client asks each broker for its versions first, and neither that nor its own
-		// Close heeds the context: a broker that says nothing holds them for 10 seconds.
+		// The client first asks each broker for its versions. Neither that nor its Close
+		// heeds the context: a broker that says nothing holds them up for 10 seconds.
 		go func() { <-asked; client.Close() }()
 		if err = k.link.last(); err == nil {
 			err = ctx.Err()
@@ -302,7 +302,7 @@ func (k *kafka) connect(ctx context.Context) error {
 	return nil
 }
 
-// askForTopic tells what is wrong with a topic.
+// askForTopic returns what is wrong with a topic, nil if nothing.
 func askForTopic(ctx context.Context, client *kgo.Client, name string) error {
 	topic := kmsg.NewMetadataRequestTopic()
 	topic.Topic = &name
@@ -318,9 +318,9 @@ func askForTopic(ctx context.Context, client *kgo.Client, name string) error {
 	return err
 }
 
-// topicLimit asks for max.message.bytes of a topic. Who may not know it gets the largest
-// there is: then a broker refuses batches that are too large, and Deliver sends
-// their records one by one.
+// topicLimit asks for max.message.bytes of a topic. If we may not know it, it returns the
+// largest number there is: then a broker refuses batches that are too large, and Deliver
+// sends their records one by one.
 func topicLimit(ctx context.Context, client *kgo.Client, topic string) int32 {
 	const name = "max.message.bytes"
 	resource := kmsg.NewDescribeConfigsRequestResource()
@@ -345,7 +345,7 @@ func topicLimit(ctx context.Context, client *kgo.Client, topic string) int32 {
 	return math.MaxInt32
 }
 
-// fill turns records into the client's, in buffers that stay.
+// fill turns records into the client's, in buffers that are reused.
 func (k *kafka) fill(records []Record) {
 	const headers = 3
 	if cap(k.records) < len(records) {
@@ -361,16 +361,16 @@ func (k *kafka) fill(records []Record) {
 		h[1] = kgo.RecordHeader{Key: "kind", Value: kindOctets[min(int(r.Kind), len(kindOctets)-1)]}
 		h[2] = kgo.RecordHeader{Key: "event_id", Value: r.ID}
 		k.records[i] = kgo.Record{Value: r.Body, Headers: h}
-		if len(r.Key) > 0 { // an empty one that is not nil would choose a partition
+		if len(r.Key) > 0 { // an empty key that is not nil would choose a partition
 			k.records[i].Key = r.Key
 		}
 	}
 }
 
-// kindOctets are the names of kinds, the last one that of an unknown kind.
+// kindOctets are the names of kinds; the last one is for an unknown kind.
 var kindOctets = [][]byte{[]byte(Flow.String()), []byte(Alert.String()), []byte(Kind(255).String())}
 
-// done is told what became of a record.
+// done is called when it is known what became of a record.
 func (k *kafka) done(r *kgo.Record, err error) {
 	if err != nil {
 		k.failedMu.Lock()
@@ -384,21 +384,21 @@ func (k *kafka) done(r *kgo.Record, err error) {
 func (k *kafka) alarm(tell func(error)) { k.link.tell = tell }
 
 // A kafkaLink watches what the client does behind its calls: it tries again and again to
-// reach a broker, and says in the end only that time is over.
+// reach a broker, and in the end reports only that time ran out.
 type kafkaLink struct {
-	tell func(error) // that no broker is reached, while a Deliver wants it; nil: nobody asks
+	tell func(error) // reports that no broker is reached during a Deliver; nil: nobody asked
 
 	mu    sync.Mutex
 	busy  bool      // a Deliver is under way
-	err   error     // of the last try; nil: it was none
-	since time.Time // when the first try began of those that failed in a row
+	err   error     // of the last try; nil: it succeeded
+	since time.Time // when the first of the latest run of failures began
 }
 
-// patience is how long tries fail before that is told: one of several brokers may be
-// away, and the next one is there.
+// patience is how long all tries fail before that is reported: one of several brokers may
+// be down while the next one is up.
 const patience = time.Second
 
-// tried notes how a try ended that took so long.
+// tried notes how a try ended, and how long it took.
 func (l *kafkaLink) tried(took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -410,11 +410,11 @@ func (l *kafkaLink) tried(took time.Duration, err error) {
 	case l.since.IsZero():
 		l.since = time.Now().Add(-took)
 	}
-	// the next try may be seconds away
+	// do not wait for the next try, which may be seconds away
 	time.AfterFunc(patience-time.Since(l.since), l.complain)
 }
 
-// complain tells of the last try where all have failed for a while.
+// complain reports the last failure if all tries have failed for a while.
 func (l *kafkaLink) complain() {
 	l.mu.Lock()
 	err := l.err
@@ -425,7 +425,7 @@ func (l *kafkaLink) complain() {
 	}
 }
 
-// deliver says whether a Deliver is under way.
+// deliver notes whether a Deliver is under way.
 func (l *kafkaLink) deliver(busy bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

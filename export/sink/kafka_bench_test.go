@@ -9,7 +9,7 @@ import (
 )
 
 // BenchmarkKafka measures Deliver against the broker and topic of PORTWATCH_KAFKA, a
-// sink's URL. Beside it run producer-perf-test of the broker's own.
+// sink's URL. To compare, run the broker's own producer-perf-test.
 func BenchmarkKafka(b *testing.B) {
 	to := os.Getenv("PORTWATCH_KAFKA")
 	if to == "" {

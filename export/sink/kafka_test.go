@@ -109,7 +109,7 @@ func TestKafka(t *testing.T) {
 		if k.link.busy {
 			t.Error("no Deliver is under way")
 		}
-		verdicts, err = send(t, r, numbered(3)) // with buffers that are there
+		verdicts, err = send(t, r, numbered(3)) // with the buffers of before
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestKafkaTLS(t *testing.T) {
 	}
 }
 
-// TestKafkaBrokerGone takes the broker away under a batch, again and again: what is not
+// TestKafkaBrokerGone takes the broker away during a batch, again and again: what is not
 // acknowledged is pending, nothing piles up, and a broker that comes back is found.
 func TestKafkaBrokerGone(t *testing.T) {
 	c, address := broker(t)
@@ -341,9 +341,9 @@ func TestKafkaSilent(t *testing.T) {
 	allAre(t, verdicts, Pending)
 }
 
-// TestKafkaOutage takes the broker away under a delivery: that is told long before the
-// time of one try is over, once, and so is that it is back. The one that comes back has
-// another topic of the same name, which only the next try finds.
+// TestKafkaOutage takes the broker away during a delivery: that is reported once, long
+// before the time of one try is over, and so is its return. The broker that comes back
+// has another topic of the same name, which only the next try finds.
 func TestKafkaOutage(t *testing.T) {
 	c, address := broker(t)
 	told := make(chan string, 10)
@@ -392,7 +392,8 @@ func TestKafkaOutage(t *testing.T) {
 	}
 }
 
-// TestKafkaLink: that no broker is reached is told when all tries have failed for a while.
+// TestKafkaLink: once all tries have failed for a while, it is reported that no broker is
+// reached.
 func TestKafkaLink(t *testing.T) {
 	told := make(chan error, 10)
 	l := kafkaLink{tell: func(err error) { told <- err }}

@@ -14,38 +14,38 @@ type Memory struct {
 	mu       sync.Mutex
 	room     *sync.Cond
 	slabs    []*slab
-	spare    []*slab // as many as ever were in use at once
+	spare    []*slab // at most as many as were ever in use at once
 	records  int
 	octets   int64 // of bodies
-	size     int64 // of all that waits
+	size     int64 // of all that waits, overhead included
 	ended    bool
 	released bool
 	returned uint64
 	counts   QueueCounts // without Waiting
 }
 
-// A slab has records that wait, and what they point to.
+// A slab holds records that wait, and what they point to.
 type slab struct {
 	data    []byte // never grown
 	records []Record
-	next    int // records before it were taken
+	next    int // index of the first record not taken yet
 }
 
 const (
 	slabSize = 256 << 10
-	// overhead is about what a record takes beside its octets.
+	// overhead is roughly what a record takes besides its octets.
 	overhead = 128
 )
 
-// NewMemory returns an empty queue for so many octets of records.
+// NewMemory returns an empty queue whose records may take so many octets.
 func NewMemory(octets int64, overflow Overflow) *Memory {
 	q := &Memory{max: octets, overflow: overflow, changed: make(chan struct{}, 1)}
 	q.room = sync.NewCond(&q.mu)
 	return q
 }
 
-// Put adds records, of which it keeps copies. In a full queue it waits for room,
-// or drops the oldest.
+// Put adds copies of records. If the queue is full, it waits for room or drops the
+// oldest.
 func (q *Memory) Put(records []Record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -100,7 +100,7 @@ func (q *Memory) newSlab(need int) *slab {
 	return &slab{data: make([]byte, 0, max(need, slabSize))}
 }
 
-// copy returns the record with all it points to in the slab.
+// copy returns a copy of the record whose octets are in the slab.
 func (s *slab) copy(r *Record) Record {
 	kept := *r
 	kept.ID, kept.Key, kept.Body = s.keep(r.ID), s.keep(r.Key), s.keep(r.Body)
@@ -113,7 +113,7 @@ func (s *slab) keep(b []byte) []byte {
 	return s.data[start:len(s.data):len(s.data)]
 }
 
-// pop takes the oldest record out, which is valid until the next push.
+// pop removes and returns the oldest record, which is valid until the next push.
 func (q *Memory) pop() *Record {
 	s := q.slabs[0]
 	r := &s.records[s.next]
@@ -137,7 +137,7 @@ func (q *Memory) notify() {
 	}
 }
 
-// End says that no more will be put.
+// End says that there will be no further Put.
 func (q *Memory) End() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -160,7 +160,8 @@ func (q *Memory) Take(b *Batch, l Limits) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := slab{data: b.Data[:0], records: b.Records[:0]}
-	// What a batch points to must not move when it grows.
+	// Reserve all memory first: what the records point to must not move as the batch
+	// grows.
 	n, octets, need := 0, 0, 0
 	for r := range q.each {
 		if !l.Room(n, octets, len(r.Body)) {

@@ -14,8 +14,8 @@ var schemes = []string{
 	"kafka",
 }
 
-// newReceiver makes the receiver that a target's scheme asks for. No constructor
-// connects: a receiver that is away at the start is waited for like any other.
+// newReceiver makes the receiver for a target's scheme. No constructor connects: a
+// receiver that is down at the start is waited for like any other.
 func newReceiver(t *Target) (Receiver, error) {
 	switch t.Scheme {
 	case "opensearch+https", "opensearch+http", "elasticsearch+https", "elasticsearch+http":
@@ -29,11 +29,11 @@ func newReceiver(t *Target) (Receiver, error) {
 	case "syslog+tcp", "syslog+tls", "syslog+udp", "syslog+unix":
 		return newSyslog(t)
 	}
-	return nil, fmt.Errorf("unknown destination; there are %s", strings.Join(schemes, ", "))
+	return nil, fmt.Errorf("unknown destination; known are %s", strings.Join(schemes, ", "))
 }
 
-// Open reads a sink's URL and makes its receiver, without connecting. No error has
-// the user in it. observer and version are for Target's fields of these names.
+// Open parses a sink's URL and makes its receiver, without connecting. No error contains
+// the user. observer and version fill the Target's fields of the same names.
 func Open(to, observer, version string) (*Target, Receiver, error) {
 	t, err := parseTarget(to)
 	if err != nil {
@@ -43,7 +43,7 @@ func Open(to, observer, version string) (*Target, Receiver, error) {
 	r, err := newReceiver(t)
 	switch {
 	case t.err != nil:
-		err = t.err // a secret that could not be read is not one that is missing
+		err = t.err // else a secret that cannot be read would be called missing
 	case err == nil:
 		err = t.Err()
 	}

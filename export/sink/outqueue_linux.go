@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unacknowledged returns how many octets of a socket's queue the peer's system has not
-// acknowledged (TCP), or the peer has not read (local sockets, about): SIOCOUTQ of
-// tcp(7). It is 0 where the system does not tell.
+// unacknowledged returns how many octets in a socket's queue the peer's system has not
+// acknowledged (TCP) or, roughly, the peer has not read (local sockets): SIOCOUTQ of
+// tcp(7). It returns 0 where the system does not say.
 func unacknowledged(c net.Conn) int {
 	s, ok := c.(syscall.Conn)
 	if !ok {

@@ -13,23 +13,23 @@ import (
 	"strings"
 )
 
-// A clickHouse inserts each record as one text, into a column of type String (or
-// JSON, from version 24.8 on), from which a materialized view takes what it wants:
-// every version has that way, and none reads objects inside objects into columns by
-// itself as another does. The text is escaped as TabSeparated wants it
-// (clickhouse.com, "Formats for input and output data").
+// A clickHouse inserts each record as one text into a column of type String (or JSON,
+// from version 24.8 on), from which a materialized view takes what it wants. That works
+// in every version, whereas versions differ in how they read nested objects into columns.
+// The text is escaped as TabSeparated wants it (clickhouse.com, "Formats for input and
+// output data").
 type clickHouse struct{}
 
-// clickHouseWait asks that an insert that the server gathers with others is answered
-// after it is done. That is so anyway, unless somebody has set it otherwise; servers
-// before 21.11 do not know the word.
+// clickHouseWait asks that an insert that the server gathers with others is answered only
+// after it is done. That is the default, but somebody may have changed it; servers before
+// 21.11 do not know the setting.
 const clickHouseWait = "wait_for_async_insert"
 
-// clickHouseName is a name that needs no quotes.
+// clickHouseName matches a name that needs no quotes.
 var clickHouseName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// forClickHouse has the settings table=, else portwatch, and column=, else raw. The
-// template for ClickHouse makes them.
+// forClickHouse reads the settings table=, default portwatch, and column=, default raw.
+// The template for ClickHouse creates both.
 func (p *post) forClickHouse(t *Target) error {
 	table, column := t.Text("table", "portwatch"), t.Text("column", "raw")
 	for name := range strings.SplitSeq(table+"."+column, ".") {
@@ -39,13 +39,13 @@ func (p *post) forClickHouse(t *Target) error {
 	}
 	p.url.Store(&url.URL{Path: t.Path, RawQuery: url.Values{
 		"query":             {fmt.Sprintf("INSERT INTO %s (%s) FORMAT TabSeparated", table, column)},
-		"wait_end_of_query": {"1"}, // the status comes after the insert
+		"wait_end_of_query": {"1"}, // the status comes only after the insert
 		clickHouseWait:      {"1"},
-		// whatever is set for the user, nothing is left out in silence
+		// whatever the user's profile says, no row is skipped silently
 		"input_format_allow_errors_num": {"0"}, "input_format_allow_errors_ratio": {"0"},
 	}.Encode()})
 	p.http.header.Set("Content-Type", "text/tab-separated-values; charset=utf-8")
-	p.limits = Limits{Records: 20000, Octets: 16 << 20, Record: 16 << 20, Parallel: 2} // few and large parts
+	p.limits = Limits{Records: 20000, Octets: 16 << 20, Record: 16 << 20, Parallel: 2} // few, large parts
 	p.preset = clickHouse{}
 	return nil
 }
@@ -74,12 +74,12 @@ func (clickHouse) append(dst []byte, records []Record) []byte {
 	return dst
 }
 
-// clickHouseBadData are the codes that speak of what was sent: texts, dates and
-// numbers that cannot be parsed, too long a string, a type that does not fit, and what
-// a view or a constraint of the table cannot do with it (a division by zero, throwIf).
+// clickHouseBadData are the codes that concern the data: texts, dates and numbers that
+// cannot be parsed, a string that is too long, a type that does not fit, and what fails
+// in a view or a constraint of the table (a division by zero, throwIf).
 var clickHouseBadData = []int{6, 26, 27, 38, 41, 53, 69, 70, 72, 117, 131, 153, 349, 395, 407, 469}
 
-// clickHouseCode is how every version begins an error.
+// clickHouseCode matches how every version begins an error.
 var clickHouseCode = regexp.MustCompile(`^Code: (\d+)[.,]`)
 
 func (clickHouse) judge(p *post, x *exchange, _ []Verdict) (bool, error) {
@@ -87,7 +87,7 @@ func (clickHouse) judge(p *post, x *exchange, _ []Verdict) (bool, error) {
 	match := clickHouseCode.FindStringSubmatch(failed.text)
 	if match == nil {
 		if x.status == http.StatusBadRequest {
-			return true, failed // not of ClickHouse, so not of the data
+			return true, failed // not from ClickHouse, so not about the data
 		}
 		return false, nil
 	}
@@ -114,19 +114,19 @@ func (clickHouse) judge(p *post, x *exchange, _ []Verdict) (bool, error) {
 }
 
 // A loki pushes each record as a log line (grafana.com, "Loki HTTP API": POST
-// /loki/api/v1/push). Labels are few and hardly ever change, since each set of them
-// is a stream of its own; everything else is in the line. Loki drops a line that a
-// stream has already with the same time: sending again does no harm.
+// /loki/api/v1/push). Labels are few and hardly ever change, since each set of them is a
+// separate stream; everything else is in the line. Loki drops a line that a stream
+// already has with the same time, so sending again does no harm.
 type loki struct {
-	streams [kinds][]byte // the beginning of a stream, up to its values
+	streams [kinds][]byte // the beginning of each stream, up to its values
 }
 
-// lokiLabel is a label's name.
+// lokiLabel matches a label's name.
 var lokiLabel = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// forLoki has the settings labels=NAME:VALUE,NAME:VALUE, beside service_name, dataset
-// and the observer's, and tenant= for X-Scope-OrgID. The path is Loki's own unless the
-// URL says so.
+// forLoki reads the settings labels=NAME:VALUE,NAME:VALUE, which come beside
+// service_name, dataset and observer, and tenant= for X-Scope-OrgID. The path is Loki's
+// own unless the URL has one.
 func (p *post) forLoki(t *Target) error {
 	labels := [][2]string{{"service_name", "portwatch"}}
 	if t.Observer != "" {
@@ -136,7 +136,7 @@ func (p *post) forLoki(t *Target) error {
 		for pair := range strings.SplitSeq(text, ",") {
 			name, value, found := strings.Cut(pair, ":")
 			if !found || !lokiLabel.MatchString(name) || name == "dataset" {
-				return errors.New("labels= is NAME:VALUE,NAME:VALUE; dataset is ours")
+				return errors.New("labels= wants NAME:VALUE,NAME:VALUE; the label dataset is reserved")
 			}
 			labels = append(labels, [2]string{name, value})
 		}
@@ -158,7 +158,7 @@ func (p *post) forLoki(t *Target) error {
 		p.http.header.Set("X-Scope-OrgID", tenant)
 	}
 	p.http.header.Set("Content-Type", "application/json")
-	// 4 MiB is the usual bound of a message inside Loki; one at once keeps the order
+	// 4 MiB is the usual limit of a message inside Loki; one at a time keeps the order
 	p.limits = Limits{Records: 2000, Octets: 2 << 20, Record: 2 << 20, Parallel: 1}
 	p.preset = l
 	return nil
@@ -192,8 +192,8 @@ func (l *loki) append(dst []byte, records []Record) []byte {
 	return append(dst, "]}"...)
 }
 
-// judge leaves all to the status. 400 is for the lines that are too long, too old or
-// too far behind others; those beside them were taken.
+// judge leaves everything to the status. 400 is for lines that are too long, too old or
+// too far behind others; the other lines of the request were taken.
 func (l *loki) judge(*post, *exchange, []Verdict) (bool, error) { return false, nil }
 
 // An otlp sends log records in OTLP's JSON form (opentelemetry.io, "OTLP
@@ -203,7 +203,7 @@ type otlp struct {
 	names  [kinds][]byte // event names
 }
 
-// forOTLP has no settings. The path is /v1/logs unless the URL says so.
+// forOTLP reads no settings. The path is /v1/logs unless the URL has one.
 func (p *post) forOTLP(t *Target) {
 	o := &otlp{}
 	attribute := func(dst []byte, key, value string) []byte {
@@ -226,7 +226,7 @@ func (p *post) forOTLP(t *Target) {
 		p.url.Store(&url.URL{Path: "/v1/logs"})
 	}
 	p.http.header.Set("Content-Type", "application/json")
-	// small batches: of a part that is refused, nobody says which it is
+	// small batches: if part of one is refused, the receiver does not say which
 	p.limits = Limits{Records: 512, Octets: 2 << 20, Record: 2 << 20, Parallel: 2}
 	p.preset = o
 }
@@ -256,17 +256,17 @@ func (o *otlp) append(dst []byte, records []Record) []byte {
 }
 
 // judge looks for a partial success: the receiver took some of the batch, and does not
-// say which. What it took comes again then, in smaller requests, until the bad ones are
-// alone: the specification lets nobody repeat such a request, and these are others. A
-// record that came twice is known by its log.record.uid; in the dead-letter file, a
-// batch that mostly arrived would be as many that did not.
+// say which. All of it is then sent again, in smaller requests, until the bad records are
+// alone: the specification forbids repeating such a request, but these are different
+// ones. A record that arrives twice can be told by its log.record.uid; putting the whole
+// batch into the dead-letter file would record as lost what mostly arrived.
 func (o *otlp) judge(p *post, x *exchange, verdicts []Verdict) (bool, error) {
 	if x.status != http.StatusOK || x.answer.Len() == 0 {
 		return false, nil
 	}
 	var answer struct {
 		PartialSuccess struct {
-			RejectedLogRecords json.Number // a string, as ProtoJSON has 64 bits, or a number
+			RejectedLogRecords json.Number // a string, as ProtoJSON writes 64-bit integers, or a number
 			ErrorMessage       string
 		}
 	}

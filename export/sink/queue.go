@@ -1,57 +1,57 @@
 package sink
 
-// A Queue has the records that wait for one receiver, in their order. Its methods
-// may be called by several goroutines, those that take by one at a time.
+// A Queue holds the records that wait for one receiver, in order. Its methods may be
+// called from several goroutines, but Take from only one at a time.
 type Queue interface {
-	// Ready tells how many records wait, how many octets their bodies have, and
-	// whether that is the end: no more will come.
+	// Ready returns how many records wait, the octets of their bodies, and whether the
+	// queue has ended: no more will come.
 	Ready() (records int, octets int64, ended bool)
-	// Changed receives after Ready has come to tell more.
+	// Changed receives a value after Ready has more to report.
 	Changed() <-chan struct{}
-	// Take puts the next records into the batch, as many as the limits allow and at
-	// least one if any waits. They are the batch's until Done or Return.
+	// Take moves the next records into the batch: as many as the limits allow, and at
+	// least one if any wait. They belong to the batch until Done or Return.
 	Take(b *Batch, l Limits)
 	// Done says that every record of the batch is settled.
 	Done(b *Batch)
-	// Return says that so many records of the batch are not settled, and will not be
-	// in this run.
+	// Return says that left records of the batch are not settled, and will not be in this
+	// run.
 	Return(b *Batch, left int)
-	// Release says that nothing is taken any more: whoever waits for room need not.
+	// Release says that nothing more will be taken: nobody need wait for room.
 	Release()
-	// Counts are as of now.
+	// Counts returns the counts as of now.
 	Counts() QueueCounts
 }
 
-// QueueCounts have every record that a queue was to keep. What was found and
-// accepted is dropped, waits, or was taken.
+// QueueCounts account for every record that a queue was given. Each one found or accepted
+// was dropped, waits, or was taken.
 type QueueCounts struct {
-	Found    uint64 // left by earlier runs
+	Found    uint64 // from earlier runs
 	Accepted uint64
-	Dropped  uint64 // for want of room, or by damage of what was kept
-	Missed   uint64 // of Dropped: those that came after Release and were not kept
-	Waiting  uint64 // those that were returned are among them
-	Kept     bool   // what waits is there for the next run
+	Dropped  uint64 // for lack of room, or because what was kept is damaged
+	Missed   uint64 // the part of Dropped that came after Release and was not kept
+	Waiting  uint64 // includes those that were returned
+	Kept     bool   // what waits is kept for the next run
 }
 
-// A Batch is some records on their way, and the memory that they point to.
+// A Batch is a number of records to deliver, and the memory that they point to.
 type Batch struct {
 	Records []Record
 	Data    []byte
-	From    uint64 // the queue's own mark
+	From    uint64 // for the queue's own use
 }
 
-// full tells whether so many records and octets are a whole batch.
+// full reports whether so many records and octets make a whole batch.
 func (l Limits) full(records int, octets int64) bool {
 	return records >= l.Records || octets >= int64(l.Octets)
 }
 
-// Room tells whether one more body has room in a batch that has so much already. A batch
-// without records has room for any.
+// Room reports whether a batch that already has so many records and octets has room for
+// one more body. An empty batch has room for any.
 func (l Limits) Room(records, octets, body int) bool {
 	return records == 0 || records < l.Records && octets+body <= l.Octets
 }
 
-// first returns as many of the records as are one batch: none, if the next one is too
+// first returns the leading records that fit into one batch: none if the first one is too
 // large for the receiver.
 func (l Limits) first(records []Record) []Record {
 	octets := 0

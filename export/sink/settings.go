@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// Settings are what stands behind the question mark of a sink's URL. Each getter
-// notes that its key is known; Err tells of the first value that could not be
-// read, else of the first key by name that nobody asked for.
+// Settings are the part of a sink's URL after the question mark. Each getter marks its
+// key as known; Err returns an error for the first value that could not be read, else for
+// the first key in alphabetical order that no getter asked for.
 type Settings struct {
 	values url.Values
 	known  []string
 	err    error
 }
 
-// ParseSettings reads a query.
+// ParseSettings parses a query.
 func ParseSettings(query string) (*Settings, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -32,13 +32,13 @@ func ParseSettings(query string) (*Settings, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		if list := values[key]; len(list) > 1 {
-			return nil, fmt.Errorf("the setting %q stands there %d times", key, len(list))
+			return nil, fmt.Errorf("the setting %q is given %d times", key, len(list))
 		}
 	}
 	return &Settings{values: values}, nil
 }
 
-// Text returns a setting as it is.
+// Text returns a setting as it was given, or otherwise if it was not.
 func (s *Settings) Text(key, otherwise string) string {
 	s.known = append(s.known, key)
 	if !s.values.Has(key) {
@@ -47,8 +47,8 @@ func (s *Settings) Text(key, otherwise string) string {
 	return s.values.Get(key)
 }
 
-// Choice returns a setting that is one of a few words, without it the first, which may be
-// the empty one.
+// Choice returns a setting that is one of a few words. The first one, which may be empty,
+// is the default.
 func (s *Settings) Choice(key string, words ...string) string {
 	word := s.Text(key, words[0])
 	if !slices.Contains(words, word) {
@@ -67,17 +67,17 @@ func (s *Settings) Flag(key string) bool {
 	return on || text == ""
 }
 
-// Number returns a whole number from 1 on.
+// Number returns a whole number, at least 1.
 func (s *Settings) Number(key string, otherwise int) int {
 	text := s.Text(key, strconv.Itoa(otherwise))
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 && n != otherwise {
-		s.fail("%s=%s: a whole number from 1 on", key, text)
+		s.fail("%s=%s: a whole number, at least 1", key, text)
 	}
 	return n
 }
 
-// Duration returns a time above 0, as time.ParseDuration reads it.
+// Duration returns a duration above 0, as time.ParseDuration reads it.
 func (s *Settings) Duration(key string, otherwise time.Duration) time.Duration {
 	text := s.Text(key, otherwise.String())
 	d, err := time.ParseDuration(text)
@@ -87,7 +87,7 @@ func (s *Settings) Duration(key string, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Octets returns a size: a number, alone or with KiB, MiB or GiB behind it.
+// Octets returns a size: a number, alone or followed by KiB, MiB or GiB.
 func (s *Settings) Octets(key string, otherwise int64) int64 {
 	text := s.Text(key, strconv.FormatInt(otherwise, 10))
 	n, err := parseOctets(text)
@@ -97,7 +97,7 @@ func (s *Settings) Octets(key string, otherwise int64) int64 {
 	return n
 }
 
-// parseOctets reads what Octets takes.
+// parseOctets parses what Octets accepts.
 func parseOctets(text string) (int64, error) {
 	digits, shift := text, 0
 	for i, unit := range []string{"KiB", "MiB", "GiB"} {
@@ -112,9 +112,8 @@ func parseOctets(text string) (int64, error) {
 	return n << shift, nil
 }
 
-// Secret returns a secret: from the file that KEY-file names, else from the
-// environment variable. It never stands in the URL, which everybody can see in a
-// list of processes.
+// Secret returns a secret: from the file that KEY-file names, else from the environment
+// variable. It is never in the URL, which anyone can read in a list of processes.
 func (s *Settings) Secret(key, variable string) *Secret {
 	if s.values.Has(key) {
 		s.known = append(s.known, key)
@@ -132,8 +131,8 @@ func (s *Settings) Secret(key, variable string) *Secret {
 	return &Secret{path: path, now: text}
 }
 
-// A Secret is a password or a token. One in a file may be replaced at any time: whoever
-// asks has what is in the file then.
+// A Secret is a password or a token. If it is in a file, that may be replaced at any
+// time: Text returns what the file has at the moment.
 type Secret struct {
 	path string // empty: from the environment
 	mu   sync.Mutex
@@ -141,8 +140,8 @@ type Secret struct {
 	last string // before now
 }
 
-// Text returns the secret, empty where there is none. A file that cannot be read, or is
-// empty, is one that is just being replaced.
+// Text returns the secret, empty if there is none. A file that is empty or cannot be read
+// is taken to be in the middle of its replacement: the secret stays what it was.
 func (s *Secret) Text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +153,7 @@ func (s *Secret) Text() string {
 	return s.now
 }
 
-// told returns what Text has returned last, and what it had returned before.
+// told returns what Text returned last, and the secret before that.
 func (s *Secret) told() [2]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,9 +165,9 @@ func readSecret(path string) (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), err
 }
 
-// TLS returns a configuration that verifies the peer's name: TLS 1.2 at least, ca=
-// for another authority than the system's, cert= and key= for a certificate of our own,
-// which may be replaced at any time: each connection has what is in the files then.
+// TLS returns a configuration that verifies the peer's name, with TLS 1.2 at least. ca=
+// replaces the system's authorities; cert= and key= are the files of a certificate of our
+// own, which may be replaced at any time: each connection reads them anew.
 func (s *Settings) TLS(host string) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
 	if path := s.Text("ca", ""); path != "" {
@@ -191,13 +190,13 @@ func (s *Settings) TLS(host string) *tls.Config {
 			if now, err := tls.LoadX509KeyPair(cert, key); err == nil {
 				return &now, nil
 			}
-			return &pair, nil // of two files one may be replaced and the other not yet
+			return &pair, nil // one of the files may be replaced already and the other not yet
 		}
 	}
 	return c
 }
 
-// Err returns what was wrong with the settings, nil if nothing was.
+// Err returns what was wrong with the settings, nil if nothing.
 func (s *Settings) Err() error {
 	if s.err != nil {
 		return s.err
@@ -205,7 +204,7 @@ func (s *Settings) Err() error {
 	for _, key := range slices.Sorted(maps.Keys(s.values)) {
 		if !slices.Contains(s.known, key) {
 			slices.Sort(s.known)
-			return fmt.Errorf("unknown setting %q; there are %s", key, strings.Join(slices.Compact(s.known), ", "))
+			return fmt.Errorf("unknown setting %q; known are %s", key, strings.Join(slices.Compact(s.known), ", "))
 		}
 	}
 	return nil

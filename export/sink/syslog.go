@@ -17,7 +17,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what goes to syslog.
+// The limits of what goes to syslog.
 const (
 	syslogRecords = 1000
 	syslogOctets  = 512 << 10
@@ -28,36 +28,37 @@ const (
 	syslogDatagram = 2048
 	syslogStream   = 8192
 	syslogReplay   = 1 << 20
-	syslogPart     = 16 << 10        // that are sent at once, at first
-	syslogLong     = 5 * time.Second // for a batch
+	syslogPart     = 16 << 10        // sent at once, at first
+	syslogLong     = 5 * time.Second // time for a batch
 )
 
-// A syslog is a Receiver of RFC 5424 messages: over UDP (RFC 5426) one a datagram, over
-// TCP (RFC 6587, section 3.4.1) and TLS (RFC 5425) with their length before them, over
-// a local socket one a datagram or ended by NUL, whichever kind the socket is of.
+// A syslog is a Receiver that sends RFC 5424 messages: over UDP (RFC 5426) one per
+// datagram, over TCP (RFC 6587, section 3.4.1) and TLS (RFC 5425) each with its length
+// before it, over a local socket one per datagram or each ended by NUL, as the type of
+// the socket requires.
 //
-// Syslog acknowledges nothing. Over a stream a batch counts as delivered once the
-// peer's system has acknowledged all its octets, or the local peer has read them, and
-// the connection still stands. What the peer had then not read is lost if it dies, so
-// the last octets that counted as delivered are sent again over the next connection.
-// Where the system does not tell what is acknowledged (all but Linux), what it
-// took counts. Over UDP a record is delivered when it was sent.
+// Syslog acknowledges nothing. Over a stream, a batch counts as delivered once the peer's
+// system has acknowledged all its octets, or the local peer has read them, and the
+// connection is still up. What the peer has not read by then is lost if it dies, so the
+// last octets that counted as delivered are sent again over the next connection. Where
+// the system does not say what is acknowledged (all but Linux), what it has accepted
+// counts. Over UDP a record is delivered once it is sent.
 type syslog struct {
 	network, address string
 	security         *tls.Config // nil without TLS
 	limit            int         // octets of a message
-	replay           int         // octets that are sent again after a break
+	replay           int         // octets that are sent again after the connection broke
 
 	host, process string
 	facility      int
-	data          string // begin of the structured data, empty for none
+	data          string // beginning of the structured data; empty: there is none
 
 	link     *syslogLink   // nil: the next Deliver connects
-	frames   []byte        // of the Deliver under way
-	part     int           // octets that are sent at once
-	long     time.Duration // what takes longer is left to the next Deliver
-	repeated int           // octets of the window that went over this connection
-	window   []byte        // whole frames, counted as delivered: the last ones
+	frames   []byte        // of the current Deliver
+	part     int           // octets to send at once
+	long     time.Duration // after which the rest of a batch is left to the next Deliver
+	repeated int           // octets of the window already sent again over this connection
+	window   []byte        // the last frames that counted as delivered, each whole
 	broken   bool          // the last connection ended other than by Close
 }
 
@@ -66,9 +67,9 @@ type syslog struct {
 //
 //	facility=local0     or another name of RFC 5424
 //	max=OCTETS          of a message: 2048 over UDP, else 8192
-//	replay=OCTETS       that go again after a break, 1 MiB; TCP and TLS
+//	replay=OCTETS       to send again after the connection broke, default 1 MiB; TCP and TLS
 //	pen=NUMBER          structured data [portwatch@NUMBER ...] with event_id, community_id
-//	                    and severity, under that Private Enterprise Number; none without
+//	                    and severity, under that Private Enterprise Number; default: none
 func newSyslog(t *Target) (Receiver, error) {
 	s := &syslog{process: strconv.Itoa(os.Getpid()), part: syslogPart, long: syslogLong}
 	port, limit := "", syslogStream
@@ -121,8 +122,8 @@ func newSyslog(t *Target) (Receiver, error) {
 var facilities = []string{"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"}
 
-// headerField makes text fit for a field of the header: printable ASCII without
-// space, of at most so many octets; - is nothing.
+// headerField makes text fit for a field of the header: printable ASCII without spaces,
+// of at most longest octets; - stands for nothing.
 func headerField(text string, longest int) string {
 	var b strings.Builder
 	for i := range min(len(text), longest) {
@@ -136,7 +137,7 @@ func headerField(text string, longest int) string {
 	return b.String()
 }
 
-// Limits has one Deliver at a time: messages stay in order.
+// Limits allows one Deliver at a time, which keeps messages in order.
 func (s *syslog) Limits() Limits {
 	return Limits{Records: syslogRecords, Octets: syslogOctets, Record: s.limit, Parallel: 1}
 }
@@ -181,7 +182,7 @@ func (s *syslog) Deliver(ctx context.Context, records []Record, verdicts []Verdi
 	}
 	if err != nil || !stopped {
 		if err != nil && link.hasEnded() {
-			err = link.why // says more than that a socket is closed
+			err = link.why // says more than that the socket is closed
 		}
 		s.breakOff()
 		return err
@@ -189,9 +190,10 @@ func (s *syslog) Deliver(ctx context.Context, records []Record, verdicts []Verdi
 	return nil
 }
 
-// deliverStream writes a batch, a part after the other, and waits until the peer has each.
-// A part is what a peer takes in about a second. Where the batch takes long, the rest stays
-// for the next call, but for the first part: a slow peer is none that takes nothing.
+// deliverStream writes a batch part by part, and waits until the peer has each part. A
+// part is what a peer takes in about a second. If the batch takes long, the rest is left
+// to the next call, but at least one part is sent: a slow peer must not look like one
+// that takes nothing.
 func (s *syslog) deliverStream(ctx context.Context, records []Record, verdicts []Verdict) error {
 	began := time.Now()
 	for s.broken && s.repeated < len(s.window) {
@@ -222,10 +224,10 @@ func (s *syslog) deliverStream(ctx context.Context, records []Record, verdicts [
 	return nil
 }
 
-// errRepeating is no fault of the connection, which goes on.
+// errRepeating is no fault of the connection, which stays open.
 var errRepeating = errors.New("the receiver is slow: what was sent before the connection ended is still being repeated")
 
-// send writes a part, waits until the peer has it, and finds out how large the next is to be.
+// send writes a part, waits until the peer has it, and adapts the size of the next one.
 func (s *syslog) send(ctx context.Context, part []byte) error {
 	start := time.Now()
 	if len(part) > 0 {
@@ -260,8 +262,8 @@ func (s *syslog) remember() {
 	s.window = append(s.window[:0], kept...)
 }
 
-// deliverDatagrams sends each record on its own. Where a local peer is slow, the rest of the
-// batch stays for the next call.
+// deliverDatagrams sends each record on its own. If a local peer is slow, the rest of the
+// batch is left to the next call.
 func (s *syslog) deliverDatagrams(ctx context.Context, records []Record, verdicts []Verdict) error {
 	began, next := time.Now(), 0
 	for ; next < len(records) && time.Since(began) < s.long; next++ {
@@ -290,7 +292,7 @@ func (s *syslog) deliverDatagrams(ctx context.Context, records []Record, verdict
 	return nil
 }
 
-// setDelivered marks what was not rejected.
+// setDelivered marks what was not rejected as delivered.
 func setDelivered(verdicts []Verdict) {
 	for i := range verdicts {
 		if verdicts[i].State == Pending {
@@ -299,7 +301,8 @@ func setDelivered(verdicts []Verdict) {
 	}
 }
 
-// appendFrame appends a message as a stream has it, or says why it does not.
+// appendFrame appends a message as a stream carries it, or returns the reason why it
+// cannot.
 func (s *syslog) appendFrame(dst []byte, r *Record) ([]byte, string) {
 	before := len(dst)
 	if s.network == "unix" {
@@ -307,7 +310,7 @@ func (s *syslog) appendFrame(dst []byte, r *Record) ([]byte, string) {
 		if reason != "" {
 			return dst[:before], reason
 		}
-		for i, b := range dst[before:] { // both end a message
+		for i, b := range dst[before:] { // either would end the message
 			if b == 0 || b == '\n' {
 				dst[before+i] = ' '
 			}
@@ -329,7 +332,7 @@ func (s *syslog) appendFrame(dst []byte, r *Record) ([]byte, string) {
 	return dst[:before+len(text)+n], ""
 }
 
-// appendMessage appends a message of RFC 5424, or says why it is none that fits.
+// appendMessage appends an RFC 5424 message, or returns the reason why it does not fit.
 func (s *syslog) appendMessage(dst []byte, r *Record) ([]byte, string) {
 	before := len(dst)
 	const warning, informational = 4, 6
@@ -372,7 +375,7 @@ func appendParam(dst []byte, name string, value []byte) []byte {
 	}
 	dst = append(dst, name...)
 	for len(value) > 0 {
-		c, n := utf8.DecodeRune(value) // U+FFFD for what is no UTF-8
+		c, n := utf8.DecodeRune(value) // U+FFFD for what is not UTF-8
 		if c == '"' || c == '\\' || c == ']' {
 			dst = append(dst, '\\')
 		}
@@ -382,8 +385,8 @@ func appendParam(dst []byte, name string, value []byte) []byte {
 	return append(dst, '"')
 }
 
-// breakOff ends a connection that is no good any more. What it has not sent is not
-// sent later either: it goes over the next one.
+// breakOff drops a connection that is no longer good. What it has not sent by then is
+// discarded: it goes over the next one.
 func (s *syslog) breakOff() {
 	if c, ok := s.link.socket.(*net.TCPConn); ok {
 		c.SetLinger(0)
@@ -392,7 +395,7 @@ func (s *syslog) breakOff() {
 	s.link, s.broken, s.repeated = nil, true, 0
 }
 
-// connect makes the connection.
+// connect opens the connection.
 func (s *syslog) connect(ctx context.Context) error {
 	d := net.Dialer{Timeout: 10 * time.Second}
 	socket, err := d.DialContext(ctx, s.network, s.address)
@@ -414,22 +417,23 @@ func (s *syslog) connect(ctx context.Context) error {
 	return nil
 }
 
-// A syslogLink is a connection to a receiver, which never says anything but that it
-// has ended.
+// A syslogLink is a connection to a receiver. Reading from it tells only that the
+// connection has ended.
 type syslogLink struct {
-	net.Conn           // with TLS in it, where there is TLS
-	socket    net.Conn // beneath
-	datagrams bool     // one write, one message
+	net.Conn           // the TLS connection, if there is TLS
+	socket    net.Conn // beneath Conn
+	datagrams bool     // each write is one message
 	ended     chan struct{}
-	why       error // once ended is closed
+	why       error // valid once ended is closed
 }
 
-// refusal is how long after a batch over UDP its host may say that nobody listens there.
+// refusal is how long after a batch over UDP its host may report that nobody listens
+// there.
 const refusal = 5 * time.Millisecond
 
-// settleTLS is how long a new TLS connection is watched before it is used. A server of TLS
-// 1.3 that wants another certificate says so after the handshake is over for us
-// (RFC 8446, appendix E.1 has the order), when records might be on their way.
+// settleTLS is how long a new TLS connection is watched before it is used. A TLS 1.3
+// server that wants another certificate says so only after the handshake is over for us
+// (RFC 8446, appendix E.1 has the order), when records might already be on their way.
 const settleTLS = 200 * time.Millisecond
 
 func (l *syslogLink) secure(ctx context.Context, config *tls.Config) error {
@@ -453,7 +457,7 @@ func (l *syslogLink) secure(ctx context.Context, config *tls.Config) error {
 	}
 }
 
-// watch reads until the connection ends, and keeps why.
+// watch reads until the connection ends, and stores why.
 func (l *syslogLink) watch() {
 	defer close(l.ended)
 	buffer := make([]byte, 512)
@@ -480,7 +484,7 @@ func (l *syslogLink) hasEnded() bool {
 	}
 }
 
-// drain waits until nothing that was written is unacknowledged.
+// drain waits until everything that was written is acknowledged.
 func (l *syslogLink) drain(ctx context.Context) error {
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
 		n := unacknowledged(l.socket)

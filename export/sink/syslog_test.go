@@ -38,7 +38,7 @@ func hostile() []Record {
 	return records
 }
 
-// checkMessage compares a message with the record it is of.
+// checkMessage compares a message with its record.
 func checkMessage(t *testing.T, got judge.Message, want *Record, data bool) {
 	t.Helper()
 	m, ok := got.(*rfc5424.SyslogMessage)
@@ -298,8 +298,8 @@ func TestSyslogLocalStream(t *testing.T) {
 	}
 }
 
-// TestCertificateReplaced: each connection has the certificate that is in the files then, or
-// the first one while they do not belong together.
+// TestCertificateReplaced: each connection has the certificate that is in the files at
+// that time, or the first one while they do not belong together.
 func TestCertificateReplaced(t *testing.T) {
 	a := newAuthority(t)
 	first, cert, key := a.issue(t, "first")
@@ -433,8 +433,8 @@ func TestSyslogSlow(t *testing.T) {
 	}
 }
 
-// TestSyslogSlowRepetition: where what is repeated takes all the time there is, records still
-// go behind it. To take none without an error would mean that the receiver refuses them.
+// TestSyslogSlowRepetition: even if repeating takes all the time there is, records still
+// follow it. To take none without an error would mean that the receiver refuses them.
 func TestSyslogSlowRepetition(t *testing.T) {
 	l := listen(t, "tcp", "127.0.0.1:0")
 	go func() {
@@ -578,7 +578,7 @@ func TestSyslogCut(t *testing.T) {
 	}
 }
 
-// deliveredFirst is how many records a sink has delivered before it came to others.
+// deliveredFirst returns how many leading records were delivered.
 func deliveredFirst(verdicts []Verdict) int {
 	n := slices.IndexFunc(verdicts, func(v Verdict) bool { return v.State != Delivered })
 	if n < 0 {
@@ -587,9 +587,10 @@ func deliveredFirst(verdicts []Verdict) int {
 	return n
 }
 
-// TestSyslogStalled has a receiver that takes the connection and then nothing: the
-// batch ends with the context. What counts as delivered, since the receiver's system has it, is
-// kept for the next connection, and before that has it nothing more counts. Nothing piles up.
+// TestSyslogStalled has a receiver that takes the connection and then nothing: the batch
+// ends with the context. What counts as delivered, because the receiver's system has it,
+// is kept for the next connection, and until that one has it nothing more counts. Nothing
+// piles up.
 func TestSyslogStalled(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("NOT TESTED: only Linux tells what the peer has acknowledged")
@@ -625,8 +626,9 @@ func TestSyslogStalled(t *testing.T) {
 	}
 }
 
-// TestSyslogRestarted has a receiver that ends a connection when it has all: the next batch
-// goes over another one, behind the last octets that it had got, which are whole messages.
+// TestSyslogRestarted has a receiver that ends a connection when it has everything: the
+// next batch goes over another one, after the last octets that it got, which are whole
+// messages.
 func TestSyslogRestarted(t *testing.T) {
 	l := listen(t, "tcp", "127.0.0.1:0")
 	more, received := make(chan struct{}), make(chan []judge.Message)
@@ -729,8 +731,8 @@ func TestSyslogGivenUp(t *testing.T) {
 	}
 }
 
-// TestSyslogUnread: what a local receiver has not read is not delivered, be there room for
-// it in the socket or not.
+// TestSyslogUnread: what a local receiver has not read is not delivered, whether or not
+// the socket has room for it.
 func TestSyslogUnread(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("NOT TESTED: only Linux tells what the peer has read")

@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// A Target is what a sink's URL says: where to, and how.
+// A Target is a parsed URL of a sink: where records go, and how.
 //
 //	SCHEME://[USER@]HOST[:PORT][,HOST[:PORT]...][/PATH][?SETTINGS]
 type Target struct {
-	Scheme string   // splunk-hec+https
-	User   string   // empty where there is none
-	Hosts  []string // HOST or HOST:PORT, of IPv6 in brackets; empty for a local path
-	Path   string   // with its slash, unescaped; empty where there is none
-	// Name is the same in every run with the same target: name= of the settings, else
-	// the URL without user and settings.
+	Scheme string   // such as splunk-hec+https
+	User   string   // empty if there is none
+	Hosts  []string // HOST or HOST:PORT, IPv6 in brackets; empty for a local path
+	Path   string   // with its leading slash, unescaped; empty if there is none
+	// Name is the same in every run with the same target: the setting name=, else the URL
+	// without user and settings.
 	Name   string
-	Format string // of the records' bodies: a word of -o
+	Format string // of the records' bodies, as -o names it
 
-	Observer string // the sensor's own name, empty where it was given none
+	Observer string // the sensor's own name; empty if it was given none
 	Version  string // of the program
 
-	RetryFor time.Duration // how long a record is tried; 0: for ever
+	RetryFor time.Duration // how long a record is tried; 0: forever
 	Timeout  time.Duration // of one Deliver
 	Overflow Overflow      // of the queue in memory
-	Queue    int64         // octets of bodies that the queue in memory may have
+	Queue    int64         // octets that the queue in memory may hold
 
 	*Settings
 }
@@ -42,8 +42,8 @@ const (
 
 var errPassword = errors.New("a password in the URL would show in every list of processes; see the settings for secrets")
 
-// WithoutSecrets is what a message may quote of a URL that cannot be read: all but the
-// settings, and what may be a user and a password.
+// WithoutSecrets returns what a message may quote of a URL that cannot be parsed: all but
+// the settings and what may be a user and a password.
 func WithoutSecrets(to string) string {
 	if at := strings.LastIndexByte(to, '@'); at >= 0 {
 		to = "..." + to[at:]
@@ -77,11 +77,11 @@ func parseTarget(to string) (*Target, error) {
 	t.User = user
 	for host := range strings.SplitSeq(authority, ",") {
 		u, err := url.Parse("//" + host)
-		if strings.HasPrefix(host, "[") { // before a zone stands %25 in a URL (RFC 6874 section 2), else %
+		if strings.HasPrefix(host, "[") { // a zone follows %25 in a URL (RFC 6874 section 2), % elsewhere
 			host = strings.Replace(host, "%25", "%", 1)
 		}
 		if err != nil || u.Host != host || host != "" && host[0] != '[' && strings.Contains(u.Hostname(), ":") {
-			if strings.Contains(to, "@") { // behind a password with a slash or a question mark
+			if strings.Contains(to, "@") { // after a password with a slash or a question mark
 				return nil, fmt.Errorf("%s: %w", WithoutSecrets(to), errPassword)
 			}
 			return fail("cannot read the host %q", host)
@@ -109,8 +109,8 @@ func parseTarget(to string) (*Target, error) {
 type Overflow int
 
 const (
-	Block      Overflow = iota // the one with the records waits
-	DropOldest                 // the oldest records make room, and are counted
+	Block      Overflow = iota // whoever adds records waits
+	DropOldest                 // the oldest records are dropped, and counted
 )
 
 var overflowWords = []string{Block: "block", DropOldest: "drop-oldest"}

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Wait waits until everything that the queue has got so far is settled: delivered, or
-// in the dead-letter file. An error says that some of it is lost, or not settled when
-// the delivery or ctx ended. Whoever reads records from a place that keeps them may
-// let go of them there after a Wait without an error.
+// Wait waits until everything that the queue has received so far is settled: delivered,
+// or in the dead-letter file. An error says that some of it is lost, or was not settled
+// when the delivery or ctx ended. After a Wait without an error, a source that keeps its
+// records need not keep these any longer.
 func (d *Delivery) Wait(ctx context.Context) error {
 	counts := d.queue.Counts()
 	wanted := counts.Found + counts.Accepted
@@ -32,7 +32,7 @@ func (d *Delivery) Wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%d records were not delivered to %s: %w", wanted-settled, d.o.Name, ctx.Err())
 		case <-d.done:
-			ended = true // what was settled last is not looked at yet
+			ended = true // what was settled last has not been counted yet
 		case <-tick.C:
 		}
 	}

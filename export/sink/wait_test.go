@@ -10,8 +10,8 @@ import (
 	"github.com/portwatch/portwatch/export/sink"
 )
 
-// TestWait has a Wait end when everything is settled, and not before, and tell of what
-// was lost or given up.
+// TestWait: a Wait ends when everything is settled and not before, and reports what was
+// lost or given up.
 func TestWait(t *testing.T) {
 	take := make(chan struct{})
 	r := newScript(wide, func(ctx context.Context, records []sink.Record, verdicts []sink.Verdict) error {
