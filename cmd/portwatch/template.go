@@ -14,7 +14,7 @@ const templateUsage = `Usage:
   portwatch template          list the templates
   portwatch template NAME     print what a receiver of records must import
 
-docs/siem has a page for each receiver: how to import, what to ask it.
+docs/siem has a page for each receiver: how to import the template, what to query.
 
 Examples:
   portwatch template opensearch | curl -fsS -X PUT --data-binary @- \
@@ -62,7 +62,7 @@ func templateNames() (names []string) {
 	return names
 }
 
-// templateList has a line for each template; one with several names comes once.
+// templateList returns a line for each template; one with several names appears once.
 func templateList() string {
 	var rows [][2]string
 	width := 0

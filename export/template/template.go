@@ -17,16 +17,16 @@ var files embed.FS
 // A Template is what one receiver imports.
 type Template struct {
 	Name string
-	// Also are further names of the same.
+	// Also are other names of the same template.
 	Also []string
-	// About says in one line what it is.
+	// About says what it is, in one line.
 	About string
-	// Path is that of its file below the folder files or, where the receiver wants
-	// several, that of a folder.
+	// Path is the path of its file below the folder files or, if the receiver wants
+	// several, of their folder.
 	Path string
 }
 
-// All are the templates there are, in the order in which people look for them.
+// All are the templates that there are, in the order in which people look for them.
 var All = []Template{
 	{"opensearch", []string{"elasticsearch", "ecs"}, "index template: every field of records and alerts with its type", "opensearch.json"},
 	{"opensearch-ism", nil, "index state management policy: roll over, delete after 30 days", "opensearch-ism.json"},
@@ -34,16 +34,16 @@ var All = []Template{
 	{"grafana", nil, "dashboard for the Elasticsearch data source", "grafana.json"},
 	{"splunk", nil, "app with the fields of CIM Network Traffic, as a tar archive", "splunk"},
 	{"clickhouse", nil, "table with typed columns, and the view that fills it", "clickhouse.sql"},
-	{"kafka", nil, "command that makes the topic", "kafka.sh"},
-	{"loki", nil, "limits that suit records", "loki.yaml"},
-	{"rsyslog", nil, "TLS input, one JSON line a record", "rsyslog.conf"},
-	{"syslog-ng", nil, "TLS source, one JSON line a record", "syslog-ng.conf"},
+	{"kafka", nil, "command that creates the topic", "kafka.sh"},
+	{"loki", nil, "limits that suit the records", "loki.yaml"},
+	{"rsyslog", nil, "TLS input, one JSON line per record", "rsyslog.conf"},
+	{"syslog-ng", nil, "TLS source, one JSON line per record", "syslog-ng.conf"},
 	{"logstash", nil, "pipeline from an HTTP input to a data stream", "logstash.conf"},
-	{"vector", nil, "file and HTTP sources, and what they become", "vector.yaml"},
+	{"vector", nil, "file and HTTP sources, parsed into records", "vector.yaml"},
 	{"filebeat", nil, "input for files with rotation", "filebeat.yml"},
 }
 
-// Find returns the template of a name, nil if there is none.
+// Find returns the template with a name, nil if there is none.
 func Find(name string) *Template {
 	for i := range All {
 		if t := &All[i]; t.Name == name || slices.Contains(t.Also, name) {
@@ -53,11 +53,11 @@ func Find(name string) *Template {
 	return nil
 }
 
-// IsArchive reports whether Write writes a tar archive, for a program to unpack.
+// IsArchive reports whether Write writes a tar archive, which a program must unpack.
 func (t *Template) IsArchive() bool { return path.Ext(t.Path) == "" }
 
-// Write writes the template's file or, where it has several, a tar archive in which
-// they lie in a folder called portwatch. The same program writes the same bytes.
+// Write writes the template's file or, if it has several, a tar archive that holds them
+// in a folder called portwatch. The same program always writes the same bytes.
 func (t *Template) Write(w io.Writer) error {
 	root := path.Join("files", t.Path)
 	if !t.IsArchive() {

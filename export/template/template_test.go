@@ -97,7 +97,7 @@ func leaves(document map[string]any) map[string]any {
 	return all
 }
 
-// valueAt returns the value of a field that is no list's.
+// valueAt returns the value of a field that is in no list.
 func valueAt(document map[string]any, field string) (value any, in bool) {
 	key, rest, nested := strings.Cut(field, ".")
 	value, in = document[key]
@@ -107,7 +107,7 @@ func valueAt(document map[string]any, field string) (value any, in bool) {
 	return value, in && !nested
 }
 
-// kindOf is the type of ECS that a value has.
+// kindOf returns the type that ECS gives such a value.
 func kindOf(value any) string {
 	switch v := value.(type) {
 	case bool:
@@ -131,7 +131,7 @@ func text(t *testing.T, name string) string {
 	return b.String()
 }
 
-// wantSame complains of what is in one of two sets alone.
+// wantSame complains about what is in only one of two sets.
 func wantSame[A, B any](t *testing.T, what string, got map[string]A, want map[string]B) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(want)) {
@@ -146,7 +146,7 @@ func wantSame[A, B any](t *testing.T, what string, got map[string]A, want map[st
 	}
 }
 
-// TestFiles: each template has a file, and each file is of one template.
+// TestFiles: each template has a file, and each file belongs to one template.
 func TestFiles(t *testing.T) {
 	var names, paths []string
 	for i := range All {
@@ -182,8 +182,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestCollected: collectors of files find each one that rotation has named, of which there
-// are several in a second, and none that is compressed.
+// TestCollected: collectors of files find every file that rotation has named, including
+// several of the same second, and none that is compressed.
 func TestCollected(t *testing.T) {
 	dir := t.TempDir()
 	f, err := sink.OpenFile(filepath.Join(dir, "flows.jsonl"), sink.FileOptions{Rotate: 1})
@@ -216,7 +216,8 @@ func TestCollected(t *testing.T) {
 	}
 }
 
-// TestArchive unpacks the archive: the files of the folder, the same at each time.
+// TestArchive unpacks the archive: it has the files of the folder, and is the same each
+// time.
 func TestArchive(t *testing.T) {
 	archive := text(t, "splunk")
 	if archive != text(t, "splunk") {
@@ -408,7 +409,7 @@ func notInColumns(field string) bool {
 	return strings.HasPrefix(field, "client.") || strings.HasPrefix(field, "server.")
 }
 
-// TestWords: docs/fields.md has the words that a field can be, and no others.
+// TestWords: docs/fields.md has all words that a field can hold, and no others.
 func TestWords(t *testing.T) {
 	text, err := os.ReadFile("../../docs/fields.md")
 	if err != nil {
@@ -543,8 +544,8 @@ func askKnown(t *testing.T, known map[string]string, query string) {
 	}
 }
 
-// TestDashboards: what is in strings is JSON too, whatever is referred to is there,
-// and all fields are written.
+// TestDashboards: strings that hold JSON are valid, whatever is referred to is there, and
+// all fields are written.
 func TestDashboards(t *testing.T) {
 	known := written(t)
 	type object struct {
@@ -618,7 +619,7 @@ func TestDashboards(t *testing.T) {
 	}
 }
 
-// TestGrafana: the panels do not lie over one another, and ask for what is written.
+// TestGrafana: the panels do not overlap, and query what is written.
 func TestGrafana(t *testing.T) {
 	known := written(t)
 	type aggregation struct {
@@ -676,8 +677,8 @@ func TestGrafana(t *testing.T) {
 // spoken finds fields in text; what has a slash before it is a file.
 var spoken = regexp.MustCompile(`(?m)(?:^|[^/.\w])((?:event|source|destination|network|observer|portwatch)\.[a-z_]+(?:\.[a-z_]+)*)`)
 
-// TestPages: the pages of docs/siem name templates, fields and pages that there are,
-// and each template is on one.
+// TestPages: the pages of docs/siem name only templates, fields and pages that exist, and
+// each template is on one.
 func TestPages(t *testing.T) {
 	known := written(t)
 	objects := make(map[string]bool) // and lists of objects

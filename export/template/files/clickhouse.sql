@@ -1,15 +1,15 @@
--- ClickHouse, from 18.16 on: records and alerts of portwatch with typed columns.
+-- ClickHouse, version 18.16 or later: portwatch's records and alerts in typed columns.
 --
--- What comes in is a line of -o ecs in the one column of portwatch, which keeps nothing:
--- the view takes the line apart and fills portwatch_records. A column is called like the
--- field of the record, without the portwatch. in front, and with _ for each point.
--- Times are nanoseconds since 1970, but for timestamp, in seconds, by which the table is
--- partitioned. What a record lacks is empty or 0.
+-- Each line of -o ecs is inserted into the only column of the table portwatch, which stores
+-- nothing: the view takes the line apart and fills portwatch_records. A column has the name
+-- of the record's field, without a leading portwatch. and with _ for each dot. Times are
+-- nanoseconds since 1970, except timestamp, which is in seconds and partitions the table.
+-- Fields that a record lacks are empty or 0.
 
 CREATE TABLE IF NOT EXISTS portwatch (raw String) ENGINE = Null;
 
--- A record that was delivered twice has the same key: a merge, or FINAL behind the
--- table's name in a query, leaves one of them.
+-- A record that was delivered twice has the same key: a merge, or FINAL after the table's
+-- name in a query, leaves only one.
 CREATE TABLE IF NOT EXISTS portwatch_records
 (
     timestamp                                  DateTime,
@@ -116,8 +116,8 @@ ENGINE = ReplacingMergeTree()
 PARTITION BY toYYYYMMDD(timestamp)
 ORDER BY (event_dataset, destination_port, timestamp, event_id);
 
--- The functions take the first key of a name, so an object is cut out before its keys
--- are asked for. They know no white space, and -o ecs writes none.
+-- The functions find the first key of a given name, so an object is extracted before its
+-- keys are looked up. They do not allow for white space, and -o ecs writes none.
 CREATE MATERIALIZED VIEW IF NOT EXISTS portwatch_view TO portwatch_records AS
 WITH
     visitParamExtractRaw(raw, 'event') AS j_event,
