@@ -1,5 +1,5 @@
-// Package unpack reads streams that gzip, zstd or lz4 compressed, and those that are not
-// compressed as they are. Memory is bounded by constants, never by what a header claims.
+// Package unpack reads streams that are compressed with gzip, zstd or lz4, and passes others on
+// as they are. Memory is bounded by constants, never by what a header claims.
 package unpack
 
 import (
@@ -20,40 +20,40 @@ import (
 const (
 	magicGzip      = 0x8b1f
 	magicZstd      = 0xfd2fb528
-	magicSkippable = 0x184d2a50 // and the 15 that follow; zstd and LZ4 share them
+	magicSkippable = 0x184d2a50 // and the next 15; zstd and LZ4 share them
 	magicLZ4       = 0x184d2204
 	magicLZ4Legacy = 0x184c2102
 )
 
-// maxZstdWindow is how far back a zstd stream may refer: what zstd itself
-// accepts without being asked to, and what its --long and --ultra write.
+// maxZstdWindow is how far back a zstd stream may refer: what zstd itself accepts by default, and
+// what its --long and --ultra write.
 const maxZstdWindow = 128 << 20
 
-// bufferSize is how much of a stream is looked at before it is decompressed. A reader of more
-// at once passes the buffer by, where nothing is to be decompressed.
+// bufferSize is how much of a stream is buffered ahead of the decoder. If nothing is to be
+// decompressed, larger reads bypass the buffer.
 const bufferSize = 64 << 10
 
-// ErrTruncated says that a stream ends before its end: its file was cut.
+// ErrTruncated says that a stream stops before its end: its file was cut.
 var ErrTruncated = errors.New("file is cut short")
 
-// NewReader finds by its first octets how a stream is compressed: by gzip (RFC 1952), zstd
-// (RFC 8878) or LZ4 (its frame format, the old one too). It returns a reader of the octets
-// within, and the method: in itself, and no method, if the stream is not compressed. Members
-// and frames behind one another are one stream, padding with zeros behind the last one is no
-// error, and whatever else stands there is one.
+// NewReader tells from the first octets how a stream is compressed: with gzip (RFC 1952), zstd
+// (RFC 8878) or LZ4 (its frame format, the legacy one too). It returns a reader of the
+// decompressed octets and the name of the method; for a stream that is not compressed, a reader
+// of the stream itself and no name. Consecutive members or frames are one stream. Zero padding
+// after the last one is accepted; anything else there is an error.
 func NewReader(r io.Reader) (src io.Reader, method string, err error) {
 	in := bufio.NewReaderSize(r, bufferSize)
 	head, _ := in.Peek(4)
 	if len(head) < 4 {
-		return in, "", nil // too short for all formats
+		return in, "", nil // too short for any format
 	}
 	switch magic := firstMagic(in); {
 	case magic&0xffff == magicGzip:
 		return &gzipReader{in: in}, "gzip", nil
 	case magic == magicZstd || magic&^0xf == magicSkippable:
 		tail := &tailReader{in: in, src: &zstdFrames{in: in}}
-		// On one goroutine: with several, it took a third more of the processor,
-		// which the other stages want as well.
+		// One goroutine: several took a third more of the processor, which the other
+		// stages need too.
 		dec, err := zstd.NewReader(tail, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		return &frameReader{"zstd", dec, tail, zstd.ErrMagicMismatch}, "zstd", err
 	case magic == magicLZ4 || magic == magicLZ4Legacy:
@@ -63,7 +63,7 @@ func NewReader(r io.Reader) (src io.Reader, method string, err error) {
 	return in, "", nil
 }
 
-// firstMagic is the first magic number of a stream. It passes over skippable frames, which zstd
+// firstMagic returns the first magic number of a stream. It skips skippable frames, which zstd
 // and LZ4 share, as far as the buffer reaches.
 func firstMagic(in *bufio.Reader) (magic uint32) {
 	for at := int64(0); at < int64(in.Size()); {
@@ -83,8 +83,8 @@ func firstMagic(in *bufio.Reader) (magic uint32) {
 	return magic
 }
 
-// gzipReader reads gzip members one after the other. Zero padding after the
-// last one is no error, as for gzip itself; anything else is.
+// A gzipReader reads gzip members one after another. Like gzip itself, it accepts zero padding
+// after the last one, and nothing else.
 type gzipReader struct {
 	in *bufio.Reader
 	z  *gzip.Reader
@@ -104,7 +104,7 @@ func (g *gzipReader) Read(p []byte) (n int, err error) {
 	return n, streamError("gzip", err)
 }
 
-// member begins the next member, or says io.EOF.
+// member begins the next member, or returns io.EOF.
 func (g *gzipReader) member() error {
 	if err := skipZeros(g.in); err != nil {
 		return err
@@ -119,8 +119,8 @@ func (g *gzipReader) member() error {
 	return nil
 }
 
-// frameReader reads a zstd or LZ4 stream, whose frames the decoders join by
-// themselves. It judges what comes after the last frame.
+// A frameReader reads a zstd or LZ4 stream, whose frames the decoders join by themselves. It
+// judges what follows the last frame.
 type frameReader struct {
 	name     string
 	dec      io.Reader
@@ -131,8 +131,8 @@ type frameReader struct {
 func (f *frameReader) Read(p []byte) (int, error) {
 	n, err := f.dec.Read(p)
 	if n == 0 && err != nil && err != io.EOF {
-		// Where the checksum behind it is cut or wrong, zstd's decoder has the last block
-		// all the same, and gives it when asked again.
+		// If the checksum after the last block is cut or wrong, zstd's decoder still has
+		// that block, and returns it when asked again.
 		if n, _ := f.dec.Read(p); n > 0 {
 			return n, nil
 		}
@@ -149,8 +149,8 @@ func (f *frameReader) Read(p []byte) (int, error) {
 	return n, streamError(f.name, err)
 }
 
-// tailReader remembers the last four octets that a decoder took of src: those that
-// it complained of, if it found no magic number. What follows them is in in.
+// A tailReader remembers the last four octets that a decoder took from src: those it complained
+// about, if it found no magic number. What follows them is still to be read from in.
 type tailReader struct {
 	in   *bufio.Reader
 	src  io.Reader
@@ -168,7 +168,7 @@ func (t *tailReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// skipZeros takes octets of value 0, up to the first other one.
+// skipZeros reads octets of value 0, up to the first other one.
 func skipZeros(in *bufio.Reader) error {
 	for {
 		b, err := in.ReadByte()
@@ -185,8 +185,8 @@ func rubbish(name string) error {
 	return fmt.Errorf("rubbish after the end of the %s stream", name)
 }
 
-// streamError says in our words what a decoder found. A stream that just
-// stops is a file cut short.
+// streamError puts in our words what a decoder found. A stream that just stops is a file cut
+// short.
 func streamError(name string, err error) error {
 	switch {
 	case err == nil || err == io.EOF:

@@ -63,7 +63,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// TestPlain: what is not compressed comes as it is.
+// TestPlain: what is not compressed is returned as it is.
 func TestPlain(t *testing.T) {
 	for _, text := range []string{"", "{", "\x1f\x8b", "\x28\xb5\x2f", "{1}\n", string(letters(200_000))} {
 		got, method, err := unpacked(strings.NewReader(text))
@@ -77,7 +77,7 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// TestCut: what was whole before the cut comes before the error.
+// TestCut: what was whole before the cut is returned before the error.
 func TestCut(t *testing.T) {
 	text := letters(400)
 	for method, pack := range compressed.By {
@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// The programs that people compress with, at the settings that differ most.
+// The programs that people compress with, at their extreme settings.
 func TestPrograms(t *testing.T) {
 	text := letters(400_000)
 	for _, command := range []string{
@@ -183,8 +183,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestWindows reads frames whose windows are rewritten, from those that refer to what is 16 MiB
-// before, to small and empty ones.
+// TestWindows reads frames whose windows are rewritten, from ones that refer to 16 MiB before to
+// small and empty ones.
 func TestWindows(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8))
 	data := make([]byte, 24<<20)

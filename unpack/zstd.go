@@ -6,32 +6,32 @@ import (
 	"math"
 )
 
-// A zstdFrames passes on the frames of a zstd stream (RFC 8878 section 3.1) to a decoder that
-// reserves for a frame the window that its header claims. A few octets may claim much; here each
-// header gets the window that the frame can need, judged by what has come of it. Windows grow
-// in few steps: else each of many frames could claim a little more than the one before, and
-// make the decoder reserve anew. What is no frame goes on as it is, for the decoder to
-// complain of.
+// A zstdFrames passes the frames of a zstd stream (RFC 8878 section 3.1) on to a decoder that
+// reserves, for each frame, the window that its header claims. A few octets may claim a lot, so
+// each header is rewritten to the window that its frame can need, judged by how much of the frame
+// has arrived. Windows grow in few steps: otherwise each of many frames could claim a little more
+// than the one before, and make the decoder reserve anew. What is not a frame is passed on as it
+// is, for the decoder to complain about.
 type zstdFrames struct {
 	in     *bufio.Reader
-	head   []byte // what is still to go out of a header
+	head   []byte // what is still to be passed on of a header
 	room   [zstdMaxHeader]byte
-	left   int64 // octets that go on as they are, up to the next header
-	blocks bool  // which is that of a block, and not of a frame
-	sum    int64 // octets of the checksum behind the last block
+	left   int64 // octets to pass on as they are, up to the next header
+	blocks bool  // the next header is a block's, not a frame's
+	sum    int64 // octets of the checksum after the last block
 }
 
 const (
-	// zstdMagic octets, then the descriptor, the window, the dictionary, the content's size
+	// zstdMagic octets, then the descriptor, the window, the dictionary id, the content's size
 	zstdMagic     = 4
 	zstdMaxHeader = zstdMagic + 1 + 1 + 4 + 8
 
 	zstdBlockHeader = 3
-	zstdMaxBlock    = 128 << 10 // octets that a block stands for
+	zstdMaxBlock    = 128 << 10 // octets that a block can decompress to
 )
 
-// zstdPlainWindow is what a header may claim without evidence: every decoder should have as
-// much (section 3.1.1.1.2). For more, zstdEvidence octets must have come, or the whole frame.
+// zstdPlainWindow is what a header may claim without evidence, since every decoder should support
+// as much (section 3.1.1.1.2). For more, zstdEvidence octets must have arrived, or the whole frame.
 const (
 	zstdPlainWindow = 8 << 20
 	zstdEvidence    = 64 << 10
@@ -51,7 +51,8 @@ func (z *zstdFrames) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// advance looks at the next header. From one that is cut or broken, all goes on as it is.
+// advance looks at the next header. From a header that is cut or broken, everything is passed on
+// as it is.
 func (z *zstdFrames) advance() {
 	z.left = math.MaxInt64
 	if z.blocks {
@@ -88,9 +89,10 @@ func (z *zstdFrames) advance() {
 	}
 }
 
-// zstdBlock reads a block's header: the octets behind it, and whether it is the frame's last.
+// zstdBlock parses a block's header: it returns the octets after it, and whether the block is the
+// frame's last.
 func zstdBlock(head []byte) (length int64, last bool) {
-	const repeated = 1 // one octet stands for all
+	const repeated = 1 // one octet, many times
 	h := uint32(head[0]) | uint32(head[1])<<8 | uint32(head[2])<<16
 	length = int64(h >> 3)
 	if h>>1&3 == repeated {
@@ -99,8 +101,8 @@ func zstdBlock(head []byte) (length int64, last bool) {
 	return length, h&1 != 0
 }
 
-// zstdContent is how many octets the blocks can stand for at most, up to the last one or to
-// what is cut.
+// zstdContent returns how many octets the blocks can decompress to at most, up to the last block
+// or to where they are cut.
 func zstdContent(blocks []byte) (octets uint64) {
 	for last := false; !last && len(blocks) > zstdBlockHeader; octets += zstdMaxBlock {
 		var length int64
@@ -110,7 +112,7 @@ func zstdContent(blocks []byte) (octets uint64) {
 	return octets
 }
 
-// zstdHeader is a frame's header.
+// A zstdHeader is a frame's header.
 type zstdHeader struct {
 	descriptor byte
 	window     uint64 // what a decoder has to keep
@@ -119,7 +121,7 @@ type zstdHeader struct {
 	length     int    // of the header
 }
 
-// The bits of the descriptor, section 3.1.1.1.1.
+// Bits of the descriptor (section 3.1.1.1.1).
 const (
 	zstdSingleSegment = 1 << 5
 	zstdHasChecksum   = 1 << 2
@@ -160,14 +162,14 @@ func parseZstdHeader(head []byte) (h zstdHeader, ok bool) {
 	return h, true
 }
 
-// write appends the header with a window of 128 KiB times a power of 4 that is large enough.
+// write appends the header with a window that is large enough: 128 KiB times a power of 4.
 func (h *zstdHeader) write(b []byte, window uint64) []byte {
 	exponent := 17
 	for window > 1<<exponent {
 		exponent += 2
 	}
 	descriptor, content := h.descriptor&^zstdSingleSegment, h.content
-	if len(content) == 1 { // there is such a field in a single segment alone: write four octets
+	if len(content) == 1 { // only a single segment has a field of one octet: write four
 		descriptor, content = descriptor|2<<6, []byte{content[0], 0, 0, 0}
 	}
 	b = binary.LittleEndian.AppendUint32(b, magicZstd)

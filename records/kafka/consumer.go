@@ -1,11 +1,11 @@
-// Package kafka reads flow records from a Kafka topic, as one of a group of consumers
-// that share its partitions.
+// Package kafka reads flow records from a Kafka topic, as a member of a consumer group
+// that shares its partitions.
 //
-// Nothing is lost: an offset is committed only after all records before it were
-// brought away. Partitions change hands only between a Commit and the next Poll, so a
-// partition that goes to another instance goes with what is committed. What an
-// instance had under way when it was killed, or when the group took it for dead, the
-// others read again.
+// Nothing is lost: an offset is committed only after all records before it are settled.
+// Partitions change hands only between a Commit and the next Poll, so a partition that
+// moves to another instance starts there at what is committed. What an instance was
+// working on when it was killed, or when the group considered it dead, the others read
+// again.
 package kafka
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Bounds of what is in memory: fetched ahead, and under way.
+// The limits of what is in memory: fetched ahead, or being worked on.
 const (
 	maxMessages  = 20000 // that a Poll returns
 	maxFetch     = 8 << 20
@@ -24,14 +24,14 @@ const (
 	maxAhead     = 2 // fetches
 )
 
-// Options say what is read.
+// Options say what to read.
 type Options struct {
 	Topic   string
 	Group   string
-	Session time.Duration // after which the group takes a member for dead
+	Session time.Duration // after which the group considers a member dead
 	Client  []kgo.Opt     // how the brokers are reached
-	// Report gets what a person should know: that brokers cannot be reached, that
-	// offsets were not committed. What it is about is tried again.
+	// Report gets what a person should know: that brokers cannot be reached, that offsets
+	// were not committed. Either is tried again.
 	Report func(error)
 }
 
@@ -39,10 +39,10 @@ type Options struct {
 type Message struct {
 	Partition int32
 	Offset    int64
-	Value     []byte // nobody else's
+	Value     []byte // not shared with anyone
 }
 
-// A Consumer is one member of the group. It is not for concurrent use.
+// A Consumer is one member of the group. It is not safe for concurrent use.
 type Consumer struct {
 	o        Options
 	client   *kgo.Client
@@ -50,15 +50,15 @@ type Consumer struct {
 	messages []Message
 }
 
-// NewConsumer returns a member, which joins with its first Poll. A group that never
-// committed begins with the oldest records that the topic has.
+// NewConsumer returns a member, which joins with its first Poll. A group that has never
+// committed starts with the oldest records of the topic.
 func NewConsumer(o Options) (*Consumer, error) {
 	options := append([]kgo.Opt{
 		kgo.ConsumeTopics(o.Topic),
 		kgo.ConsumerGroup(o.Group),
 		kgo.SessionTimeout(o.Session),
 		kgo.HeartbeatInterval(o.Session / 10),
-		kgo.RebalanceTimeout(2 * o.Session), // for what is under way; the others wait so long
+		kgo.RebalanceTimeout(2 * o.Session), // to finish what is being worked on; the others wait as long
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(),
@@ -74,9 +74,9 @@ func NewConsumer(o Options) (*Consumer, error) {
 	return &Consumer{o: o, client: client}, nil
 }
 
-// Poll returns the next messages, and waits where there are none. They are valid
-// until the next Poll. It returns none when ctx has ended. Until Commit the partitions
-// that it reads stay this member's.
+// Poll returns the next messages, and waits if there are none. They are valid until the
+// next Poll. It returns nil once ctx has ended. Until Commit, this member keeps the
+// partitions that it reads.
 func (c *Consumer) Poll(ctx context.Context) []Message {
 	for ctx.Err() == nil {
 		c.client.AllowRebalance()
@@ -97,12 +97,12 @@ func (c *Consumer) Poll(ctx context.Context) []Message {
 	return nil
 }
 
-// Commit says that everything which Poll has returned so far was brought away. Where
-// the group cannot be told, others may read some of it again: that is reported, and
-// the next Commit tells it too.
+// Commit says that everything Poll has returned so far is settled. If the group cannot be
+// told, others may read some of it again: that is reported, and the next Commit tells it
+// again.
 func (c *Consumer) Commit(ctx context.Context) {
 	err := c.client.CommitUncommittedOffsets(ctx)
-	for range 3 { // in the middle of a rebalance brokers refuse
+	for range 3 { // brokers refuse during a rebalance
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -110,12 +110,12 @@ func (c *Consumer) Commit(ctx context.Context) {
 		err = c.client.CommitUncommittedOffsets(ctx)
 	}
 	if err != nil {
-		c.report(fmt.Errorf("commit offsets of topic %s, so that some records may be read twice: %w", c.o.Topic, err))
+		c.report(fmt.Errorf("commit offsets of topic %s, some records may be read twice: %w", c.o.Topic, err))
 	}
 	c.client.AllowRebalance()
 }
 
-// quiet is how long nothing more is reported.
+// quiet is the least time between two reports.
 const quiet = 10 * time.Second
 
 func (c *Consumer) report(err error) {
@@ -125,5 +125,5 @@ func (c *Consumer) report(err error) {
 	}
 }
 
-// Close leaves the group. What was not committed is read again, by others.
+// Close leaves the group. Others read again what was not committed.
 func (c *Consumer) Close() { c.client.CloseAllowingRebalance() }
