@@ -1,8 +1,8 @@
 #!/bin/sh
-# Fuzzes every target of the module, one after another: go test takes one at a
+# Fuzzes every target of the module, one after another, since go test takes one at a
 # time. Targets are found by their names, so a new one is never forgotten.
 #
-#     scripts/fuzz.sh [TIME-A-TARGET]     default: 1m
+#     scripts/fuzz.sh [TIME-PER-TARGET]     default: 1m
 set -eu
 
 time=${1:-1m}
@@ -10,15 +10,15 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# fuzz PACKAGE TARGET ends with 0 when nothing was found.
+# fuzz PACKAGE TARGET returns 0 if nothing was found.
 fuzz() {
     echo "fuzz: $1 $2, $time"
     if go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" "$1" >"$log" 2>&1 </dev/null; then
         tail -n 3 "$log"
         return
     fi
-    # Before Go 1.27 go test now and then takes the end of its own time for a
-    # failure (golang/go#75804). A true find names the file of its input.
+    # Before Go 1.27, go test now and then mistakes the end of its own time for a
+    # failure (golang/go#75804). A real failure names the file with its input.
     if grep -q 'context deadline exceeded' "$log" && ! grep -q 'Failing input' "$log"; then
         tail -n 5 "$log"
         return

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that a C program can be built against libpcap, which the capture
-# package needs: installs libpcap's headers where they are missing, or says what
-# to type and fails.
+# package needs: installs libpcap's headers if they are missing, or says what to
+# type and fails.
 set -eu
 
 say() { echo "libpcap: $*" >&2; }
@@ -35,7 +35,7 @@ elif has pacman; then
 elif has brew; then
     install='brew install libpcap'
 else
-    say "its headers are missing, and none of apt-get, dnf, apk, pacman and brew is here"
+    say "its headers are missing, and none of apt-get, dnf, apk, pacman and brew is installed"
     say "install what your system calls libpcap-dev or libpcap-devel, then try again"
     exit 1
 fi
@@ -52,16 +52,16 @@ fi
 
 say "its headers are missing; installing them with: ${sudo:+sudo }$install"
 if has apt-get; then
-    # a fresh machine has no package lists; one behind a mirror that is down may still have the package
-    $sudo apt-get update -q || say "apt-get update failed; going on with the lists that are here"
+    # a fresh machine has no package lists; if the mirror is down, older lists may still do
+    $sudo apt-get update -q || say "apt-get update failed; continuing with the lists that are here"
 fi
 # shellcheck disable=SC2086 # a command of several words
 if ! $sudo $install; then
-    say "that failed; see above why, then type: ${sudo:+sudo }$install"
+    say "that failed, see above for the reason; then type: ${sudo:+sudo }$install"
     exit 1
 fi
 if ! links; then
-    say "its headers are here now, but a program cannot be built against them: see above"
+    say "its headers are installed now, but a program cannot be built against them: see above"
     if has brew; then
         say "try: export CGO_CFLAGS=-I$(brew --prefix libpcap)/include CGO_LDFLAGS=-L$(brew --prefix libpcap)/lib"
     fi

@@ -1,5 +1,5 @@
-/* Counts the packets and octets of a savefile with libpcap, and does nothing else: the time that a
- * program needs which leaves the reading to libpcap, before it has looked at a packet.
+/* Counts the packets and octets of a savefile with libpcap, and does nothing else. Its time is
+ * what any program that reads with libpcap needs before it has looked at a packet.
  *
  *     cc -O2 -o bin/pcaploop scripts/pcaploop.c -lpcap && bin/pcaploop FILE
  */
