@@ -1,4 +1,4 @@
-// Bench writes the captures that portwatch is compared with other programs on; package traffic says
+// Bench writes the captures on which portwatch is compared with other programs. Package traffic says
 // what is in them.
 //
 //	go run ./testdata/bench [-mix FOLDER] [-scale 1] FOLDER [small] [flows] [mix]

@@ -10,7 +10,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// By has for each method what makes a stream of one member or frame.
+// By has, for each method, a function that makes a stream of one member or frame.
 var By = map[string]func([]byte) []byte{
 	"gzip": func(data []byte) []byte { return written(gzip.NewWriter, data) },
 	"zstd": func(data []byte) []byte { w, _ := zstd.NewWriter(nil); return w.EncodeAll(data, nil) },

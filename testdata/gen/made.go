@@ -26,7 +26,7 @@ var (
 	desk6, server6 = netip.MustParseAddr("2001:db8:2::10"), netip.MustParseAddr("2001:db8:51::10")
 )
 
-// A talk is a conversation being written down: one client, one server.
+// A talk is a conversation being written: one client, one server.
 type talk struct {
 	packets        *[]packet
 	client, server netip.Addr
@@ -34,8 +34,8 @@ type talk struct {
 	serverPort     uint16
 }
 
-// say appends an Ethernet frame, 10 ms after the one before. Its body starts behind the IP header;
-// extension headers in it have protocol as the first.
+// say appends an Ethernet frame, 10 ms after the one before. body is what follows the IP header; if
+// it starts with extension headers, protocol is the first one's.
 func (t talk) say(fromClient bool, protocol byte, body []byte) {
 	src, dst := t.sides(fromClient)
 	etherType, header := uint16(typeIPv4), ipv4(src, dst, protocol, len(body))
@@ -75,7 +75,7 @@ func ipv6(src, dst netip.Addr, next byte, length int) []byte {
 	return join([]byte{0x60, 0, 0, 0}, u16(uint16(length)), []byte{next, 64}, src.AsSlice(), dst.AsSlice())
 }
 
-// checksum is RFC 1071's. A body of odd length counts as if a zero byte came after it.
+// checksum is that of RFC 1071. A body of odd length counts as if a zero byte followed.
 func checksum(parts ...[]byte) uint16 {
 	data := join(parts...)
 	if len(data)%2 == 1 {
@@ -98,8 +98,8 @@ func (t talk) sum(body []byte, protocol byte, at int) []byte {
 	return body
 }
 
-// transports is a conversation each of SCTP (RFC 9260), DCCP (RFC 4340) and UDP-Lite (RFC 3828), over
-// IPv4 and over IPv6.
+// transports returns a conversation each of SCTP (RFC 9260), DCCP (RFC 4340) and UDP-Lite (RFC
+// 3828), over IPv4 and over IPv6.
 func transports() []packet {
 	var packets []packet
 	for i, pair := range [][2]netip.Addr{{desk4, server4}, {desk6, server6}} {
@@ -111,7 +111,7 @@ func transports() []packet {
 	return packets
 }
 
-// sctp is an association: set up, four messages with their acknowledgements, shut down.
+// sctp writes an association: setup, four messages with their acknowledgements, shutdown.
 func (t talk) sctp() {
 	const init, initAck, cookieEcho, cookieAck, data, sack, shutdown, shutdownAck, complete = 1, 2, 10, 11, 0, 3, 7, 8, 14
 	const clientTag, serverTag = 0x11111111, 0x22222222
@@ -140,7 +140,7 @@ func (t talk) sctp() {
 	say(true, serverTag, chunk(complete, 0, nil))
 }
 
-// dccp is a connection: Request, Response, Acks with data, Close, Reset.
+// dccp writes a connection: Request, Response, Acks with data, Close, Reset.
 func (t talk) dccp() {
 	const request, response, ack, dataAck, closing, reset = 0, 1, 3, 4, 6, 7
 	sequence := [2]uint32{1000, 2000}
@@ -173,7 +173,7 @@ func (t talk) dccp() {
 	say(false, reset, []byte{1, 0, 0, 0}) // "Closed"
 }
 
-// udplite is a question and an answer whose checksum covers the header alone.
+// udplite writes a question and an answer whose checksums cover only the header.
 func (t talk) udplite() {
 	for _, fromClient := range []bool{true, false} {
 		data := []byte("speech that may arrive with a wrong bit")
@@ -184,8 +184,8 @@ func (t talk) udplite() {
 	}
 }
 
-// extensions is IPv6 with every extension header of RFC 8200 and with AH (RFC 4302), alone and in
-// chains: eight packets with ports, one later fragment, one without an upper layer.
+// extensions returns IPv6 with every extension header of RFC 8200 and with AH (RFC 4302), alone and
+// in chains: eight packets with ports, one later fragment, one without an upper layer.
 func extensions() []packet {
 	var packets []packet
 	t := talk{&packets, desk6, server6, 40100, 9} // discard
@@ -193,14 +193,14 @@ func extensions() []packet {
 		data := []byte("nobody will read these octets")
 		return t.sum(join(t.ports(fromClient), u16(uint16(8+len(data))), u16(0), data), udp, 6)
 	}
-	// Every header is 8 octets long, with the padding option PadN where it has room.
+	// Every header is 8 octets long, with the padding option PadN if it has room.
 	options := func(next byte) []byte { return []byte{next, 0, 1, 4, 0, 0, 0, 0} }
 	routed := func(next byte) []byte { return []byte{next, 0, 0, 0, 0, 0, 0, 0} } // no segments left
 	fragmented := func(next byte, offset uint16, more uint16) []byte {
 		return join([]byte{next, 0}, u16(offset<<3|more), u32(0xf00d))
 	}
 	authenticated := func(next byte) []byte {
-		return join([]byte{next, 4, 0, 0}, u32(0x100), u32(1), make([]byte, 12)) // length in 4 octets, minus 2
+		return join([]byte{next, 4, 0, 0}, u32(0x100), u32(1), make([]byte, 12)) // length in units of 4 octets, minus 2
 	}
 
 	t.say(true, hopByHop, join(options(udp), datagram(true)))

@@ -1,7 +1,7 @@
-// Gen makes those captures of testdata that no program here could be made to send: recorded packets
-// inside other lower layers (wrap.go), transports and header chains that this kernel does not have
-// (made.go), and what nobody should do (directions.go). It needs nothing but the standard library, so
-// that no decoder of ours, and no library that we decode with, has a part in what it is tested with.
+// Gen makes the captures of testdata that no program at hand could be made to send: recorded packets
+// inside other lower layers (wrap.go), transports and header chains that the kernel does not have
+// (made.go), and what nobody should send (directions.go). It needs only the standard library, so that
+// neither our decoder nor a library that it uses has a part in what it is tested with.
 //
 //	go run ./testdata/gen FOLDER     reads office.pcap there, writes the others beside it
 package main
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// packet is a frame and the time at which it was seen.
+// A packet is a frame and the time at which it was seen.
 type packet struct {
 	time time.Time
 	data []byte
@@ -64,7 +64,7 @@ func main() {
 	}
 }
 
-// read returns the packets of a pcap file as tcpdump writes it on a little-endian machine: with
+// read returns the packets of a pcap file as tcpdump writes it on a little-endian machine, with
 // microseconds.
 func read(name string) ([]packet, error) {
 	file, err := os.ReadFile(name)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// EtherTypes, and the PPP protocol numbers of the same.
+// EtherTypes, and PPP protocol numbers.
 const (
 	typeIPv4  = 0x0800
 	typeIPv6  = 0x86dd
@@ -19,11 +19,11 @@ const (
 
 var be = binary.BigEndian
 
-// A wrapping gives an IP packet other lower layers. It gets the two MAC addresses and the EtherType
-// of the recorded frame, and returns the frame.
+// A wrapping puts an IP packet into other lower layers. It gets the two MAC addresses and the
+// EtherType of the recorded frame, and returns the new frame.
 type wrapping func(addresses []byte, etherType uint16, ip []byte) []byte
 
-// wrap takes a small and mixed part of the recorded packets: DNS, SSH over IPv6, and two services on
+// wrap wraps a small, varied part of the recorded packets: DNS, SSH over IPv6, and two services on
 // unassigned ports.
 func wrap(recorded []packet, w wrapping) []packet {
 	var wrapped []packet
@@ -60,7 +60,7 @@ func u16(v uint16) []byte { return be.AppendUint16(nil, v) }
 func u32(v uint32) []byte { return be.AppendUint32(nil, v) }
 
 // vlan tags IPv4 with VLAN 100 (IEEE 802.1Q), and IPv6 with 100 inside service VLAN 200 (802.1ad).
-// The priority bits are set, since a reader must mask them.
+// The priority bits are set, because a reader must mask them.
 func vlan(addresses []byte, etherType uint16, ip []byte) []byte {
 	var service []byte
 	if etherType == typeIPv6 {
@@ -69,7 +69,7 @@ func vlan(addresses []byte, etherType uint16, ip []byte) []byte {
 	return join(addresses, service, u16(typeCTag), u16(5<<13|100), u16(etherType), ip)
 }
 
-// mpls puts two labels before the packet (RFC 3032), the second one the bottom of the stack.
+// mpls puts two labels before the packet (RFC 3032); the second is the bottom of the stack.
 func mpls(addresses []byte, _ uint16, ip []byte) []byte {
 	return join(addresses, u16(typeMPLS), u32(16001<<12|64), u32(24005<<12|1<<8|63), ip)
 }
@@ -81,13 +81,13 @@ func pppProtocol(etherType uint16) []byte {
 	return u16(pppIPv4)
 }
 
-// pppoe is RFC 2516's session stage.
+// pppoe is the session stage of RFC 2516.
 func pppoe(addresses []byte, etherType uint16, ip []byte) []byte {
 	header := join([]byte{0x11, 0}, u16(0x2a), u16(uint16(2+len(ip))))
 	return join(addresses, u16(typePPPoE), header, pppProtocol(etherType), ip)
 }
 
-// ppp leaves address and control out (RFC 1661 section 6.6) for IPv4 and has them for IPv6.
+// ppp omits address and control (RFC 1661 section 6.6) for IPv4 and includes them for IPv6.
 func ppp(_ []byte, etherType uint16, ip []byte) []byte {
 	var framing []byte
 	if etherType == typeIPv6 {
@@ -98,8 +98,8 @@ func ppp(_ []byte, etherType uint16, ip []byte) []byte {
 
 func raw(_ []byte, _ uint16, ip []byte) []byte { return slices.Clone(ip) }
 
-// null has the address family in the byte order of the machine that recorded, loop in network order.
-// 30 is AF_INET6 of macOS, 24 that of OpenBSD, which uses LINKTYPE_LOOP.
+// null puts the address family before the packet, in the byte order of the recording machine; loop
+// puts it there in network order. 30 is AF_INET6 on macOS, 24 on OpenBSD, which uses LINKTYPE_LOOP.
 func null(_ []byte, etherType uint16, ip []byte) []byte {
 	return join(binary.LittleEndian.AppendUint32(nil, family(etherType, 30)), ip)
 }

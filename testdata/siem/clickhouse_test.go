@@ -33,10 +33,10 @@ func ask(t *testing.T, s *receiver.Server, statement string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// A clickHouse is a server that was started.
+// A clickHouse is a server that has been started.
 type clickHouse struct{ *receiver.Server }
 
-// database is the place in a database of its own, with the template's tables.
+// database returns a place in a database of its own, with the template's tables.
 func (s clickHouse) database(name, to, ca string) place {
 	settings := url.Values{"preset": {"clickhouse"}, "table": {name + ".portwatch"}}
 	if ca != "" {
@@ -72,8 +72,8 @@ func (s clickHouse) database(name, to, ca string) place {
 	}
 }
 
-// TestClickHouseFullDisk gives the server a disk of its own, fills it, and makes room
-// again: nothing is rejected, and everything arrives.
+// TestClickHouseFullDisk gives the server its own disk, fills it, and makes room again:
+// nothing is rejected, and everything arrives.
 func TestClickHouseFullDisk(t *testing.T) {
 	s, _ := prepare(t, receiver.ClickHouse)
 	disk := filepath.Join(s.Dir, "data")
@@ -185,9 +185,9 @@ func TestClickHouse(t *testing.T) {
 		}
 		g.arrive(t, p, want)
 	})
-	// What a view can do with a record that it cannot do anything with, by the code of
-	// the error. Others need a later server: 469 is of a constraint, which 18.16 has not,
-	// and where that answers 349 later ones answer 70.
+	// Ways in which a view can fail on a record, by the code of the error. Other codes need
+	// a later server: 469 is from a constraint, which 18.16 does not have, and where it
+	// answers 349 later ones answer 70.
 	odd := `position(raw, '"port":40000') > 0`
 	for code, value := range map[string]string{
 		"6":   "toUInt8(if(" + odd + ", 'none', '1'))",

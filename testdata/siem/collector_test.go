@@ -43,7 +43,7 @@ func TestSplunkHEC(t *testing.T) {
 	t.Run("syslog", func(t *testing.T) {
 		p := messages(filepath.Join(s.Dir, "syslog"), "syslog+tcp://"+s.Addr("syslog")).begin(t)
 		start(t, "-q", "-r", office, "--no-alerts", "--to", p.to).all()
-		// its parser has the message twice, whole and as an attribute
+		// its parser outputs the message twice, whole and as an attribute
 		g.arrive(t, p, idsOf(t, office))
 	})
 	t.Run("OTLP", func(t *testing.T) {

@@ -18,10 +18,10 @@ import (
 	"github.com/portwatch/portwatch/testdata/siem/receiver"
 )
 
-// TestKilledInARun ends the command with SIGKILL at random moments of a run, and
-// starts it again with the packets that follow. What it had accepted is what is in
-// its spool then, or at the receiver already: all of that must be at the receiver in
-// the end, and the last run's balance must have what the spool was left with.
+// TestKilledInARun ends the command with SIGKILL at random moments of a run, and starts
+// it again with the packets that follow. What it had accepted is then in its spool, or at
+// the receiver already: all of that must be at the receiver in the end, and the last
+// run's balance must account for what was left in the spool.
 func TestKilledInARun(t *testing.T) {
 	records, kills := 50_000, 5
 	if *soak {
@@ -46,7 +46,7 @@ func TestKilledInARun(t *testing.T) {
 			defer close(rest)
 			r.in.Write(input[at:]) // fails when the command is gone
 		}()
-		// now while records come in, now while the last ones go out
+		// sometimes while records come in, sometimes while the last ones go out
 		time.Sleep(time.Duration(random.IntN([]int{100, 1500}[life%2])) * time.Millisecond)
 		r.cmd.Process.Kill()
 		<-rest
@@ -91,7 +91,7 @@ func TestKilledInARun(t *testing.T) {
 	}
 }
 
-// spooled returns what waits in a spool for a destination. It reads a copy.
+// spooled returns what waits in a spool for a destination. It reads a copy of it.
 func spooled(t *testing.T, dir, to string) ids {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "copy")
@@ -122,8 +122,8 @@ func spooled(t *testing.T, dir, to string) ids {
 	}
 }
 
-// TestSilence sends to receivers that take connections, read, and never say a word.
-// Memory stays under its bound, whether the queue makes the reading wait or drops.
+// TestSilence sends to receivers that take connections, read, and never answer. Memory
+// stays within its bound, whether the queue blocks the reading or drops records.
 func TestSilence(t *testing.T) {
 	seconds := 10
 	if *soak {
@@ -155,7 +155,7 @@ func TestSilence(t *testing.T) {
 					}
 				}
 			}()
-			// twice what the queues have is under way or garbage at most, and the table of Flows
+			// at most twice what the queues hold, under way or garbage, and the table of Flows
 			const bound = (2*queue*sinks + 128) << 20
 			highest := 0
 			for range seconds * 2 {
@@ -172,7 +172,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// silent listens, reads, and says nothing.
+// silent listens, reads, and never answers.
 func silent(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

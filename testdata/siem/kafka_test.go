@@ -20,7 +20,7 @@ func TestKafka(t *testing.T) {
 		return place{to: to, ids: func(t *testing.T) ids {
 			return idsIn(output(t, "kcat", "-C", "-q", "-e", "-b", s.Addr("tcp"), "-t", name, "-X", "topic.auto.offset.reset=earliest"))
 		}, arrange: func(t *testing.T) {
-			// asking for a topic makes it, after a while
+			// asking for a topic creates it, after a while
 			eventually(t, 20*time.Second, func() error {
 				told := output(t, "kcat", "-L", "-b", s.Addr("tcp"), "-t", name)
 				for _, words := range []string{" with 0 partitions", "not available", "Unknown topic"} {
@@ -46,7 +46,7 @@ func TestKafka(t *testing.T) {
 			}
 			return topic(name, "kafka://"+s.Addr("tls")+"/"+name+"?tls=1&ca="+ca)
 		},
-		// the broker tells its clients to come by way of proxied
+		// the broker tells its clients to connect by way of proxied
 		cutter: func(t *testing.T, cuts int64) *proxy {
 			return cutter(t, s.Addr("proxied"), s.Addr("behind"), cuts, 100_000)
 		},

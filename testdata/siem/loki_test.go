@@ -13,7 +13,7 @@ import (
 	"github.com/portwatch/portwatch/testdata/siem/receiver"
 )
 
-// A lokiClient asks Loki for what packets makes.
+// A lokiClient queries Loki for what packets produces.
 type lokiClient struct {
 	*http.Client
 	api string
@@ -26,7 +26,7 @@ type lokiAnswer []struct {
 	Value          []any       // time, number
 }
 
-// query sends a query of LogQL with settings of the endpoint query or query_range.
+// query sends a LogQL query to the endpoint query or query_range, with its settings.
 func (c lokiClient) query(t *testing.T, endpoint, query string, settings ...string) lokiAnswer {
 	t.Helper()
 	values := url.Values{"query": {query}}
@@ -45,7 +45,7 @@ func (c lokiClient) query(t *testing.T, endpoint, query string, settings ...stri
 	return answer.Data.Result
 }
 
-// lines asks for all lines of a query, so many at a time.
+// lines reads all lines of a query, in pages.
 func (c lokiClient) lines(t *testing.T, query string, see func(labels map[string]string, at int64, line string)) {
 	t.Helper()
 	const most = 1000

@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve starts a receiver, and stops it at the end of the test. What it said is shown
-// where the test failed.
+// serve starts a receiver, and stops it at the end of the test. Its output is shown if
+// the test failed.
 func serve(t testing.TB, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
 	t.Helper()
 	s, a := prepare(t, make)
@@ -52,7 +52,7 @@ func serve(t testing.TB, make func(dir string, a receiver.Authority) (*receiver.
 	return s, a
 }
 
-// prepare is serve without the start.
+// prepare is serve, without starting the receiver.
 func prepare(t testing.TB, make func(dir string, a receiver.Authority) (*receiver.Server, error)) (*receiver.Server, receiver.Authority) {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,8 +86,8 @@ func otherCA(t testing.TB) string {
 	return a.CA
 }
 
-// A run is one run of the command. It reads savefiles that are named, or packets
-// that the test feeds.
+// A run is one run of the command. It reads savefiles by name, or packets that the test
+// feeds it.
 type run struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -196,7 +196,7 @@ func (r *run) rss() int {
 	return resident * os.Getpagesize()
 }
 
-// A lockedBuffer is what a process says, to be read while it lives.
+// A lockedBuffer collects a process's output, to be read while it runs.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -218,7 +218,7 @@ func (b *lockedBuffer) String() string {
 type ids map[string]int
 
 // idsIn finds what looks like an event.id, of a Flow's record or an alert's: 32
-// digits of base 16, a hyphen, a number. Nothing else in a record does.
+// hexadecimal digits, a hyphen, a number. Nothing else in a record looks like that.
 func idsIn(text []byte) ids {
 	found := ids{}
 	for {
@@ -239,13 +239,13 @@ func idsIn(text []byte) ids {
 
 func notHex(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f') }
 
-// idsOf asks the command what the records of a capture are called.
+// idsOf asks the command for the ids of a capture's records.
 func idsOf(t testing.TB, capture string) ids {
 	t.Helper()
 	return idsWith(t, capture, "--no-alerts")
 }
 
-// idsWith is idsOf with options: none, and the alerts are among them.
+// idsWith is idsOf with other options; without --no-alerts, the alerts are among them.
 func idsWith(t testing.TB, capture string, options ...string) ids {
 	t.Helper()
 	out := output(t, portwatch, append([]string{"-q", "-r", capture, "-o", "ecs"}, options...)...)
@@ -266,7 +266,7 @@ func (f ids) twice() (n int) {
 	return n
 }
 
-// compare wants the records at the receiver to be those that were sent.
+// compare wants the records at the receiver to be exactly those that were sent.
 func compare(t testing.TB, got, want ids) {
 	t.Helper()
 	var missing, foreign []string
@@ -289,7 +289,7 @@ func compare(t testing.TB, got, want ids) {
 	}
 }
 
-// eventually tries until what it asks holds.
+// eventually calls a function until it returns nil.
 func eventually(t testing.TB, patience time.Duration, ask func() error) {
 	t.Helper()
 	limit := time.Now().Add(patience)
@@ -305,7 +305,7 @@ func eventually(t testing.TB, patience time.Duration, ask func() error) {
 	}
 }
 
-// output runs a program and returns what it says.
+// output runs a program and returns its output.
 func output(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	c := exec.Command(name, args...)

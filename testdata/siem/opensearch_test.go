@@ -134,7 +134,7 @@ func TestOpenSearch(t *testing.T) {
 		p := g.plain("types", "")
 		start(t, "-q", "-r", office, "--to", p.to).all()
 		records := output(t, portwatch, "-q", "-r", office, "-o", "ecs", "--no-alerts")
-		// what the records say must be what the receiver's own types find
+		// what the records say must agree with what the receiver's own types find
 		expect := map[string]int{}
 		for line := range bytes.Lines(records) {
 			var r struct {
@@ -206,7 +206,7 @@ func TestOpenSearch(t *testing.T) {
 	t.Run("one poisoned record", func(t *testing.T) {
 		const first, n, bad = 500_000, 100_000, 543_210
 		p := g.plain("poison", "")
-		// the same template, but a port of 40000 is no short
+		// the same template, but a port of 40000 does not fit a short
 		poisoned := strings.Replace(template(t, "opensearch"), `"portwatch-*"`, `"portwatch-poison"`, 1)
 		poisoned = strings.Replace(poisoned, `"priority": 500`, `"priority": 600`, 1)
 		var object map[string]any
@@ -247,7 +247,7 @@ func TestOpenSearch(t *testing.T) {
 			}
 			return nil
 		})
-		// No disk has so much free: all are full, as OpenSearch's own watch sees it.
+		// No disk has so much room: to OpenSearch's own watch, all of them are full.
 		const watermarks = `{"persistent": {"cluster.routing.allocation.disk": {"threshold_enabled": %s, "watermark": {"low": %s, "high": %[2]s, "flood_stage": %[2]s}}, "cluster.info.update.interval": %[3]s}}`
 		db.do(t, "PUT", "/_cluster/settings", fmt.Sprintf(watermarks, "true", `"1000tb"`, `"10s"`))
 		blocked := func(want bool) func() error {

@@ -15,17 +15,17 @@ import (
 	"github.com/portwatch/portwatch/testdata/siem/receiver"
 )
 
-// TestPages types the commands of the pages of docs/siem in a folder that has nothing
-// but the shipped captures. Only what a receiver of the tests has in another place is
-// put in the place of the page's: its port, its authority. Commands below "Query it"
-// must find what the page's savefile has. The pages of syslog, CEF, LEEF and OCSF are
-// not typed: their commands are for root, or wait for packets.
+// TestPages types the commands of the pages of docs/siem in a folder that has nothing but
+// the shipped captures. They are typed as they stand, except for what a receiver of the
+// tests has elsewhere: its port, its authority. Commands below "Query it" must find what
+// the page's savefile has. The pages of syslog, CEF, LEEF and OCSF are not typed: their
+// commands need root, or wait for packets.
 func TestPages(t *testing.T) {
 	for _, page := range []struct {
 		name    string
 		make    func(string, receiver.Authority) (*receiver.Server, error)
-		instead func(s *receiver.Server, a receiver.Authority) []string // of what, what
-		not     []string                                                // what such commands need is not here
+		instead func(s *receiver.Server, a receiver.Authority) []string // pairs: a text of the page, what is typed instead
+		not     []string                                                // commands with these words are left out: what they need is not here
 		found   []string                                                // by each command below "Query it"
 	}{
 		{
@@ -130,7 +130,7 @@ func fresh(t *testing.T) (shell func(command string) (string, error)) {
 	}
 }
 
-// typed returns the commands of a page, those below "Query it" apart.
+// typed returns the commands of a page, those below "Query it" separately.
 func typed(t *testing.T, page string) (commands, questions []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../docs/siem", page+".md"))

@@ -10,15 +10,16 @@ import (
 	"testing"
 )
 
-// A proxy stands before a receiver. Its first connections it cuts after some octets
-// of the client's, wherever in a record that is.
+// A proxy stands before a receiver. It cuts its first connections after some octets from
+// the client, wherever in a record that is.
 type proxy struct {
 	addr string
 	cuts atomic.Int64 // connections yet to be cut
-	cut  atomic.Int64 // that were
+	cut  atomic.Int64 // connections that were cut
 }
 
-// cutter cuts so many connections, each a little later than the one before.
+// cutter returns a proxy that cuts so many connections, each a little earlier than the
+// one before.
 func cutter(t *testing.T, listen, to string, cuts int64, after int64) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp4", listen)
@@ -31,7 +32,7 @@ func cutter(t *testing.T, listen, to string, cuts int64, after int64) *proxy {
 	return p
 }
 
-// terminate is a proxy that speaks TLS before a receiver that cannot.
+// terminate returns a proxy that speaks TLS for a receiver that cannot.
 func terminate(t *testing.T, cert, key, to string) *proxy {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(cert, key)
@@ -72,7 +73,7 @@ func (p *proxy) pass(client net.Conn, to string, after int64) {
 		client.Close()
 	}()
 	if left := p.cuts.Load(); left > 0 {
-		// 7 is prime to whatever a record is long
+		// 7 has no common factor with the length of a record
 		if n, _ := io.CopyN(server, client, after+7*left); n < after+7*left {
 			return // it ended before its time
 		}

@@ -18,23 +18,23 @@ type place struct {
 	arrange func(t *testing.T) // before the first record; may be nil
 }
 
-// A target is a receiver with its ways in.
+// A target is a receiver, with the ways to reach it.
 type target struct {
 	server *receiver.Server
 	plain  func(name, addr string) place         // addr: where to connect; empty: at the receiver itself
 	tls    func(name, ca string) place           // ca: empty for the right one
 	cutter func(t *testing.T, cuts int64) *proxy // nil: nothing can stand between
 	small  string                                // the setting that makes batches small, if there is one
-	// forgetful: what it has acknowledged it may lose when it is killed, so it is
-	// stopped instead.
+	// forgetful: it may lose what it has acknowledged when it is killed, so it is stopped
+	// instead.
 	forgetful bool
-	// ordered: it takes records in order of time alone, so that it refuses those that
-	// it has and is sent again, and a savefile of others.
+	// ordered: it takes records only in the order of their times, so it refuses records
+	// that it has and is sent again, and those of another savefile.
 	ordered bool
 }
 
-// arrive wants at the place what the capture has, a little later if need be: a
-// receiver that acknowledges nothing may not be done.
+// arrive wants to find at the place what the capture has, after a while if need be: a
+// receiver that acknowledges nothing may not be finished.
 func (g *target) arrive(t *testing.T, p place, want ids) {
 	t.Helper()
 	limit := time.Now().Add(15 * time.Second)
@@ -52,7 +52,7 @@ func (p place) begin(t *testing.T) place {
 	return p
 }
 
-// suite is what holds for every receiver that knows what it has taken.
+// suite tests what holds for every receiver that knows what it has taken.
 func (g *target) suite(t *testing.T) {
 	sample := office
 	if g.ordered {
@@ -187,7 +187,7 @@ func (g *target) restart(t *testing.T) {
 	t.Fatal(err)
 }
 
-// join puts settings behind a destination that may have some.
+// join appends settings to a destination that may already have some.
 func join(to string, settings ...string) string {
 	for _, s := range settings {
 		if s == "" {

@@ -30,7 +30,7 @@ func read(t *testing.T, file string) []byte {
 	return text
 }
 
-// empty cuts a file that its writer has open to append.
+// empty truncates a file that its writer has open for appending.
 func empty(t *testing.T, file string) {
 	t.Helper()
 	if err := os.Truncate(file, 0); err != nil && !os.IsNotExist(err) {

@@ -19,14 +19,14 @@ import (
 
 const rounds = 3 // of each side, in turn; the fastest counts
 
-// BenchmarkKafka compares with the broker's own producer-perf-test, which sends
-// records of the same kind, drawn from a part of them, compressed alike.
+// BenchmarkKafka compares with the broker's own producer-perf-test, which sends records
+// of the same kind, drawn from a part of them, with the same compression.
 func BenchmarkKafka(b *testing.B) {
 	const n = 500_000
 	s, _ := serve(b, receiver.Kafka)
 	c := capture(b, 0, n, none)
 	for _, topic := range []string{"ours", "theirs"} {
-		output(b, "kcat", "-L", "-b", s.Addr("tcp"), "-t", topic) // asking for a topic makes it
+		output(b, "kcat", "-L", "-b", s.Addr("tcp"), "-t", topic) // asking for a topic creates it
 	}
 	lines := filepath.Join(b.TempDir(), "lines")
 	output(b, portwatch, "-q", "-r", c, "-c", "100000", "--to", "file:"+lines, "--no-alerts")
@@ -51,8 +51,8 @@ func BenchmarkKafka(b *testing.B) {
 	report(b, ours, theirs)
 }
 
-// BenchmarkOpenSearch compares with a tight loop that posts the same records in
-// bodies that were made and compressed before.
+// BenchmarkOpenSearch compares with a tight loop that posts the same records in bodies
+// prepared and compressed beforehand.
 func BenchmarkOpenSearch(b *testing.B) {
 	const n, batch = 60_000, 5000
 	s, _ := serve(b, func(dir string, _ receiver.Authority) (*receiver.Server, error) { return receiver.OpenSearch(dir) })

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// A Flow every 20 ms, of one packet of UDP: one is 30 s silent and becomes a record
-// while the next 1,500 go on, so that records come as packets do.
+// One Flow every 20 ms, of one UDP packet. Each is silent for 30 s and becomes a record while
+// the next 1,500 arrive, so that records come at the rate of packets.
 const (
 	flowEvery = 20 * time.Millisecond
 	tail      = int(31 * time.Second / flowEvery) // Flows that a run may not have written yet
 )
 
-// odd is a Flow unlike the others: its ports are 40000 and 42000, the latter
-// unassigned, where theirs are 20500 and one that is assigned.
+// odd is the number of the one Flow unlike the others: its ports are 40000 and 42000, the
+// latter unassigned; theirs are 20500 and an assigned one.
 type odd int
 
 const none odd = -1
@@ -32,8 +32,8 @@ var fileHeader = func() []byte {
 	return binary.LittleEndian.AppendUint32(h, 101) // raw IP
 }()
 
-// packets returns the packets of n Flows, counted from first, as a savefile has
-// them behind its header.
+// packets returns the packets of n Flows, counted from first, as they follow the header
+// of a savefile.
 func packets(first, n int, odd odd) []byte {
 	const octets = 20 + 8
 	services := []uint16{53, 123, 161, 514}

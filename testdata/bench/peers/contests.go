@@ -1,15 +1,15 @@
 package main
 
-// A command is one way to get through a capture.
+// A command is one way to process a capture.
 type command struct {
-	name    string   // as the tables call it
-	shell   string   // {capture}, {out}, {bin} and {port} stand for what changes
-	needs   []string // programs that it starts, beside those of every system
-	packets int      // how many it takes; 0: all
+	name    string   // as in the tables
+	shell   string   // {capture}, {out}, {bin} and {port} are filled in
+	needs   []string // programs that it starts, besides those that every system has
+	packets int      // how many it reads; 0: all
 }
 
-// A contest lets two commands run in turn. Its ratio is the slower one's time to the quicker one's,
-// as it is expected to be.
+// A contest runs two commands in turn. Its ratio is the time of the one expected to be slower to
+// that of the other.
 type contest struct {
 	quicker, slower command
 	captures        []string
@@ -17,7 +17,7 @@ type contest struct {
 
 const ours = "{bin}/portwatch -q --offline "
 
-// What portwatch does in the contests. Its registry is the built-in one on every machine.
+// What portwatch does in the contests. On every machine it uses the built-in registry.
 var (
 	toNull = command{name: "portwatch, ECS to /dev/null", shell: ours + "-r {capture} -o ecs > /dev/null"}
 	toFile = command{name: "portwatch, ECS to a file", shell: ours + "-r {capture} --to file:{out}/portwatch.jsonl"}
@@ -32,8 +32,8 @@ var (
 	unpacked = []string{"mix", "small", "flows"}
 )
 
-// The peers, each as its users would let it read a file. softflowd exports to a port where nobody
-// listens, but which is open; it gets room for all Flows of the captures.
+// The peers, each as its users would run it on a file. softflowd exports to a port that is open, but
+// from which nobody reads; it gets room for all Flows of the captures.
 var (
 	nfpcapd = command{name: "nfpcapd", shell: "mkdir {out}/nf && nfpcapd -r {capture} -w {out}/nf",
 		needs: []string{"nfpcapd"}}
@@ -48,7 +48,7 @@ var (
 		needs: []string{"tshark"}, packets: 300_000}
 )
 
-// contests are the rows of the first table, in its order.
+// contests are the rows of the first table, in order.
 var contests = []contest{
 	{toNull, nfpcapd, unpacked},
 	{toNull, softflowd, unpacked},
@@ -64,13 +64,13 @@ var contests = []contest{
 	{zstded, zstdcat, []string{"mix"}},
 }
 
-// packages are where Debian has the programs.
+// packages says which Debian package has each program.
 var packages = map[string]string{
 	"argus": "argus-server", "ndpiReader": "libndpi-bin", "nfdump": "nfdump", "nfpcapd": "nfdump",
 	"ra": "argus-client", "softflowd": "softflowd", "tshark": "tshark", "zcat": "gzip", "zstdcat": "zstd",
 }
 
-// missing names the programs of a command that are not here.
+// missing returns the programs of a command that are not installed.
 func (c command) missing(find func(string) (string, error)) (names []string) {
 	for _, name := range c.needs {
 		if _, err := find(name); err != nil {

@@ -1,11 +1,11 @@
-// Peers lets portwatch and other programs read the same captures in turn, and prints how their times
-// compare, as Markdown. Other work on the machine disturbs both of a pair alike, so only the ratio of
-// two runs that follow each other is taken, and of several pairs the median.
+// Peers has portwatch and other programs read the same captures in turn, and prints how their times
+// compare, as Markdown. Other work on the machine disturbs both runs of a pair alike, so it takes the
+// ratio of two consecutive runs, and the median over several pairs.
 //
 //	go run ./testdata/bench/peers [-runs 5] [-only REGEXP] FOLDER
 //
 // FOLDER holds the captures of ./testdata/bench; bin/portwatch and bin/pcaploop must be built. `make
-// bench-peers` sees to both. What contests there are is in contests.go.
+// bench-peers` does both. The contests are in contests.go.
 package main
 
 import (
@@ -40,13 +40,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	sink, err := net.ListenPacket("udp", "127.0.0.1:0") // for those who export to the network
+	sink, err := net.ListenPacket("udp", "127.0.0.1:0") // for programs that export to the network
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer sink.Close()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the first signal ends the contests, and the tables have what there is
+	context.AfterFunc(ctx, stop) // the first signal ends the contests; the tables show what was finished
 	course := &course{ctx: ctx, folder: flag.Arg(0), bin: *bin, limit: *limit, port: sink.LocalAddr().(*net.UDPAddr).Port}
 	chosen := choose(wanted)
 	results, failed := course.hold(chosen, *runs)
@@ -58,7 +58,8 @@ func main() {
 	}
 }
 
-// choose takes the wanted contests whose programs are here, and is loud about the others.
+// choose returns the wanted contests whose programs are installed, and complains loudly about the
+// others.
 func choose(wanted *regexp.Regexp) (chosen []contest) {
 	gone := map[string]bool{}
 	for _, c := range contests {
@@ -81,7 +82,7 @@ func choose(wanted *regexp.Regexp) (chosen []contest) {
 
 func (c contest) name() string { return c.slower.name + " : " + c.quicker.name }
 
-// A course is where the contests are held.
+// A course is where contests are held.
 type course struct {
 	ctx    context.Context // ends them
 	folder string          // of the captures
@@ -91,13 +92,13 @@ type course struct {
 	times  times
 }
 
-// A result is what the pairs of one contest on one capture came to.
+// A result is the outcome of one contest on one capture.
 type result struct {
 	contest, capture string
 	wall, cpu        []float64 // ratios
 }
 
-// hold lets all contests take place. A contest that fails is reported and left out.
+// hold runs all contests. One that fails is reported and left out.
 func (c *course) hold(chosen []contest, runs int) (results []result, failed bool) {
 	for _, contest := range chosen {
 		for _, name := range contest.captures {
@@ -144,8 +145,8 @@ func (c *course) pairs(of contest, name string, runs int) (result, error) {
 	return r, nil
 }
 
-// prepare brings a capture into the page cache, where both find it, by counting its packets; and
-// makes the compressed copies that the contest wants.
+// prepare counts the packets of a capture, which also brings it into the page cache, where both
+// commands find it; and makes the compressed copies that the contest needs.
 func (c *course) prepare(of contest, file string) (packets int, err error) {
 	out, err := exec.Command(filepath.Join(c.bin, "pcaploop"), file).Output()
 	if err != nil {
@@ -164,8 +165,8 @@ func (c *course) prepare(of contest, file string) (packets int, err error) {
 	return packets, nil
 }
 
-// compress makes a compressed copy where there is none of the file as it is now: the programs give
-// the copy the time of the file.
+// compress makes a compressed copy unless there is one of the file as it is now: the programs give
+// the copy the file's modification time.
 func compress(file, suffix, program string) error {
 	plain, err := os.Stat(file)
 	if err != nil {
@@ -182,7 +183,7 @@ func compress(file, suffix, program string) error {
 	return nil
 }
 
-// run lets a command read a file, with an empty folder to write to.
+// run has a command read a file, with an empty folder to write to.
 func (c *course) run(cmd command, file string) (figure, error) {
 	out := filepath.Join(c.folder, "out")
 	if err := os.RemoveAll(out); err != nil {
@@ -200,10 +201,10 @@ func (c *course) run(cmd command, file string) (figure, error) {
 	return f, nil
 }
 
-// times are the figures of each command on each capture.
+// times are the figures of each command for each capture.
 type times struct {
 	rows    []string
-	figures map[[2]string][]figure // a packet, by command and capture
+	figures map[[2]string][]figure // per packet, by command and capture
 }
 
 func (t *times) add(c command, capture string, packets int, f figure) {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// A figure is what a run took.
+// A figure is what a run cost.
 type figure struct {
 	wall, cpu float64 // seconds; of all processes, in user and system mode
 	peak      float64 // MiB resident, of the largest process
 }
 
-// measure runs a line of shell. What it prints goes to a file, whose end is in the error of a run
-// that fails.
+// measure runs a line of shell. Its output goes to a file, whose last line is quoted in the error
+// if the run fails.
 func measure(ctx context.Context, line, messages string, limit time.Duration) (figure, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -28,7 +28,7 @@ func measure(ctx context.Context, line, messages string, limit time.Duration) (f
 	defer file.Close()
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.Stdout, cmd.Stderr = file, file
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what the shell started ends with it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what the shell starts ends with it
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	start := time.Now()
 	err = cmd.Run()

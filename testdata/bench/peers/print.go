@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// columns are the captures, in the order of the tables.
+// columns are the captures, in the order of the tables' columns.
 var columns = []string{"mix", "small", "flows"}
 
-// printMachine says where and when the figures come from.
+// printMachine prints where and when the figures were measured.
 func printMachine(runs int) {
 	fmt.Printf("%s, %d x %s, Linux %s, %s, load %s at the end; pairs of runs for each figure: %d.\n\n", time.Now().Format(time.DateOnly),
 		runtime.NumCPU(), processor(), firstField("/proc/sys/kernel/osrelease"), runtime.Version(), firstField("/proc/loadavg"), runs)
@@ -29,7 +29,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// firstField is the first word of a file; empty where there is none.
+// firstField returns the first word of a file, empty if there is none.
 func firstField(name string) string {
 	text, _ := os.ReadFile(name)
 	word, _, _ := bytes.Cut(bytes.TrimSpace(text), []byte(" "))
@@ -63,7 +63,7 @@ func (r result) String() string {
 	return fmt.Sprintf("%s (%s-%s); %s", number(median(r.wall)), number(slices.Min(r.wall)), number(slices.Max(r.wall)), number(median(r.cpu)))
 }
 
-// number has two digits that matter.
+// number formats a ratio with about two significant digits.
 func number(v float64) string {
 	switch {
 	case v < 2:
@@ -74,7 +74,7 @@ func number(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// printTimes prints what a packet took each command.
+// printTimes prints what a packet cost each command.
 func printTimes(t times) {
 	printHead("ns a packet, wall / CPU / MiB")
 	for _, name := range t.rows {
@@ -99,7 +99,7 @@ func medianOf(all []figure, of func(figure) float64) float64 {
 	return median(values)
 }
 
-// median is the middle one, or the mean of the two in the middle.
+// median returns the middle value, or the mean of the two in the middle.
 func median(values []float64) float64 {
 	v := slices.Sorted(slices.Values(values))
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2

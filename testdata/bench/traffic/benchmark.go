@@ -15,9 +15,9 @@ type Capture struct {
 	Packets int
 }
 
-// Captures makes the three captures in a temporary folder of a benchmark, a tenth as long as they are
-// for the comparison with other programs: small has its 100,000 Flows at once, of 10 packets. The
-// traces of mix are those of the folder that PORTWATCH_MIX names, else those of testdata.
+// Captures makes the three captures in temporary folders of a benchmark, a tenth of the size that
+// the comparison with other programs uses: small has its 100,000 Flows at once, of 10 packets each.
+// The traces of mix are those of the folder that PORTWATCH_MIX names, else those of testdata.
 func Captures(tb testing.TB, testdata string) []Capture {
 	tb.Helper()
 	return []Capture{
@@ -39,7 +39,7 @@ func made(tb testing.TB, name string, write func(io.Writer) (Made, error)) Captu
 	return Capture{name, path, m.Packets}
 }
 
-// Create lets write fill a file.
+// Create creates a file and has write fill it.
 func Create(path string, write func(io.Writer) (Made, error)) (Made, error) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -49,8 +49,8 @@ func Create(path string, write func(io.Writer) (Made, error)) (Made, error) {
 	return m, cmp.Or(err, file.Close())
 }
 
-// Report gives a benchmark, each of whose rounds took so many packets, the figures that captures of
-// any size can be compared by.
+// Report gives a benchmark, of which each iteration took so many packets, metrics that are
+// comparable between captures of any size.
 func Report(b *testing.B, packets int) {
 	all := float64(packets) * float64(b.N)
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/all, "ns/packet")

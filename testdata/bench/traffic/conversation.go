@@ -6,15 +6,15 @@ import (
 	"net/netip"
 )
 
-// A script is how the Flows of one kind go: who says what, packet by packet.
+// A script says how the Flows of one kind go: who sends what, packet by packet.
 type script struct {
 	ipv6  bool
 	udp   bool   // else TCP
-	port  uint16 // of the service; 0: a usual one, by the Flow; scanned: any one, by the Flow
+	port  uint16 // of the service; 0: a common one, depending on the Flow; scanned: any, depending on the Flow
 	steps []step
 }
 
-// scanned is the port of a script whose client tries one port after the other.
+// scanned is the port of a script whose client tries one port after another.
 const scanned = 1<<16 - 1
 
 // A step is a packet of a script.
@@ -22,7 +22,7 @@ type step struct {
 	reply    bool // from the server
 	flags    byte // TCP's
 	data     string
-	seq, ack uint32 // behind what the sender and the other one began with; see numbered
+	seq, ack uint32 // relative to the initial numbers of the sender and of the other side; see numbered
 }
 
 // TCP's flags (RFC 9293 section 3.1).
@@ -40,9 +40,9 @@ const (
 		"\xc0\x0c\x00\x01\x00\x01\x00\x00\x0e\x10\x00\x04\xcb\x00\x71\x07" // 203.0.113.7
 )
 
-// crowd is what ten Flows of Small do.
+// crowd returns what ten Flows of Small do.
 func crowd(each int) []script {
-	const few, some = "6 here", "18 octets in here." // fill a frame up to 60 octets
+	const few, some = "6 here", "18 octets in here." // fill a frame to 60 octets
 	tcp := []step{{false, syn, "", 0, 0}, {true, syn | ack, "", 0, 0}, {false, ack, "", 0, 0}}
 	for len(tcp) < each-3 {
 		tcp = append(tcp, step{reply: len(tcp)%2 == 0, flags: psh | ack, data: few})
@@ -57,7 +57,7 @@ func crowd(each int) []script {
 	return []script{web, web, web, web, web, web, web, data, data, data6}
 }
 
-// flood is what twenty Flows of Flows do.
+// flood returns what twenty Flows of Flows do.
 func flood() []script {
 	dns := script{udp: true, port: 53, steps: []step{{data: query}, {reply: true, data: answer}}}
 	dns6 := dns
@@ -92,13 +92,13 @@ func numbered(steps []step) []step {
 	return steps
 }
 
-// servicePorts are those that Flows go to where their script names none.
+// servicePorts are those that Flows use if their script names none.
 var servicePorts = [...]uint16{
 	22, 25, 53, 80, 123, 161, 389, 443, 445, 993, 1900, 3306, 3389, 5060, 5353, 5432, 6379, 8080, 8443, 9200,
 }
 
-// endpoints are the two sides of the i'th Flow. Its client's address is like no other's. Servers
-// live in what RFC 2544 keeps for benchmarks, or RFC 3849 for documentation.
+// endpoints returns the two sides of the i'th Flow. No two clients have the same address. Servers
+// have addresses that RFC 2544 reserves for benchmarks, or RFC 3849 for documentation.
 func (s *script) endpoints(i int) (client, server netip.AddrPort) {
 	random := rand.NewPCG(3, uint64(i)).Uint64()
 	a, b := [4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}, [4]byte{198, 18, byte(random >> 8), byte(random)}
@@ -117,12 +117,12 @@ func (s *script) endpoints(i int) (client, server netip.AddrPort) {
 	return netip.AddrPortFrom(from, uint16(1024+random>>16%64512)), netip.AddrPortFrom(to, port)
 }
 
-// frame appends the k'th packet of the i'th Flow to empty memory: Ethernet, filled up to its 60
+// frame appends the k'th packet of the i'th Flow to empty memory: an Ethernet frame, padded to 60
 // octets.
 func (s *script) frame(dst []byte, i, k int) []byte {
 	p := &s.steps[k]
 	from, to := s.endpoints(i)
-	// The numbers that a connection begins with differ, and those of its two sides too.
+	// Initial sequence numbers differ between connections, and between the two sides of one.
 	sequence, acknowledged := uint32(i)<<8, uint32(i)<<8|1<<31
 	if p.reply {
 		from, to = to, from
@@ -142,7 +142,7 @@ func (s *script) frame(dst []byte, i, k int) []byte {
 		dst = be.AppendUint32(dst, uint32(length)<<16)
 	} else {
 		if p.flags&ack == 0 {
-			acknowledged = -p.ack // such a segment acknowledges nothing
+			acknowledged = -p.ack // a segment without ACK acknowledges nothing
 		}
 		dst = be.AppendUint32(be.AppendUint32(dst, sequence+p.seq), acknowledged+p.ack)
 		dst = append(dst, 5<<4, p.flags, 0xff, 0xff, 0, 0, 0, 0)
@@ -186,7 +186,7 @@ func (s *script) appendIP(dst []byte, from, to netip.Addr, length int) []byte {
 	return dst
 }
 
-// addressOctets are both addresses of a frame that ends with its IP header.
+// addressOctets returns both addresses of a frame that ends with its IP header.
 func addressOctets(frame []byte, ipv6 bool) []byte {
 	if ipv6 {
 		return frame[len(frame)-32:]
@@ -194,7 +194,7 @@ func addressOctets(frame []byte, ipv6 bool) []byte {
 	return frame[len(frame)-8:]
 }
 
-// sum adds the 16-bit words of data, the last one filled up with zero bits (RFC 1071).
+// sum adds the 16-bit words of data, the last one padded with zero bits (RFC 1071).
 func sum(data []byte) (s uint32) {
 	for ; len(data) > 1; data = data[2:] {
 		s += uint32(data[0])<<8 | uint32(data[1])

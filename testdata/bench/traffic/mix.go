@@ -18,10 +18,10 @@ import (
 // window is the time that a mix spans, in microseconds.
 const window = 120 * 1_000_000
 
-// Mix writes the packets of real traces in as many copies as give at least so many packets. Each copy
-// of a trace begins at a place of its own within two minutes, and has addresses of its own, so that
-// it is as many Flows more. Traces are the files below folder that end in .pcap, .pcapng or .cap,
-// as far as they can be read and usable takes them.
+// Mix writes the packets of real traces in as many copies as give at least so many packets. Each
+// copy of a trace begins at its own time within two minutes and has its own addresses, so that it
+// adds as many Flows again. Traces are the files below folder that end in .pcap, .pcapng or .cap,
+// as far as they can be read and are usable.
 func Mix(w io.Writer, folder string, packets int) (Made, error) {
 	traces, found, err := load(folder)
 	if err != nil {
@@ -47,14 +47,14 @@ type showing struct {
 	trace, copy, packet int32
 }
 
-// schedule puts all packets of all copies in the order of time.
+// schedule returns all packets of all copies in the order of their times.
 func schedule(traces []trace, copies int) []showing {
 	var all []showing
 	rng := rand.New(rand.NewPCG(4, 0))
 	for c := range copies {
 		for t := range traces {
 			first, last := traces[t].span()
-			slow := 1 + (last-first)/window // what a longer trace is squeezed by
+			slow := 1 + (last-first)/window // by how much a longer trace is compressed in time
 			begin := epoch + rng.Int64N(window-(last-first)/slow+1)
 			for i, p := range traces[t].packets {
 				all = append(all, showing{begin + (p.time-first)/slow, int32(t), int32(c), int32(i)})
@@ -65,7 +65,7 @@ func schedule(traces []trace, copies int) []showing {
 	return all
 }
 
-// A trace is the Ethernet packets of a file.
+// A trace is the Ethernet packets of one file.
 type trace struct {
 	packets []packet
 }
@@ -76,8 +76,8 @@ type packet struct {
 	data   []byte
 }
 
-// load reads the usable traces below a folder, in the order of their names, and counts their packets.
-// Traces that call themselves a flood would drown the others.
+// load reads the usable traces below a folder, in the order of their names, and counts their
+// packets. It leaves out traces with flood in their names, which would drown the others.
 func load(folder string) (traces []trace, packets int, err error) {
 	err = filepath.WalkDir(folder, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || !slices.Contains([]string{".pcap", ".pcapng", ".cap"}, filepath.Ext(name)) {
@@ -96,7 +96,7 @@ func load(folder string) (traces []trace, packets int, err error) {
 	return traces, packets, err
 }
 
-// read takes what can be read of a file.
+// read returns what can be read of a file.
 func read(name string) (t trace, err error) {
 	file, err := capture.OpenFile(name)
 	if _, bad := errors.AsType[*capture.FormatError](err); bad {
@@ -115,8 +115,8 @@ func read(name string) (t trace, err error) {
 	return t, nil
 }
 
-// usable leaves out traces that are not mainly IP, and long runs of tiny packets, which are floods
-// under another name.
+// usable reports whether a trace is mainly IP, and not a long run of tiny packets, which is a flood
+// by another name.
 func (t *trace) usable() bool {
 	withIP, octets := 0, 0
 	for _, p := range t.packets {
@@ -130,7 +130,7 @@ func (t *trace) usable() bool {
 	return n >= 2 && withIP*10 >= n*8 && !(n > 5000 && tiny)
 }
 
-// span is from the earliest to the latest time.
+// span returns the earliest and the latest time.
 func (t *trace) span() (first, last int64) {
 	first, last = t.packets[0].time, t.packets[0].time
 	for _, p := range t.packets {
@@ -139,8 +139,8 @@ func (t *trace) span() (first, last int64) {
 	return first, last
 }
 
-// network is where the IP header of a frame begins, behind Ethernet and its tags, and its version; 0
-// where there is none.
+// network returns where the IP header of a frame begins, after Ethernet and its tags, and its
+// version; 0 if there is none.
 func network(frame []byte) (at int, version byte) {
 	at = 14
 	for len(frame) >= at {
@@ -159,11 +159,11 @@ func network(frame []byte) (at int, version byte) {
 	return 0, 0
 }
 
-// rewrite moves a frame to the addresses of the n'th copy: the last three octets of unicast IPv4
-// addresses, and four of IPv6 ones behind the network's. Checksums stay as right as they were, but
-// those behind IPv6 extension headers and in tunnels.
+// rewrite moves a frame to the addresses of the n'th copy: it changes the last three octets of
+// unicast IPv4 addresses, and the four octets after the network part of IPv6 addresses. Checksums
+// stay as right as they were, except after IPv6 extension headers and inside tunnels.
 func rewrite(frame []byte, n uint32) {
-	n *= 0x9e3779b1 // spreads the copies over all bits, so that no two get the same
+	n *= 0x9e3779b1 // spreads the copies over all bits, so that no two get the same addresses
 	at, version := network(frame)
 	if version == 0 {
 		return
@@ -187,7 +187,7 @@ func rewrite(frame []byte, n uint32) {
 	}
 }
 
-// checksums are the places in a packet of those checksums that cover its addresses.
+// checksums returns where in a packet the checksums are that cover its addresses.
 func checksums(ip []byte) (places []int) {
 	protocol, body := ip[6], 40
 	if ip[0]>>4 == 4 {
@@ -206,7 +206,7 @@ func checksums(ip []byte) (places []int) {
 	return places
 }
 
-// exchange flips bits of the word at ip[at:], and brings the checksums after it (RFC 1624).
+// exchange flips bits of the word at ip[at:], and updates the checksums (RFC 1624).
 func exchange(ip []byte, at int, bits uint16, sums []int) {
 	be := binary.BigEndian
 	before := be.Uint16(ip[at:])

@@ -1,7 +1,7 @@
 // Package traffic makes the captures that portwatch is measured with: [Small], a crowd of Flows that
 // all live at once; [Flows], a flood of short ones; and [Mix], real packets in many copies. Equal
 // arguments give equal octets, on every machine. The files are pcap, little-endian, with
-// microseconds, of link type Ethernet; checksums are right, since some meters look.
+// microseconds and link type Ethernet; checksums are right, since some meters verify them.
 //
 // Start at conversation.go for the first two and at mix.go for the third.
 package traffic
@@ -14,23 +14,23 @@ import (
 	"math/rand/v2"
 )
 
-// Made is what a capture came to.
+// Made says how large a capture became.
 type Made struct {
 	Packets int
-	Octets  int64 // in them, from the Ethernet header on
+	Octets  int64 // in all of them, from the Ethernet header on
 }
 
 func (m Made) String() string {
 	return fmt.Sprintf("%d packets, %d octets, %.1f a packet", m.Packets, m.Octets, float64(m.Octets)/float64(max(m.Packets, 1)))
 }
 
-// maxFlows is how many clients the addresses below 10.0.0.0/8 can tell apart.
+// maxFlows is how many clients the addresses of 10.0.0.0/8 can tell apart.
 const maxFlows = 1 << 24
 
-// Small writes a crowd: of each Flow that lives, one packet a round, in another order every round.
-// So no two packets in a row are of one Flow, which is the worst case for a processor's caches.
-// Of ten Flows seven are TCP connections from handshake to end, two are UDP and one is UDP over IPv6.
-// Frames have 60 octets, those with IPv6 62. A Flow has each packets, at least 6.
+// Small writes a crowd: in each round one packet of every Flow, in a different order each round. So
+// two packets in a row are almost never of one Flow, which is the worst case for a processor's
+// caches. Of ten Flows, seven are TCP connections from handshake to end, two are UDP and one is UDP
+// over IPv6. Frames have 60 octets, those with IPv6 62. Each Flow has each packets, at least 6.
 func Small(w io.Writer, flows, each int) (Made, error) {
 	if flows < 1 || flows > maxFlows || each < 6 {
 		return Made{}, fmt.Errorf("small: %d flows of %d packets: want 1 to %d of 6 or more", flows, each, maxFlows)
@@ -53,15 +53,15 @@ func Small(w io.Writer, flows, each int) (Made, error) {
 }
 
 // Flows writes a flood: half of the Flows are a DNS query with its answer, a tenth of these over
-// IPv6, a fifth a SYN to which nobody answers, a fifth a SYN that is refused, and a tenth a short
-// TCP connection of six packets: 2.2 packets a Flow, each at most about 4,500 packets of others after
-// the one before.
+// IPv6; a fifth are a SYN that nobody answers, a fifth a SYN that is refused, and a tenth a short
+// TCP connection of six packets: 2.2 packets per Flow, each at most about 4,500 packets of other
+// Flows after the one before.
 func Flows(w io.Writer, flows int) (Made, error) {
 	if flows < 1 || flows > maxFlows {
 		return Made{}, fmt.Errorf("flows: %d flows: want 1 to %d", flows, maxFlows)
 	}
 	type event struct{ flow, packet int }
-	var due [2048][]event // a ring of turns; in each a Flow begins, and others go on
+	var due [2048][]event // a ring of turns; in each, one Flow begins and others continue
 	scripts := flood()
 	out := newWriter(w)
 	rng := rand.New(rand.NewPCG(2, 0))
@@ -90,7 +90,7 @@ func Flows(w io.Writer, flows int) (Made, error) {
 // epoch is when every capture begins, in microseconds: 2026-11-01 00:00 UTC.
 const epoch = 1_793_491_200 * 1_000_000
 
-// A writer writes a pcap file. The first error stays until close.
+// A writer writes a pcap file. The first error is kept until close.
 type writer struct {
 	out   *bufio.Writer
 	now   int64  // microseconds since 1970
@@ -111,7 +111,7 @@ func newWriter(w io.Writer) *writer {
 	return out
 }
 
-// add writes a frame that was seen so many microseconds after the one before, and keeps its memory.
+// add writes a frame so many microseconds after the one before, and keeps its memory.
 func (w *writer) add(after int64, frame []byte) {
 	w.now += after
 	w.put(w.now, frame, len(frame))

@@ -15,7 +15,7 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// The sums pin the octets: figures of two days can only be compared when the traffic was the same.
+// The sums pin the octets: figures of different days are comparable only if the traffic is the same.
 func TestSameOctets(t *testing.T) {
 	for _, row := range []struct {
 		name, sum string
@@ -163,7 +163,7 @@ func TestFlows(t *testing.T) {
 	}
 }
 
-// The connections are ones that a state machine is content with.
+// The connections satisfy a TCP state machine.
 func TestConnections(t *testing.T) {
 	var file bytes.Buffer
 	if _, err := Small(&file, 7, 9); err != nil { // TCP alone
@@ -211,7 +211,7 @@ func TestMix(t *testing.T) {
 	}
 }
 
-// created is how many Flows portwatch sees.
+// created returns how many Flows portwatch finds.
 func created(t *testing.T, file []byte) uint64 {
 	table, decoder := flow.NewTable(flow.Options{}), capture.NewDecoder(capture.DecoderOptions{})
 	var batch flow.Batch
@@ -220,7 +220,7 @@ func created(t *testing.T, file []byte) uint64 {
 	return table.Stats().Created
 }
 
-// A rewritten packet has other addresses, and sums that are as right as before.
+// A rewritten packet has other addresses, and checksums that are as right as before.
 func TestRewrite(t *testing.T) {
 	for _, s := range append(crowd(6), flood()...) {
 		for k := range s.steps {

@@ -1,6 +1,6 @@
-// Collector is an OpenTelemetry Collector with the receivers that the tests send
-// to, and an exporter that writes what they took to a file. It is a module of its
-// own: none of what it needs is needed by portwatch.
+// Collector is an OpenTelemetry Collector with the receivers that the tests send to,
+// and an exporter that writes what they took to a file. It is a module of its own:
+// portwatch needs none of its dependencies.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Loki is Grafana Loki 2.2.1, the last release under the Apache License, as one
-// process: its only option is -config.file. It is a module of its own: none of what
-// it needs is needed by portwatch.
+// process, whose only option is -config.file. It is a module of its own: portwatch needs
+// none of its dependencies.
 package main
 
 import (
@@ -39,7 +39,8 @@ func run() error {
 	return l.Run()
 }
 
-// A config is Loki's, and where it is read from: cfg wants an option of that name.
+// A config is Loki's own, with the place that it is read from: cfg wants an option of
+// that name.
 type config struct {
 	loki.Config `yaml:",inline"`
 	file        string
@@ -52,7 +53,7 @@ func (c *config) RegisterFlags(f *flag.FlagSet) {
 	c.Config.RegisterFlags(f)
 }
 
-// Clone returns a copy, into which cfg reads the options a first time.
+// Clone returns a copy, into which cfg reads the options the first time.
 func (c *config) Clone() flagext.Registerer {
 	clone := *c
 	return &clone

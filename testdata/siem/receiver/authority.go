@@ -20,12 +20,12 @@ import (
 // An Authority is a CA made for one test, with a certificate for 127.0.0.1 and
 // localhost. All three files are PEM.
 type Authority struct {
-	CA   string // the CA's own certificate: what ca= of a destination wants
+	CA   string // the CA's own certificate, for ca= of a destination
 	Cert string // the server's
 	Key  string
 }
 
-// NewAuthority makes a CA with files in dir.
+// NewAuthority creates a CA with its files in dir.
 func NewAuthority(dir string) (Authority, error) {
 	a := Authority{filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
 	now := time.Now()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ClickHouse starts a server: http and https.
+// ClickHouse returns a server that speaks http and https.
 func ClickHouse(dir string, a Authority) (*Server, error) {
 	program, err := need("clickhouse-server")
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// HECToken is what the collector's Splunk receiver wants to see.
+// HECToken is the token that the collector's Splunk receiver wants.
 const HECToken = "00000000-0000-0000-0000-000000000000"
 
-// Collector starts an OpenTelemetry Collector: hec and hecs (Splunk HEC, with
-// acknowledgement), syslog (RFC 5424 with octet counting) and otlp (logs by HTTP).
-// What came in is in the files hec, syslog and otlp of dir: OTLP logs as JSON.
+// Collector returns an OpenTelemetry Collector: hec and hecs (Splunk HEC, with
+// acknowledgement), syslog (RFC 5424 with octet counting) and otlp (logs over HTTP). What
+// arrived is in the files hec, syslog and otlp of dir: OTLP logs as JSON.
 func Collector(dir string, a Authority) (*Server, error) {
 	program, err := need(cache("collector", "collector"))
 	if err != nil {

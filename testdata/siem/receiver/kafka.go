@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Kafka starts a broker that is its own controller (KRaft): tcp without and tls with
-// encryption. Who comes to behind is sent on to proxied, where a test may have put
-// itself between. Topics make themselves, with 4 partitions.
+// Kafka returns a broker that is its own controller (KRaft): tcp without encryption, tls
+// with it. Clients that come to behind are sent on to proxied, where a test may have put
+// a proxy of its own. Topics are created on first use, with 4 partitions.
 func Kafka(dir string, a Authority) (*Server, error) {
 	java, err := java("kafka", 768)
 	if err != nil {
@@ -25,7 +25,7 @@ func Kafka(dir string, a Authority) (*Server, error) {
 	if s.Ports, err = ports("tcp", "tls", "behind", "proxied", "controller"); err != nil {
 		return nil, err
 	}
-	// The broker wants its chain and key in one file of PEM.
+	// The broker wants its chain and key in one PEM file.
 	var store []byte
 	for _, file := range []string{a.Key, a.Cert} {
 		text, err := os.ReadFile(file)
@@ -79,13 +79,13 @@ group.initial.rebalance.delay.ms=0
 	return s, nil
 }
 
-// KafkaTopics returns the command that kafka-topics.sh stands for.
+// KafkaTopics returns the command that kafka-topics.sh runs.
 func KafkaTopics() ([]string, error) {
 	java, err := java("kafka", 256)
 	return append(java, "org.apache.kafka.tools.TopicCommand"), err
 }
 
-// KafkaTopic makes a topic with one setting of its own.
+// KafkaTopic creates a topic with one setting of its own.
 func KafkaTopic(broker, topic, key, value string) error {
 	command, err := KafkaTopics()
 	if err != nil {
@@ -99,8 +99,8 @@ func KafkaTopic(broker, topic, key, value string) error {
 	return nil
 }
 
-// ProducerPerf runs the broker's own producer-perf-test, which draws so many records
-// from the lines of a file, and returns what it says at its end.
+// ProducerPerf runs Kafka's own producer-perf-test, which draws so many records from the
+// lines of a file, and returns its output.
 func ProducerPerf(broker, topic string, records int, lines, codec string) (string, error) {
 	java, err := java("kafka", 512)
 	if err != nil {

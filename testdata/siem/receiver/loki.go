@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Loki starts a Loki with all its parts in one process: https. Of the limits that the
-// template has, it is too old for some; the others are as there.
+// Loki returns a Loki with all its parts in one process: https. It is too old for some
+// limits of the template; it has the others.
 func Loki(dir string, a Authority) (*Server, error) {
 	program, err := need(cache("loki", "loki"))
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// OpenSearch starts one node: http. It speaks no TLS, which OpenSearch has in a plugin.
+// OpenSearch returns a node: http only, since TLS is in a plugin of OpenSearch.
 func OpenSearch(dir string) (*Server, error) {
 	java, err := java("opensearch", 1024)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{Dir: dir, name: "opensearch", patient: 2 * time.Minute}
-	// The runner takes the first free port after the base that it is given, up to 9299.
+	// The runner takes the first free port after the given base, up to 9299.
 	http := 0
 	for port := 9201; port <= 9299; port++ {
 		if l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
@@ -42,7 +42,7 @@ func OpenSearch(dir string) (*Server, error) {
 	err = write(filepath.Join(conf, "opensearch.yml"), `network.host: 127.0.0.1
 transport.port: @transport@
 discovery.type: single-node
-# Full is 95% of a disk elsewhere; a developer's may be fuller than that.
+# A disk normally counts as full at 95%; a developer's may be fuller than that.
 cluster.routing.allocation.disk.threshold_enabled: false
 `, "transport", s.Ports["transport"])
 	if err != nil {
@@ -64,10 +64,10 @@ rootLogger.appenderRef.console.ref = console
 	return s, err
 }
 
-// answers wants status 200 of a URL.
+// answers wants status 200 from a URL.
 func answers(url string) error { return answersTo(http.DefaultClient, url) }
 
-// answersTo is answers to a client of one's own.
+// answersTo is answers with a given client.
 func answersTo(client *http.Client, url string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -81,7 +81,7 @@ func answersTo(client *http.Client, url string) error {
 	}
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10)) // a help in the message, no more
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10)) // only to help in the message
 		return fmt.Errorf("%s: %s: %s", url, r.Status, text)
 	}
 	return nil

@@ -1,7 +1,6 @@
-// Package receiver starts real receivers of records on loopback: each on free ports,
-// with its data in a folder that the caller names, from programs that fetch.sh
-// brought. A receiver can be killed, stopped in its tracks and started again, as a
-// test of delivery wants.
+// Package receiver starts real receivers of records on loopback: each on free ports, with
+// its data in a folder that the caller names, from programs that fetch.sh has fetched. A
+// receiver can be killed, paused and started again, as tests of delivery need.
 package receiver
 
 import (
@@ -17,18 +16,18 @@ import (
 )
 
 // ErrMissing says that a receiver's program is not on this machine.
-var ErrMissing = errors.New("not on this machine; testdata/siem/fetch.sh brings it")
+var ErrMissing = errors.New("not on this machine; run testdata/siem/fetch.sh")
 
 // A Server is a receiver's process. Its methods are not for concurrent use.
 type Server struct {
 	Dir   string         // data, configuration, log
-	Ports map[string]int // by what is spoken there: tcp, udp, tls, http, https
+	Ports map[string]int // by the protocol there: tcp, udp, tls, http, https
 
 	name    string
 	command []string
 	env     []string
-	ready   func() error  // nil once it takes records
-	patient time.Duration // how long that may take
+	ready   func() error  // returns nil once the receiver takes records
+	patient time.Duration // how long that may take at most
 	process *exec.Cmd
 	exited  chan struct{}
 }
@@ -50,7 +49,7 @@ func (s *Server) Start() error {
 	}
 	exited := make(chan struct{})
 	go func() {
-		c.Wait() // its status is in the log, and of no use elsewhere
+		c.Wait() // the log says more than its status
 		close(exited)
 	}()
 	s.process, s.exited = c, exited
@@ -71,8 +70,8 @@ func (s *Server) Start() error {
 	}
 }
 
-// Stop ends the process as an administrator does, Kill as a power cut does. Both
-// return once it is gone.
+// Stop ends the process as an administrator would, Kill as a power cut would. Both return
+// once it is gone.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 
@@ -80,7 +79,7 @@ func (s *Server) end(signal syscall.Signal) {
 	if s.process == nil {
 		return
 	}
-	s.Resume() // a stopped process takes no SIGTERM
+	s.Resume() // a paused process does not react to SIGTERM
 	s.signal(signal)
 	select {
 	case <-s.exited:
@@ -91,16 +90,16 @@ func (s *Server) end(signal syscall.Signal) {
 	s.process = nil
 }
 
-// Pause stops the process in its tracks: its sockets stay open, nothing is read from
-// them, and the windows of its connections close. Resume lets it go on.
+// Pause stops the process without ending it: its sockets stay open, nothing is read from
+// them, and the windows of its connections close. Resume lets it continue.
 func (s *Server) Pause()  { s.signal(syscall.SIGSTOP) }
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(signal syscall.Signal) {
-	syscall.Kill(-s.process.Process.Pid, signal) // fails only when it is gone already
+	syscall.Kill(-s.process.Process.Pid, signal) // fails only if it is gone already
 }
 
-// Addr returns HOST:PORT of what speaks the protocol.
+// Addr returns HOST:PORT where the protocol is spoken.
 func (s *Server) Addr(protocol string) string {
 	port, found := s.Ports[protocol]
 	if !found {
@@ -111,7 +110,7 @@ func (s *Server) Addr(protocol string) string {
 
 func (s *Server) log() string { return filepath.Join(s.Dir, "log") }
 
-// Log returns the end of what the process said.
+// Log returns the end of the process's output.
 func (s *Server) Log() string {
 	const enough = 4 << 10
 	text, err := os.ReadFile(s.log())
@@ -121,7 +120,7 @@ func (s *Server) Log() string {
 	return string(text[max(0, len(text)-enough):])
 }
 
-// cache is where fetch.sh puts what it brings.
+// cache returns the path of something that fetch.sh has put into its cache.
 func cache(name ...string) string {
 	root := os.Getenv("PORTWATCH_SIEM_CACHE")
 	if root == "" {
@@ -134,8 +133,8 @@ func cache(name ...string) string {
 	return filepath.Join(append([]string{root}, name...)...)
 }
 
-// need returns the path of a program: one of the cache, else of PATH and the folders
-// of daemons.
+// need returns the path of a program: one in the cache, else in PATH or the folders of
+// daemons.
 func need(program string) (string, error) {
 	if filepath.IsAbs(program) {
 		if _, err := os.Stat(program); err != nil {
@@ -154,8 +153,8 @@ func need(program string) (string, error) {
 	return "", fmt.Errorf("%s: %w", program, ErrMissing)
 }
 
-// java returns the start of a command line that runs with the jars of a folder of the
-// cache, in at most so many MiB.
+// java returns the beginning of a command line that runs with the jars of a folder of the
+// cache, in at most heap MiB.
 func java(jars string, heap int) ([]string, error) {
 	program, err := need("java")
 	if err == nil {
@@ -168,7 +167,7 @@ func java(jars string, heap int) ([]string, error) {
 	return []string{program, "-Xms" + memory, "-Xmx" + memory, "-XX:TieredStopAtLevel=4", "-cp", cache(jars, "*")}, nil
 }
 
-// ports finds a free port for each protocol. That of udp is free for datagrams.
+// ports finds a free port for each protocol; for udp, one that is free for datagrams.
 func ports(protocols ...string) (map[string]int, error) {
 	found := map[string]int{}
 	for _, protocol := range protocols {
@@ -191,7 +190,7 @@ func ports(protocols ...string) (map[string]int, error) {
 	return found, nil
 }
 
-// listens waits for somebody to take connections at the port.
+// listens returns nil if somebody accepts connections at the port.
 func listens(port int) error {
 	c, err := net.DialTimeout("tcp4", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
 	if err != nil {
@@ -200,7 +199,7 @@ func listens(port int) error {
 	return c.Close()
 }
 
-// write fills in what stands between @ in a configuration, and writes it.
+// write fills in the @NAME@ words of a configuration, and writes it.
 func write(path, text string, pairs ...any) error {
 	var words []string
 	for i := 0; i < len(pairs); i += 2 {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Rsyslog starts rsyslogd: syslog over udp, tcp and tls. It writes each message's
-// MSG part to the file messages of dir, a line each, once it has it.
+// Rsyslog returns an rsyslogd: syslog over udp, tcp and tls. It writes the MSG part of
+// each message it takes to the file messages of dir, one per line.
 func Rsyslog(dir string, a Authority) (*Server, error) {
 	program, err := need("rsyslogd")
 	if err != nil {
@@ -30,12 +30,12 @@ input(type="imptcp" address="127.0.0.1" port="@tcp@" ruleset="keep")
 input(type="imtcp" address="127.0.0.1" port="@tls@" ruleset="keep")
 `, "dir", dir, "ca", a.CA, "cert", a.Cert, "key", a.Key, "udp", s.Ports["udp"], "tcp", s.Ports["tcp"], "tls", s.Ports["tls"])
 	s.command = []string{program, "-n", "-f", config, "-i", filepath.Join(dir, "pid")}
-	s.ready = func() error { return listens(s.Ports["tcp"]) } // who comes to tls and goes is told of in the log
+	s.ready = func() error { return listens(s.Ports["tcp"]) } // connecting to tls and leaving would show in the log
 	return s, err
 }
 
-// SyslogNG starts syslog-ng: syslog over udp, tcp and tls, into the file messages of
-// dir as Rsyslog does.
+// SyslogNG returns a syslog-ng: syslog over udp, tcp and tls, into the file messages of
+// dir like Rsyslog.
 func SyslogNG(dir string, a Authority) (*Server, error) {
 	root := cache("syslog-ng")
 	program, err := need(filepath.Join(root, "usr/sbin/syslog-ng"))

@@ -1,5 +1,5 @@
-// Serve starts one real receiver on loopback, says where it listens, and stops it
-// on Ctrl-C:
+// Serve starts one real receiver on loopback, prints where it listens, and stops it on
+// Ctrl-C:
 //
 //	go run ./testdata/siem/serve rsyslog | syslog-ng | kafka | opensearch | clickhouse | loki | collector
 package main
