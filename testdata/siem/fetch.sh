@@ -1,12 +1,12 @@
 #!/bin/sh
-# Brings the receivers that the tests send to into a cache folder, and prints
-# that folder. What is there already is left as it is.
+# Fetches the receivers that the tests send to into a cache folder, and prints
+# that folder. Receivers that are already there are left as they are.
 #
 #     fetch.sh             all of them
 #     fetch.sh NAME...     rsyslog syslog-ng kafka opensearch clickhouse loki collector
 #
-# A receiver that cannot be had is said so on standard error, and makes the status
-# 1; the others are brought all the same.
+# A receiver that cannot be fetched is reported on standard error, and makes the
+# status 1; the others are fetched all the same.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +16,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 say() { echo "siem: $*" >&2; }
 has() { command -v "$1" >/dev/null; }
 
-# quietly keeps the output of a command for the case that it fails.
+# quietly runs a command, and shows its output only if it fails.
 quietly() {
     log=$(mktemp)
     if "$@" >"$log" 2>&1; then
@@ -32,11 +32,11 @@ sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
 updated=
-# lists renews Debian's lists of packages, once.
+# lists updates Debian's package lists, once.
 lists() {
     [ -z "$updated" ] || return 0
     quietly $sudo apt-get -qq -o DPkg::Lock::Timeout=120 update ||
-        say 'apt-get update failed; going on with the lists that are here'
+        say 'apt-get update failed; continuing with the lists that are here'
     updated=1
 }
 
@@ -48,11 +48,11 @@ install() {
         apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@"
 }
 
-# debian installs packages where a program is missing: debian PROGRAM PACKAGE...
+# debian installs packages if a program is missing: debian PROGRAM PACKAGE...
 debian() {
     has "$1" && return
     if ! has apt-get; then
-        say "$1 is not here, and neither is apt-get"
+        say "$1 is not installed, and neither is apt-get"
         return 1
     fi
     shift
@@ -80,11 +80,11 @@ syslog_ng() {
             dpkg-deb -x syslog-ng-core_*.deb . && rm syslog-ng-core_*.deb
     ) || return
     libraries=$(apt-cache depends syslog-ng-core | awk '$1 == "Depends:" && $2 ~ /^lib/ { print $2 }')
-    # shellcheck disable=SC2086 # one word a package
+    # shellcheck disable=SC2086 # one word per package
     install $libraries && settle syslog-ng
 }
 
-# maven brings the jars that a project of the folder maven needs.
+# maven fetches the jars that a project in the folder maven needs.
 maven() {
     [ -d "$cache/$1" ] && return
     debian java openjdk-17-jre-headless && debian mvn maven || return
@@ -98,15 +98,15 @@ opensearch() { maven opensearch; }
 
 clickhouse() { debian clickhouse-server clickhouse-server && debian clickhouse-client clickhouse-client; }
 
-# built builds a program that is a module of its own, anew when its sources are: go
-# build knows whether they are.
+# built builds a program that is a module of its own, again if its sources have
+# changed: go build knows whether they have.
 built() {
     mkdir -p "$cache/$1"
     quietly go -C "$here/$1" build -trimpath -o "$cache/$1/$1" .
 }
 
 mkdir -p "$cache"
-# What the pages of docs/siem ask receivers with.
+# The programs with which the pages of docs/siem query receivers.
 { debian curl curl && debian jq jq; } || say '!! without curl and jq the tests of the pages fail'
 [ $# != 0 ] || set -- rsyslog syslog-ng kafka opensearch clickhouse loki collector
 status=0
@@ -123,7 +123,7 @@ for name in "$@"; do
         false
         ;;
     esac || {
-        say "!! $name could not be had: its tests will not run"
+        say "!! $name could not be fetched: its tests will not run"
         status=1
     }
 done
