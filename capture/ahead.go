@@ -6,29 +6,29 @@ import (
 )
 
 // A readAhead reads on a goroutine of its own, so that a stream is decompressed on one
-// core while its packets are looked at on another. It goes ahead by a few portions and
-// no further; an error comes after the octets before it. Whoever has one closes it.
+// core while its packets are processed on another. It reads at most a few portions ahead;
+// an error comes after the octets before it. Its owner must close it.
 type readAhead struct {
-	free    chan []byte // buffers for the goroutine to fill, nil where one is still to be made; closed to end it
+	free    chan []byte // buffers for the goroutine to fill, nil if not allocated yet; closed to end the goroutine
 	full    chan portion
 	running sync.WaitGroup
 
-	now  portion // what was taken from full, and
-	left []byte  // its octets that were not read yet
+	now  portion // the last one taken from full
+	left []byte  // its octets that have not been read yet
 }
 
-// A portion is what is handed over at once.
+// A portion is what is handed over at a time: octets, then an error, if any.
 type portion struct {
 	octets []byte
 	err    error
 }
 
 const (
-	// aheadPortions is how many portions there are at a time. Two would do if both sides
-	// were equally quick with each.
+	// aheadPortions is how many portions there are. Two would be enough if both sides
+	// took equally long over each.
 	aheadPortions = 4
-	// aheadSize is how large they are: a block of zstd. With the 32 KiB that gzip's
-	// decoder gives at a time, the handing over cost a tenth more.
+	// aheadSize is the size of a portion: that of a zstd block. With the 32 KiB that
+	// gzip's decoder gives at a time, handing over cost a tenth more.
 	aheadSize = 128 << 10
 )
 
@@ -41,8 +41,8 @@ func newReadAhead(src io.Reader) *readAhead {
 	return a
 }
 
-// run reads until an error or close. It waits for nothing but src and a free buffer:
-// full has room for all of them.
+// run reads until an error or a call of close. It waits only for src and for a free
+// buffer: full has room for every portion.
 func (a *readAhead) run(src io.Reader) {
 	for buf := range a.free {
 		if buf == nil {
@@ -57,7 +57,7 @@ func (a *readAhead) run(src io.Reader) {
 }
 
 // fill reads until buf is full or there is an error. That delays a stream that grows
-// slowly, but its compressor has done so before.
+// slowly, but its compressor has delayed it already.
 func fill(buf []byte, src io.Reader) (n int, err error) {
 	for n < len(buf) && err == nil {
 		var got int
@@ -67,7 +67,7 @@ func fill(buf []byte, src io.Reader) (n int, err error) {
 	return n, err
 }
 
-// Read gives what the next portion has, as far as it fits.
+// Read returns octets of the current portion or, when it is used up, of the next.
 func (a *readAhead) Read(p []byte) (int, error) {
 	if len(a.left) == 0 {
 		if a.now.err != nil {
@@ -84,12 +84,12 @@ func (a *readAhead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// close ends the goroutine and returns when it has ended. It closes what src reads from,
-// if that can be closed: nothing else ends a read that waits for a pipe. No Read may
-// follow.
+// close ends the goroutine and waits for its end. It calls source, unless that is nil, to
+// close what src reads from: nothing else ends a read that waits for a pipe. Read must
+// not be called afterwards.
 func (a *readAhead) close(source func() error) (err error) {
 	close(a.free)
-	for range a.free { // what it does not take
+	for range a.free { // drop the buffers that the goroutine has not taken
 	}
 	if source != nil {
 		err = source()

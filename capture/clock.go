@@ -9,7 +9,7 @@ import (
 // ticks * factor / divisor, or >> shift, plus the offset. At most one of
 // divisor and shift is in use.
 type ngClock struct {
-	factor  uint64 // nanoseconds in a tick, or in 2^shift ticks; 0: a tick is too short for any timestamp to matter
+	factor  uint64 // nanoseconds in a tick, or in 2^shift ticks; 0: ticks so short that every timestamp is less than a nanosecond
 	divisor uint64 // ticks in a nanosecond, where a tick is shorter than that; else 1
 	shift   uint8
 	offset  int64 // seconds (if_tsoffset)
@@ -39,8 +39,8 @@ func pow10(n byte) uint64 {
 	return p
 }
 
-// nanoseconds converts a timestamp, rounding down. What lies outside of int64
-// (before 1677, after 2262) becomes the nearest value inside.
+// nanoseconds converts a timestamp, rounding down. A time outside the range of
+// int64 (before 1677, after 2262) becomes the nearest one inside.
 func (c *ngClock) nanoseconds(ticks uint64) int64 {
 	high, low := bits.Mul64(ticks, c.factor)
 	if c.shift > 0 {
@@ -55,11 +55,11 @@ func (c *ngClock) nanoseconds(ticks uint64) int64 {
 	return saturate(high, low)
 }
 
-// addOffset adds the offset, which may bring a time back into range that is
-// outside of it without.
+// addOffset adds the offset, which may bring a time that is out of range back
+// into it.
 func (c *ngClock) addOffset(high, low uint64) int64 {
 	if c.offset < 0 {
-		h, l := bits.Mul64(uint64(-(c.offset+1))+1, 1e9) // -MinInt64 is no int64
+		h, l := bits.Mul64(uint64(-(c.offset+1))+1, 1e9) // -MinInt64 does not fit into an int64
 		low, borrow := bits.Sub64(low, l, 0)
 		high, borrow = bits.Sub64(high, h, borrow)
 		switch {
@@ -86,7 +86,7 @@ func saturate(high, low uint64) int64 {
 	return int64(low)
 }
 
-// shiftRight shifts a number of 128 bits by 1 to 127.
+// shiftRight shifts a 128-bit number by 1 to 127 bits.
 func shiftRight(high, low uint64, n uint8) (uint64, uint64) {
 	if n >= 64 {
 		return 0, high >> (n - 64)

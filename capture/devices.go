@@ -18,10 +18,10 @@ type Device struct {
 	State       DeviceState
 }
 
-// DeviceState are flags, with the meanings of pcap_findalldevs(3PCAP).
+// DeviceState is a set of flags with the meanings given in pcap_findalldevs(3PCAP).
 type DeviceState uint32
 
-// The flags of libpcap, and its two bits that tell of the connection.
+// The flags of libpcap, and its two bits for the state of the connection.
 const (
 	Loopback     DeviceState = 0x1
 	Up           DeviceState = 0x2
@@ -52,8 +52,8 @@ func (s DeviceState) String() string {
 	return strings.Join(words, ", ")
 }
 
-// Devices lists the devices in libpcap's order, the likeliest first. On Linux
-// it needs no privilege.
+// Devices lists the devices in libpcap's order, the likeliest choice first. On
+// Linux it needs no privilege.
 func Devices() ([]Device, error) {
 	found, err := pcap.FindAllDevs()
 	if err != nil {
@@ -72,8 +72,8 @@ func Devices() ([]Device, error) {
 	return devices, nil
 }
 
-// deviceName is the name for what a user gave: a name, or a number of
-// Devices where no device has that number for a name.
+// deviceName returns the name of the device that a user gave: by name, or by
+// its number in Devices unless some device has that number as its name.
 func deviceName(given string) (string, error) {
 	number, err := strconv.Atoi(given)
 	if err != nil {

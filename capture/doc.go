@@ -1,7 +1,7 @@
 // Package capture reads packets: from savefiles (pcap and pcapng, plain or
 // compressed), from several of them merged by time, and from live devices
-// through libpcap. A [Filter] chooses among them with libpcap's expressions, a [Saver]
-// saves them again, and a [Decoder] decodes their headers into flow.Packet.
+// through libpcap. A [Filter] selects packets with a libpcap expression, a [Saver]
+// writes them to a savefile, and a [Decoder] decodes their headers into flow.Packet.
 //
 // # What a source promises
 //
@@ -10,40 +10,40 @@
 //	Next(*Frame) error          the next packet; io.EOF after the last one
 //	Read([]Frame) (int, error)  the next packets, as many as are at hand; at least one
 //	Stats() Stats               what was read, and what was lost
-//	Close() error               ends the reading
+//	Close() error               stops reading
 //
 // Order: frames come in the order of the file, or of their arrival. Time may run
 // backwards; nothing is sorted.
 //
 // Ownership: Frame.Data belongs to the source and is valid until the next
-// call of Next, Read or Close. Whoever keeps it copies it. No call of Next or
-// Read allocates in the steady state.
+// call of Next, Read or Close: copy it to keep it. Neither Next nor Read allocates
+// in the steady state.
 //
 // Clock: Frame.Time is packet time, Unix nanoseconds. No source looks at the
-// wall clock; a live source answers [ErrTick] when nothing came for a read
-// timeout, and its caller may look then.
+// wall clock; a live source returns [ErrTick] when no packet came within the read
+// timeout, and its caller may look at the clock then.
 //
-// Errors: after an error other than [ErrTick] a source is finished and says
-// the same again. Every packet that was whole came before the error. A file
-// cut in the middle gives an error that wraps [ErrTruncated]; a [FormatError]
-// says file, offset and packet number. Memory is bounded by constants of this
+// Errors: after an error other than [ErrTick] a source is finished and returns
+// the same error again. Every whole packet comes before the error. A file that
+// is cut short gives an error that wraps [ErrTruncated]; a [FormatError] gives
+// file, offset and packet number. Memory is bounded by constants of this
 // package ([MaxPacket], [MaxBlock]), never by what a length field claims.
 //
-// None of the types is safe for concurrent use, except for what ends or watches a
-// reading from outside: Close of a live source may be called while Next waits, and
-// ends it; Interrupt and Progress of a File may be called while Next runs.
+// None of the types is safe for concurrent use, with these exceptions: Close of a
+// live source may be called while Next waits, and ends the wait; Interrupt and
+// Progress of a File may be called while Next runs.
 //
 // # From a frame to packets
 //
 // [Decoder.Decode] walks through the headers of a frame, and writes what they say into
-// its digest. What most frames are is read at one go (ordinary.go). Of any other, each
-// header is a layer: a method of the digest that reads it and names the next one;
-// layers.go lists them. The walk begins with frame, which knows the link type. Link headers
-// go on with link, to ipv4 or ipv6 at last; IP and its extension headers with protocol,
-// to tcp, udp and the others, which append a packet to the batch. A tunnel header goes on
-// with through, which is link again: the next IP header begins a level of its own. A later
-// fragment has no ports, and is joined to its first one (fragment.go); an ICMP error appends
-// the signal that it is (icmp.go).
+// its digest. Most frames are ordinary, and are read in one go (ordinary.go). In any other
+// frame, each header is a layer: a method of the digest that reads it and names the next
+// one; layers.go lists them. The walk begins with frame, which looks at the link type. Link
+// headers call link, which leads to ipv4 or ipv6 in the end; IP and its extension headers
+// call protocol, which leads to tcp, udp and the others, and these append a packet to the
+// batch. A tunnel header calls through, which calls link: the next IP header begins a new
+// level. A later fragment has no ports, and is joined to its first fragment (fragment.go);
+// an ICMP error is appended as a signal (icmp.go).
 //
 // # Formats
 //

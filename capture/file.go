@@ -14,9 +14,9 @@ import (
 	"github.com/portwatch/portwatch/unpack"
 )
 
-// File reads the packets of a savefile: pcap or pcapng, as it is or
-// compressed with gzip, zstd or LZ4. The format is found by the first octets,
-// never by the name, and nothing is read twice, so a pipe will do.
+// File reads the packets of a savefile: pcap or pcapng, uncompressed or
+// compressed with gzip, zstd or LZ4. The format is recognized by the first octets,
+// never by the name, and nothing is read twice, so the file may be a pipe.
 type File struct {
 	name        string
 	compression string
@@ -24,20 +24,20 @@ type File struct {
 	closed      bool
 	deadline    func(time.Time) error // of reads; nil: they cannot be interrupted
 	interrupted atomic.Bool
-	raw         *counter // octets as they are in the file
+	raw         *counter // of the octets in the file, before decompression
 	size        int64
 	in          *stream
 	from        packetReader
 	stats       Stats
-	err         error // what Next says from now on
+	err         error // what Next returns from now on
 }
 
 // packetReader is a reader of one of the two formats.
 type packetReader interface {
-	// next reads a packet: io.EOF at a proper end, else what is wrong.
+	// next reads a packet. The error is io.EOF at a proper end, else it says what is wrong.
 	next(*Frame) error
-	// more reads packets that are whole in the stream's buffer already, as many as there
-	// are, up to something else.
+	// more reads packets that are already whole in the stream's buffer, up to anything
+	// that is not such a packet.
 	more([]Frame) (n int, err error)
 }
 
@@ -80,7 +80,7 @@ func OpenFile(name string) (*File, error) {
 	close := file.Close
 	if standard {
 		close = func() error {
-			defer syscall.SetNonblock(int(os.Stdin.Fd()), false) // as whoever reads on expects it
+			defer syscall.SetNonblock(int(os.Stdin.Fd()), false) // as other readers of standard input expect
 			return file.Close()
 		}
 	}
@@ -92,9 +92,9 @@ func OpenFile(name string) (*File, error) {
 	return f, nil
 }
 
-// standardInput returns a copy of standard input that can be closed and, where
-// it is a pipe, interrupted: Go can do that only to what does not block. Whoever
-// has the same end of the pipe open sees it not block either, until it is closed here.
+// standardInput returns a duplicate of standard input that can be closed and, if it
+// is a pipe, interrupted: Go can interrupt only what does not block. The pipe is then
+// non-blocking for every process that has this end open, until File.Close.
 func standardInput(name string) (*os.File, error) {
 	fd, err := syscall.Dup(int(os.Stdin.Fd()))
 	if err != nil {
@@ -109,7 +109,7 @@ func standardInput(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// sizeOf is the size of a regular file, and -1 of anything else.
+// sizeOf returns the size of a regular file, and -1 for anything else.
 func sizeOf(file *os.File) int64 {
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
@@ -118,7 +118,7 @@ func sizeOf(file *os.File) int64 {
 	return info.Size()
 }
 
-// newFile reads the header from r, which is at its start, and closes it if that fails.
+// newFile reads the header from r, which must be at its start, and closes it if that fails.
 func newFile(r io.Reader, name string, close func() error, size int64) (*File, error) {
 	f := &File{name: name, close: close, size: size, raw: &counter{in: r}}
 	src, compression, err := unpack.NewReader(f.raw)
@@ -138,7 +138,7 @@ func newFile(r io.Reader, name string, close func() error, size int64) (*File, e
 	return f, nil
 }
 
-// newPacketReader finds the format by its magic number.
+// newPacketReader recognizes the format by its magic number.
 func newPacketReader(in *stream) (packetReader, error) {
 	if !in.need(4) {
 		return nil, tooShort(in)
@@ -153,7 +153,7 @@ func newPacketReader(in *stream) (packetReader, error) {
 	return nil, fmt.Errorf("%w (it starts %s)", ErrNotCapture, describeStart(in.data))
 }
 
-// tooShort is the error for a file that has no magic number.
+// tooShort returns the error for a file that ends within its magic number.
 func tooShort(in *stream) error {
 	switch {
 	case in.err != io.EOF:
@@ -192,7 +192,7 @@ func describeStart(head []byte) string {
 
 // Next reads the next packet. At the end of the file the error is io.EOF;
 // where the file is cut or broken it is a [*FormatError], and every packet
-// before has been delivered.
+// before that place has been delivered.
 func (f *File) Next(frame *Frame) error {
 	if f.err != nil {
 		return f.err
@@ -205,9 +205,9 @@ func (f *File) Next(frame *Frame) error {
 	return nil
 }
 
-// Read reads the next packets, one at least, and of those behind it what is in memory
-// already: to read packet by packet costs as much again as to find them there. Their
-// Data is valid until the next call. The errors are those of Next.
+// Read reads the next packet, and those after it that are already in memory: reading
+// packet by packet would double the cost. Their Data is valid until the next call.
+// The errors are those of Next.
 func (f *File) Read(frames []Frame) (n int, err error) {
 	if err := f.Next(&frames[0]); err != nil {
 		return 0, err
@@ -220,12 +220,12 @@ func (f *File) Read(frames []Frame) (n int, err error) {
 	f.stats.Packets += uint64(n)
 	f.stats.Bytes += octets
 	if err != nil {
-		f.fail(err) // which Next says from now on
+		f.fail(err) // Next returns it from now on
 	}
 	return 1 + n, nil
 }
 
-// fail ends the reading with an error.
+// fail ends the reading: it returns the error that Next returns from now on.
 func (f *File) fail(err error) error {
 	if f.interrupted.Load() {
 		err = ErrClosed
@@ -252,18 +252,18 @@ func (f *File) Stats() Stats {
 	return s
 }
 
-// Progress returns how many octets of the file itself, compressed or not,
-// were read, and how many it has, which is -1 where that is not known. It may
-// be called while Next runs.
+// Progress returns how many octets of the file itself, before decompression,
+// have been read, and how many it has, or -1 if that is unknown. It may be
+// called while Next runs.
 func (f *File) Progress() (read, size int64) { return f.raw.read.Load(), f.size }
 
 // Interrupt makes Next return ErrClosed as soon as it would have to wait for a
-// pipe, and lets it read on to the end of what is no pipe. It may be called
-// while Next runs.
+// pipe. A file that is not a pipe is still read to its end. Interrupt may be
+// called while Next runs.
 func (f *File) Interrupt() {
 	f.interrupted.Store(true)
 	if f.deadline != nil {
-		f.deadline(time.Now()) // fails for what cannot wait anyway
+		f.deadline(time.Now()) // fails only for files on which no read waits
 	}
 }
 
@@ -277,8 +277,8 @@ func (f *File) Close() error {
 	return f.close()
 }
 
-// counter counts octets, and takes the file's name off its errors, which get
-// it again further up.
+// counter counts octets, and removes the file's name from errors, because the
+// caller adds it again.
 type counter struct {
 	in   io.Reader
 	read atomic.Int64

@@ -18,7 +18,7 @@ import (
 type Filter struct {
 	expr     string
 	programs map[LinkType]*pcap.BPF // nil: libpcap cannot filter this link type
-	link     LinkType               // of the frame before: captures seldom change
+	link     LinkType               // of the previous frame: captures seldom change it
 	program  *pcap.BPF
 }
 
@@ -30,7 +30,7 @@ type FilterError struct {
 }
 
 func (e *FilterError) Error() string {
-	const enough = 1000 // to know which one it is; a file may have a megabyte
+	const enough = 1000 // to recognize it; an expression in a file may be a megabyte long
 	expr := fmt.Sprintf("%.*q", enough, e.Expr)
 	if utf8.RuneCountInString(e.Expr) > enough {
 		expr += "..."
@@ -44,8 +44,8 @@ func (e *FilterError) Error() string {
 // Unwrap returns libpcap's message.
 func (e *FilterError) Unwrap() error { return e.Err }
 
-// WantsNetmask reports whether the expression may still be good for a device: "ip broadcast"
-// asks for the netmask of its network, which a savefile does not tell.
+// WantsNetmask reports whether the expression may still be valid for a device: "ip broadcast"
+// needs the netmask of the device's network, which a savefile does not contain.
 func (e *FilterError) WantsNetmask() bool {
 	return strings.HasPrefix(e.Err.Error(), "netmask not known")
 }
@@ -59,18 +59,18 @@ func NewFilter(expr string) (*Filter, error) {
 	if err != nil && !f.suitsAnother() {
 		return nil, err
 	}
-	if err != nil { // the first frame of each link type gets its own answer
+	if err != nil { // compile again for the link type of the first frame, even if it is Ethernet
 		clear(f.programs)
 		f.link = noLink
 	}
 	return f, nil
 }
 
-// noLink is no frame's.
+// noLink is the link type of no frame.
 const noLink LinkType = 0xffff
 
-// suitsAnother reports whether an expression that libpcap refuses for Ethernet is good for
-// a link type that has words of its own: "type mgt", "radio[2:2] > 8", "inbound",
+// suitsAnother reports whether an expression that libpcap refuses for Ethernet is valid for
+// a link type that has keywords of its own: "type mgt", "radio[2:2] > 8", "inbound",
 // "ifindex 2", "action pass", "vpi 1", "ether host $1a", "fisu".
 func (f *Filter) suitsAnother() bool {
 	others := []LinkType{
@@ -85,9 +85,9 @@ func (f *Filter) suitsAnother() bool {
 // MatchesAll reports whether there is no expression.
 func (f *Filter) MatchesAll() bool { return f.expr == "" }
 
-// Matches reports whether the expression matches a frame. A link type that
-// libpcap cannot filter matches nothing; the first frame of such a type gets
-// a [*FilterError] to warn with, which is no reason to stop.
+// Matches reports whether the expression matches a frame. Frames of a link type
+// that libpcap cannot filter never match; the first of them also gives a
+// [*FilterError], which calls for a warning and is no reason to stop.
 //
 // A frame without octets is matched as one octet of value 0: gopacket cannot
 // pass an empty one to libpcap.
@@ -112,7 +112,7 @@ func (f *Filter) Matches(frame *Frame) (bool, error) {
 
 var empty [1]byte
 
-// compile makes the program for a link type the current one.
+// compile makes the program for a link type the current one, and compiles it if needed.
 func (f *Filter) compile(link LinkType) error {
 	program, known := f.programs[link]
 	var err error
@@ -126,9 +126,9 @@ func (f *Filter) compile(link LinkType) error {
 	return err
 }
 
-// compile lets libpcap compile an expression for a link type of 16 bits. The
-// handle that it wants for that comes from a savefile without packets, as
-// gopacket's pcap_open_dead takes link types of 8 bits, and DLT_ numbers.
+// compile has libpcap compile an expression for a 16-bit link type. The handle
+// that libpcap needs is opened on a savefile without packets, because gopacket's
+// pcap_open_dead takes 8-bit link types, and DLT_ numbers.
 func compile(expr string, link LinkType) (*pcap.BPF, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -140,8 +140,8 @@ func compile(expr string, link LinkType) (*pcap.BPF, error) {
 	if err != nil {
 		return nil, err
 	}
-	// By name, not by OpenOfflineFile: that one closes a descriptor which
-	// the os.File would close again, when it may be somebody else's.
+	// Open by name: OpenOfflineFile closes the descriptor, and the os.File
+	// would close it again when it may already belong to something else.
 	handle, err := pcap.OpenOffline("/dev/fd/" + strconv.Itoa(int(r.Fd())))
 	if err != nil {
 		return nil, err
@@ -150,10 +150,10 @@ func compile(expr string, link LinkType) (*pcap.BPF, error) {
 	return handle.NewBPF(expr)
 }
 
-// bareHeader is a pcap file of a link type, without packets.
+// bareHeader returns a pcap file of a link type, without packets.
 func bareHeader(link LinkType) []byte {
 	if link == LinkRaw12 || link == LinkRaw14 {
-		link = LinkRaw // to libpcap 14 is another link type
+		link = LinkRaw // to libpcap, 14 is another link type
 	}
 	b := binary.LittleEndian.AppendUint32(nil, magicMicro)
 	b = binary.LittleEndian.AppendUint16(b, 2)

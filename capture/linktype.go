@@ -2,12 +2,12 @@ package capture
 
 import "strconv"
 
-// LinkType says which header a frame begins with: a LINKTYPE_ number as in
+// LinkType says which header a frame begins with: a LINKTYPE_ number of
 // https://www.tcpdump.org/linktypes.html, all 16 bits of it.
 type LinkType uint16
 
-// The link types that this package knows by name in its own code. String
-// names the others too.
+// The link types that the code of this package refers to. String names the
+// others too.
 const (
 	LinkNull            LinkType = 0 // BSD loopback: 4-octet address family in the writer's byte order
 	LinkEthernet        LinkType = 1
@@ -77,8 +77,8 @@ func (l LinkType) String() string {
 	return "LINKTYPE_" + strconv.Itoa(int(l))
 }
 
-// linkNames is the list of https://www.tcpdump.org/linktypes.html, with the
-// two numbers for raw IP and one for ATM that are in no list and yet in files.
+// linkNames is the list of https://www.tcpdump.org/linktypes.html, and the two
+// numbers for raw IP and one for ATM that occur in files but in no list.
 var linkNames = map[LinkType]string{
 	0:   "NULL",
 	1:   "ETHERNET",

@@ -13,29 +13,29 @@ import (
 
 const (
 	readTimeout  = 100 * time.Millisecond
-	kernelBuffer = 16 << 20 // octets a device; libpcap's own default of 2 MiB is 16 ms of a full gigabit link
+	kernelBuffer = 16 << 20 // octets per device; libpcap's own default of 2 MiB holds 16 ms of a full gigabit link
 )
 
-// LiveOptions say what to capture. Only Devices must be set.
+// LiveOptions says what to capture. Only Devices must be set.
 type LiveOptions struct {
 	Devices []string // names, numbers of Devices, or "any"
 	SnapLen int      // octets kept of a packet; 0: 262144
 	// NotPromiscuous captures only what is sent to or by this host.
 	NotPromiscuous bool
-	Filter         string // libpcap's language; the kernel applies it
+	Filter         string // in libpcap's language; the kernel applies it
 }
 
 // Live captures from one or several devices until Close.
 //
-// The read timeout is a tenth of a second: [ErrTick] comes as often on a
-// quiet link. Times have nanoseconds where the device's do, else microseconds
-// (libpcap is asked for the former, and gopacket scales).
+// The read timeout is a tenth of a second: on a quiet link, [ErrTick] comes that
+// often. Times have nanoseconds if those of the device do, else microseconds
+// (libpcap is asked for nanoseconds, and gopacket scales).
 type Live struct {
 	devices []*device
-	buffer  []byte // of the one device's packets
+	buffer  []byte // for a packet, if there is only one device
 
-	// With several devices each has a goroutine that fills batches, and
-	// Next takes them in the order in which they are ready.
+	// If there are several devices, each has a goroutine that fills batches,
+	// and Next takes these in the order in which they are ready.
 	ready chan *batch
 	timer *time.Timer
 	batch *batch // whose frames Next returns
@@ -60,7 +60,7 @@ func (e *DeviceError) Error() string { return "capture on " + e.Device + ": " + 
 // Unwrap returns the cause.
 func (e *DeviceError) Unwrap() error { return e.Err }
 
-// OpenLive begins to capture. The error is a [*DeviceError] or a [*FilterError].
+// OpenLive starts to capture. The error is a [*DeviceError] or a [*FilterError].
 func OpenLive(o LiveOptions) (*Live, error) {
 	if o.SnapLen == 0 {
 		o.SnapLen = snapLength
@@ -90,7 +90,7 @@ func OpenLive(o LiveOptions) (*Live, error) {
 	return l, nil
 }
 
-// Names are those of the devices, also where a number was given.
+// Names returns the names of the devices, even where a number was given.
 func (l *Live) Names() (names []string) {
 	for _, d := range l.devices {
 		names = append(names, d.name)
@@ -98,8 +98,8 @@ func (l *Live) Names() (names []string) {
 	return names
 }
 
-// Next returns the next packet; ErrTick if none came within the read timeout;
-// ErrClosed after Close, which ends a Next that waits within a read timeout.
+// Next reads the next packet. The error is ErrTick if none came within the read
+// timeout, and ErrClosed after Close, which ends a waiting Next within that time.
 // Any other error is a [*DeviceError], and ends the capture.
 func (l *Live) Next(f *Frame) error {
 	if l.err != nil {
@@ -133,7 +133,7 @@ func (l *Live) nextOfSeveral(f *Frame) error {
 				return l.batch.err
 			}
 			l.batch.clear()
-			l.batch.of.free <- l.batch // has room for all there are
+			l.batch.of.free <- l.batch // has room for all batches of the device
 			l.batch = nil
 		}
 		l.timer.Reset(readTimeout)
@@ -152,10 +152,10 @@ func (l *Live) nextOfSeveral(f *Frame) error {
 }
 
 // read fills batches from a device, until it fails or is closed. A batch that
-// is not full goes if Next is waiting for one.
+// is not full is sent only if Next is waiting for one.
 func (l *Live) read(d *device) {
 	for {
-		b := <-d.free // Next keeps at most one of the two
+		b := <-d.free // Next holds at most one of the two
 		for sent := false; !sent; {
 			var f Frame
 			data, err := d.read(&f, b.data)
@@ -203,8 +203,8 @@ func (b *batch) full() bool {
 
 func (b *batch) clear() { b.data, b.frames = b.data[:0], b.frames[:0] }
 
-// Stats returns the counters; libpcap's drops since each device was opened.
-// It may take a read timeout.
+// Stats returns the counters; drops are libpcap's, since each device was opened.
+// It may take as long as the read timeout.
 func (l *Live) Stats() Stats {
 	s := l.stats
 	for _, d := range l.devices {
@@ -218,8 +218,8 @@ func (l *Live) Stats() Stats {
 	return s
 }
 
-// Close ends the capture and waits for the end of its goroutines. It may be
-// called while Next runs; frames that Next returned stay valid.
+// Close ends the capture and waits for its goroutines to end. It may be called
+// while Next runs; frames that Next returned stay valid.
 func (l *Live) Close() error {
 	l.once.Do(func() {
 		close(l.stop)
@@ -231,8 +231,8 @@ func (l *Live) Close() error {
 	return nil
 }
 
-// device is an open libpcap handle. gopacket's is not safe to use while or after
-// it is closed, so a lock is around each use.
+// device is an open libpcap handle. gopacket's handles are not safe to use during or
+// after Close, so each use holds the lock.
 type device struct {
 	name    string
 	number  uint32
@@ -256,7 +256,7 @@ func openDevice(given string, o LiveOptions) (*device, error) {
 	}
 	handle, err := activate(name, o.SnapLen, !o.NotPromiscuous)
 	if err != nil && err.Error() == noPromiscuous && !o.NotPromiscuous {
-		// For instance "any". gopacket takes the warning for an error.
+		// For instance "any". gopacket makes an error of libpcap's warning.
 		handle, err = activate(name, o.SnapLen, false)
 	}
 	if err != nil {
@@ -281,8 +281,8 @@ const (
 	notUp         = "Interface Not Up"
 )
 
-// activate opens a handle. The error is libpcap's, said by our sentinels
-// where there is one.
+// activate opens a handle. The error is libpcap's, or the sentinel of this
+// package that stands for it.
 func activate(name string, snaplen int, promiscuous bool) (*pcap.Handle, error) {
 	inactive, err := pcap.NewInactiveHandle(name)
 	if err != nil {
@@ -313,8 +313,8 @@ func activate(name string, snaplen int, promiscuous bool) (*pcap.Handle, error) 
 	return nil, err
 }
 
-// linkOf is the link type of a handle. gopacket keeps 8 of its bits, which is
-// enough to find it among those that the device has.
+// linkOf returns the link type of a handle. gopacket keeps 8 of its bits, which
+// is enough to find it among those that the device offers.
 func linkOf(handle *pcap.Handle) LinkType {
 	dlt := int(handle.LinkType())
 	links, _ := handle.ListDataLinks()
@@ -327,8 +327,9 @@ func linkOf(handle *pcap.Handle) LinkType {
 	return linkOfDLT(dlt)
 }
 
-// linkOfDLT turns libpcap's DLT_ number of this system into the LINKTYPE_ one
-// of savefiles. They differ for old ones, which libpcap knows by name.
+// linkOfDLT turns a DLT_ number of libpcap on this system into the LINKTYPE_
+// number of savefiles. The two differ for some old link types, which libpcap
+// can name.
 func linkOfDLT(dlt int) LinkType {
 	if dlt < 104 || dlt == 149 { // 149 is PKTAP on macOS
 		switch pcap.DatalinkValToName(dlt) {
@@ -367,8 +368,8 @@ func (d *device) read(f *Frame, data []byte) ([]byte, error) {
 	case pcap.NextErrorReadError:
 		err := d.handle.Error()
 		if strings.HasSuffix(err.Error(), syscall.EAGAIN.Error()) {
-			// libpcap's reader of nflog and nfqueue takes it for an error that nothing has
-			// come, on a handle that does not block, as all of gopacket's.
+			// On a non-blocking handle, as all of gopacket's are, libpcap's reader of nflog
+			// and nfqueue reports an error when no packet has come.
 			time.Sleep(readTimeout)
 			return data, ErrTick
 		}
@@ -416,7 +417,7 @@ func (d *device) close() {
 	}
 }
 
-// wrapping follows a counter of 32 bits.
+// wrapping follows a 32-bit counter that wraps.
 type wrapping struct {
 	total uint64
 	last  uint32

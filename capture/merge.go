@@ -8,18 +8,18 @@ import (
 
 // Merged is several savefiles read as one observation.
 //
-// The next packet is that of the file whose next packet is the oldest; at
-// equal times the earlier file goes first. A packet without time keeps its
-// place behind the packet before it; where it opens its file, it waits for
-// the end of the files before that one. So the parts of a capture that was
-// split, given in order, are the capture again.
+// The next packet is the oldest of the files' next packets; at equal times the
+// earlier file goes first. A packet without time follows the packet before it
+// in its file; at the start of a file, it waits until all earlier files have
+// ended. So the parts of a split capture, given in order, yield the capture
+// again.
 type Merged struct {
 	parts []part
 	last  int   // the part whose packet was returned last: it must be advanced
 	limit int64 // the smallest key of the other parts
 	stats Stats
 	errs  []error
-	err   error // what Next says from now on
+	err   error // what Next returns from now on
 }
 
 // part is a file and its next packet.
@@ -27,12 +27,12 @@ type part struct {
 	file  *File
 	frame Frame
 	key   int64 // when frame is due; meaningless if unordered
-	// unordered: no packet of this file had a time so far.
+	// unordered: no packet of this file has had a time so far.
 	unordered bool
 	done      bool
 }
 
-// Merge reads the files together. It takes them over: Close closes them.
+// Merge reads the files together. It takes ownership of them: Close closes them.
 func Merge(files ...*File) *Merged {
 	m := &Merged{last: -1}
 	for _, f := range files {
@@ -41,9 +41,9 @@ func Merge(files ...*File) *Merged {
 	return m
 }
 
-// Next reads the next packet. A file that is broken does not end the reading:
-// the others go on, and in place of io.EOF the last error is then that of the
-// broken file, or all of them joined.
+// Next reads the next packet. A broken file does not end the reading: the
+// others continue, and the final error is then that of the broken file in place
+// of io.EOF, or the errors of all broken files joined.
 func (m *Merged) Next(frame *Frame) error {
 	if m.err != nil {
 		return m.err
@@ -87,8 +87,8 @@ func (m *Merged) advance(i int) {
 	}
 }
 
-// leads reports whether a part's next packet is due without asking the
-// others: the usual case where files do not overlap.
+// leads reports whether a part's next packet is certainly due, without a look at
+// the others: the usual case where files do not overlap.
 func (m *Merged) leads(p *part) bool {
 	return !p.done && !p.unordered && p.key < m.limit
 }

@@ -18,7 +18,7 @@ const (
 const (
 	pcapFileHeader     = 24
 	pcapPacketHeader   = 16
-	pcapModifiedHeader = 24 // then interface index, protocol and packet type follow the lengths
+	pcapModifiedHeader = 24 // interface index, protocol and packet type follow the lengths
 )
 
 // MaxPacket is the largest number of captured octets that a packet of a
@@ -81,7 +81,7 @@ func newPcapReader(in *stream) (*pcapReader, error) {
 	case major == 2 && minor == 3:
 		r.lengths = smallerFirst
 	}
-	// The link type has the lower 16 bits; bit 26 says that the upper four
+	// The link type is in the lower 16 bits; bit 26 says that the upper four
 	// are the length of the frame check sequence, in units of two octets.
 	network := order.Uint32(h[20:])
 	r.link = LinkType(network)
@@ -91,7 +91,7 @@ func newPcapReader(in *stream) (*pcapReader, error) {
 	return r, nil
 }
 
-// next reads a packet. Any error but io.EOF stands for a packet that is not whole.
+// next reads a packet. Any error but io.EOF means that the packet is not whole.
 func (r *pcapReader) next(f *Frame) error {
 	in := r.in
 	in.start = in.offset
@@ -127,15 +127,15 @@ func (r *pcapReader) next(f *Frame) error {
 	return nil
 }
 
-// more reads packets up to one that is not whole yet, or never will be: of a file in
-// today's form and the common byte order. Those of others come one by one.
+// more reads packets up to one that is not whole yet, or never will be. It does so only
+// for a file in today's form and the common byte order; others are read one by one.
 func (r *pcapReader) more(frames []Frame) (n int, _ error) {
 	if r.big || r.lengths != capturedFirst {
 		return 0, nil
 	}
 	header, data, unit, link, fcs := r.header, r.in.data, r.unit, r.link, r.fcs
 	for i := range frames {
-		if len(data) < pcapModifiedHeader { // the longest there is
+		if len(data) < pcapModifiedHeader { // the longer of the two headers
 			break
 		}
 		h := data[:pcapPacketHeader]
@@ -144,7 +144,7 @@ func (r *pcapReader) more(frames []Frame) (n int, _ error) {
 		if captured > MaxPacket || whole > len(data) {
 			break
 		}
-		f := &frames[i] // set field by field: a Frame made elsewhere and copied costs as much again
+		f := &frames[i] // set field by field: making a Frame elsewhere and copying it doubles the cost
 		f.Data = data[header:whole:whole]
 		f.Time = int64(binary.LittleEndian.Uint32(h))*1e9 + int64(binary.LittleEndian.Uint32(h[4:]))*unit
 		f.Timeless, f.Interface = false, 0

@@ -9,7 +9,7 @@ import (
 
 // Block types of draft-ietf-opsawg-pcapng section 4 that are read here. All
 // others (name resolution, custom, decryption secrets, unknown ones) are
-// skipped, as the draft asks for.
+// skipped, as the draft asks.
 const (
 	blockSection    = 0x0a0d0d0a // a palindrome: it reads the same in both byte orders
 	blockInterface  = 1
@@ -49,9 +49,9 @@ type pcapngReader struct {
 	in         *stream
 	big        bool          // the current section is big-endian
 	interfaces []ngInterface // of the current section
-	before     uint32        // interfaces in the sections before
+	before     uint32        // interfaces in earlier sections
 	skipped    uint64        // blocks that hold nothing for us
-	lost       drops         // in the sections before
+	lost       drops         // in earlier sections
 }
 
 // ngInterface is what an Interface Description Block says, and the latest
@@ -88,7 +88,7 @@ func newPcapngReader(in *stream) (*pcapngReader, error) {
 }
 
 // next reads blocks up to and including one that holds a packet. Any error
-// but io.EOF stands for a block that is not whole or not valid.
+// but io.EOF means a block that is not whole or not valid.
 func (r *pcapngReader) next(f *Frame) error {
 	for {
 		kind, block, err := r.block()
@@ -127,8 +127,7 @@ func (r *pcapngReader) more(frames []Frame) (n int, err error) {
 	return n, err
 }
 
-// packetAtHand reports whether the next block is one that holds a packet, and is whole
-// in the buffer.
+// packetAtHand reports whether the next block holds a packet and is whole in the buffer.
 func (r *pcapngReader) packetAtHand() bool {
 	data := r.in.data
 	if len(data) < blockMin {
@@ -142,9 +141,9 @@ func (r *pcapngReader) packetAtHand() bool {
 	return false
 }
 
-// block reads the next block and checks its frame. It returns the octets from
-// its type up to, not including, the length at its end; none of a block that
-// is skipped, which may be of any length.
+// block reads the next block and checks its lengths. It returns the octets from
+// the type up to, but not including, the length at the end; none of a skipped
+// block, which may be of any length.
 func (r *pcapngReader) block() (kind uint32, block []byte, err error) {
 	in := r.in
 	in.start = in.offset
@@ -205,7 +204,7 @@ func (r *pcapngReader) setByteOrder(magic []byte) error {
 	return nil
 }
 
-// section begins a section: the interfaces before are gone, their drops stay.
+// section begins a section: earlier interfaces are forgotten, their drops are kept.
 func (r *pcapngReader) section(block []byte) error {
 	if len(block) < sectionFixed {
 		return short("section header", block, sectionFixed)
@@ -252,8 +251,8 @@ func (r *pcapngReader) describe(block []byte) error {
 	return nil
 }
 
-// checkOctets is how many octets an if_fcslen stands for. It counts bits; less than 8 are
-// octets of a writer who took it for those, as Wireshark did until 2023.
+// checkOctets returns how many octets an if_fcslen stands for. It counts bits; a value
+// below 8 comes from a writer that counted octets, as Wireshark did until 2023.
 func checkOctets(length uint8) uint8 {
 	if length < 8 {
 		return length
@@ -262,7 +261,7 @@ func checkOctets(length uint8) uint8 {
 }
 
 // statistics keeps the drops of an Interface Statistics Block. They are
-// totals since the capture began, so that the latest block counts.
+// totals since the capture began, so the latest block counts.
 func (r *pcapngReader) statistics(block []byte) error {
 	if len(block) < statisticsFixed {
 		return short("interface statistics", block, statisticsFixed)
@@ -293,8 +292,8 @@ func (r *pcapngReader) enhanced(f *Frame, block []byte) error {
 	return r.timed(f, block, r.uint32(block[8:]))
 }
 
-// packet reads a block of the obsolete type: the interface has 16 bits, and a
-// count of drops the others.
+// packet reads a block of the obsolete type, in which the interface has 16 bits,
+// and a count of drops the next 16.
 func (r *pcapngReader) packet(f *Frame, block []byte) error {
 	if len(block) < enhancedFixed {
 		return short("packet block", block, enhancedFixed)
@@ -323,8 +322,8 @@ func (r *pcapngReader) timed(f *Frame, block []byte, id uint32) error {
 	return nil
 }
 
-// simple reads a Simple Packet Block. Its captured length is the smallest of
-// the length on the wire, the first interface's snapshot length, and the room.
+// simple reads a Simple Packet Block. Its captured length is the smallest of the
+// length on the wire, the first interface's snapshot length, and the room in the block.
 func (r *pcapngReader) simple(f *Frame, block []byte) error {
 	if len(block) < simpleFixed {
 		return short("simple packet block", block, simpleFixed)
@@ -351,7 +350,7 @@ func (r *pcapngReader) simple(f *Frame, block []byte) error {
 	return nil
 }
 
-// face is the interface with that number in the current section.
+// face returns the interface with that number in the current section.
 func (r *pcapngReader) face(id uint32) (*ngInterface, error) {
 	if uint64(id) >= uint64(len(r.interfaces)) {
 		return nil, fmt.Errorf("block names interface %d, the section has described %d so far", id, len(r.interfaces))
@@ -368,8 +367,8 @@ func (r *pcapngReader) drops() drops {
 	return sum
 }
 
-// uint16, uint32 and uint64 read in the byte order of the section. A branch
-// that is always taken alike costs less than a call through an interface.
+// uint16, uint32 and uint64 read in the byte order of the section. A branch that
+// always goes the same way costs less than a call through an interface.
 func (r *pcapngReader) uint16(b []byte) uint16 {
 	if r.big {
 		return binary.BigEndian.Uint16(b)
@@ -391,7 +390,7 @@ func (r *pcapngReader) uint64(b []byte) uint64 {
 	return binary.LittleEndian.Uint64(b)
 }
 
-// short is the error for a block too small for its own type.
+// short returns the error for a block too small for its type.
 func short(what string, block []byte, fixed int) error {
 	return fmt.Errorf("%s of %d octets, less than %d", what, len(block)+4, fixed+4)
 }

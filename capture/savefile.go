@@ -12,18 +12,18 @@ import (
 	"path/filepath"
 )
 
-// snapLength is what files of ours state as the longest packet: libpcap's
-// largest, whatever packets then come.
+// snapLength is the longest packet that our files announce: libpcap's maximum,
+// whatever packets follow.
 const snapLength = 262144
 
-// ErrMixed is what a [Saver] to a pipe says when a packet does not fit into
-// the pcap file that it began: of another link type than the first one,
-// without time, or of a time that pcap cannot express.
+// ErrMixed is the error of a [Saver] to a pipe or to standard output when a packet
+// does not fit into the pcap file that it began: its link type is not that of the
+// first packet, or it has no time, or one that pcap cannot express.
 var ErrMixed = errors.New("a pcap file holds one link type and times from 1970 to 2106, and what went to a pipe or to standard output cannot become pcapng afterwards")
 
-// Saver writes frames to a savefile: pcap with nanoseconds as long as that
-// can hold them, which is what most programs read; else the file becomes a
-// pcapng, with all that was written before.
+// Saver writes frames to a savefile: pcap with nanoseconds, which most programs
+// read, as long as that can hold the frames; after that the file becomes pcapng,
+// with all that was written before.
 type Saver struct {
 	name  string
 	file  namedFile
@@ -36,17 +36,17 @@ type Saver struct {
 	err   error
 }
 
-// saverFace is what frames of one pcapng interface have in common; in pcap,
-// all frames have it.
+// saverFace is what the frames of a pcapng interface, or all frames of a pcap
+// file, have in common.
 type saverFace struct {
 	link LinkType
 	fcs  uint8
 	past bool   // before 1970: such times are written with an offset
-	snap uint32 // the captured length of a packet without time that was cut, which has no other place; else 0
+	snap uint32 // the captured length of a cut packet without time, which has no other place; else 0
 }
 
-// pastSeconds is how far before 1970 the clock of interfaces for such times
-// begins, less than a second before the first time that a Frame can have.
+// pastSeconds is how far before 1970 the clock of an interface for such times
+// begins: less than a second before the earliest time that a Frame can have.
 const pastSeconds int64 = math.MaxInt64/1_000_000_000 + 1
 
 // zeros pad pcapng blocks.
@@ -57,7 +57,7 @@ func NewSaver(name string) (*Saver, error) {
 	file := os.Stdout
 	if name != "-" {
 		var err error
-		// For writing only, so that a named pipe waits for its reader.
+		// For writing only, so that opening a named pipe waits for its reader.
 		if file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666); err != nil {
 			return nil, err
 		}
@@ -66,7 +66,8 @@ func NewSaver(name string) (*Saver, error) {
 	return &Saver{name: name, file: named, out: bufio.NewWriterSize(named, 64<<10)}, nil
 }
 
-// Write appends a frame. An error stays: a full disk, for instance, or [ErrMixed].
+// Write appends a frame. After an error, such as a full disk or [ErrMixed], it
+// returns the same error again.
 func (s *Saver) Write(f *Frame) error {
 	if s.err == nil {
 		s.err = s.write(f)
@@ -98,7 +99,7 @@ func (s *Saver) write(f *Frame) error {
 	h = binary.LittleEndian.AppendUint32(h, uint32(f.Time%1e9))
 	h = binary.LittleEndian.AppendUint32(h, uint32(len(f.Data)))
 	s.out.Write(binary.LittleEndian.AppendUint32(h, f.Length))
-	_, err := s.out.Write(f.Data) // a bufio.Writer's error stays
+	_, err := s.out.Write(f.Data) // a bufio.Writer keeps its first error
 	return err
 }
 
@@ -130,7 +131,7 @@ func (s *Saver) convert() (err error) {
 	}
 	defer func() {
 		if path, ok := errors.AsType[*fs.PathError](err); ok {
-			err = path.Err // that of the temporary file tells nobody anything
+			err = path.Err // the name of the temporary file tells the user nothing
 		}
 		if err != nil {
 			err = fmt.Errorf("make %s a pcapng file: %w", s.name, err)
@@ -213,9 +214,9 @@ func (s *Saver) block(kind uint32, fixed, data []byte) error {
 	return err
 }
 
-// writeBlock appends a frame to a pcapng file. A packet without time belongs
-// to the first interface of its section, so one of another kind begins a
-// section.
+// writeBlock appends a frame to a pcapng file. A packet without time belongs to
+// the first interface of its section, so one that does not suit that interface
+// begins a new section.
 func (s *Saver) writeBlock(f *Frame, face saverFace) error {
 	id, known := s.faces[face]
 	if f.Timeless && (known && id != 0 || !known && len(s.faces) > 0) {
@@ -260,7 +261,7 @@ func (s *Saver) describe(face saverFace) uint32 {
 	return id
 }
 
-// Flush brings what was written so far to the file.
+// Flush writes what is still buffered to the file.
 func (s *Saver) Flush() error {
 	if s.err == nil {
 		s.err = s.out.Flush()
@@ -268,7 +269,7 @@ func (s *Saver) Flush() error {
 	return s.err
 }
 
-// Close flushes and closes the file. One without any frame becomes a pcap
+// Close flushes and closes the file. A file without any frame becomes a pcap
 // file of Ethernet, which every program can open.
 func (s *Saver) Close() error {
 	if !s.begun {
@@ -281,8 +282,8 @@ func (s *Saver) Close() error {
 	return errors.Join(err, s.file.Close())
 }
 
-// A namedFile is a file whose errors have the name that was asked for: one that was
-// converted was created under another.
+// A namedFile is a file whose errors have the name that was asked for: a converted
+// file was created under another name.
 type namedFile struct {
 	*os.File
 	name string

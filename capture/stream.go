@@ -5,14 +5,14 @@ import (
 	"io"
 )
 
-// bufferSize is how much of a savefile is read at once. Larger ones were
-// measured slower (they leave the cache), smaller ones pay for more reads.
+// bufferSize is how much of a savefile is read at once. Larger buffers measured
+// slower (they do not stay in the cache), smaller ones need more reads.
 const bufferSize = 256 << 10
 
-// A stream is a window on the octets of a savefile: a reader's look-ahead
-// whose parts are handed out without copying.
+// A stream is a window on the octets of a savefile: a reader's buffer, parts of
+// which are handed out without copying.
 type stream struct {
-	data   []byte // the octets that were read and not yet taken: a part of buf
+	data   []byte // the octets that were read but not taken yet: a part of buf
 	offset int64  // of data[0], counted from the start of the (decompressed) file
 	start  int64  // offset of the packet or block that is being read, for messages
 
@@ -31,8 +31,8 @@ func (s *stream) need(n int) bool {
 	return len(s.data) >= n || s.fill(n)
 }
 
-// fill is need's slow half. The buffer doubles only when it is full of octets
-// that are really there, so that a length field cannot make it grow.
+// fill is the slow half of need. The buffer doubles only when it is full of octets
+// that were really read, so that a length field alone cannot make it grow.
 func (s *stream) fill(n int) bool {
 	for empty := 0; len(s.data) < n && s.err == nil; {
 		if len(s.data) == len(s.buf) {
@@ -59,8 +59,8 @@ func (s *stream) take(n int) []byte {
 	return head
 }
 
-// skip advances by n octets without holding them. It reports whether they
-// were there.
+// skip advances by n octets, which need not fit into the buffer. It reports
+// whether the stream had them.
 func (s *stream) skip(n int64) bool {
 	for n > int64(len(s.data)) {
 		n -= int64(len(s.data))
@@ -73,8 +73,8 @@ func (s *stream) skip(n int64) bool {
 	return true
 }
 
-// cut is the error for something of n octets, from start on, of which the
-// stream does not have all. It is io.EOF if there is nothing of it.
+// cut returns the error for something of n octets, beginning at start, of which
+// the stream has only a part. It is io.EOF if the stream ends at start.
 func (s *stream) cut(what string, n int64) error {
 	there := s.offset - s.start + int64(len(s.data))
 	switch {
