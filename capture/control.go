@@ -6,10 +6,10 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// Some protocols open further Flows, and agree on their ports in the clear. What
-// is read here of such a control Flow is a port of the sender's own, out of one
-// packet: nothing is remembered or put together. What does not have exactly the form
-// announces nothing, and is no fault: a port is no promise of a protocol.
+// Some protocols open further Flows, and agree on their ports in the clear. From a single
+// packet of such a control Flow, the code here reads ports that the packet's sender will
+// use: nothing is remembered or reassembled. A packet that does not have exactly the right
+// form announces nothing, and is not a fault: a port number does not prove a protocol.
 
 // The ports of the control Flows.
 const (
@@ -20,8 +20,8 @@ const (
 	portSSDP         = 1900 // UPnP Device Architecture 2.0
 	portSIP          = 5060 // RFC 3261
 	portRTSPOther    = 8554 // assigned to rtsp-alt
-	maxControl       = 4096 // octets that are read of a packet
-	maxAnnouncements = 16   // in a packet
+	maxControl       = 4096 // octets of a packet that are read
+	maxAnnouncements = 16   // per packet
 )
 
 // controlPorts has a bit for each of those ports.
@@ -34,14 +34,14 @@ var controlPorts = [portRTSPOther/64 + 1]uint64{
 	portRTSPOther / 64: 1 << (portRTSPOther % 64),
 }
 
-// control reports whether a port is one of those. It is asked twice for every packet: two loads,
-// where a switch would be a chain of comparisons.
+// control reports whether a port is one of those. It is called for both ports of a packet, and
+// takes two loads, where a switch would be a chain of comparisons.
 func control(port uint16) bool {
 	return int(port/64) < len(controlPorts) && controlPorts[port/64]>>(port%64)&1 != 0
 }
 
-// listen reads what a packet with a control port announces. data begins with its transport
-// header, which has header octets; the packet is in the batch already.
+// listen reads what a packet with a control port announces. data begins with the transport
+// header, which is header octets long; the packet is already in the batch.
 func (d *digest) listen(t flow.Transport, data []byte, header uint32) {
 	if uint64(len(data)) > uint64(header) {
 		h := hearing{batch: d.batch, packet: d.level, most: len(d.batch.Announcements) + maxAnnouncements}
@@ -49,8 +49,8 @@ func (d *digest) listen(t flow.Transport, data []byte, header uint32) {
 	}
 }
 
-// keepAnnouncements removes what this frame's packets before an index announced, and gives
-// the rest the numbers that keepInnermost has given to their packets.
+// keepAnnouncements removes the announcements of this frame's packets before index from, and
+// renumbers the others as keepInnermost has renumbered their packets.
 func (d *digest) keepAnnouncements(from int) {
 	all := d.batch.Announcements
 	before := len(all)
@@ -67,11 +67,11 @@ func (d *digest) keepAnnouncements(from int) {
 	d.batch.Announcements = kept
 }
 
-// A hearing is where the announcements of a packet go.
+// A hearing collects the announcements of one packet.
 type hearing struct {
 	batch  *flow.Batch
 	packet int // its index in the batch
-	most   int // announcements that the batch may have, with this packet's
+	most   int // how many announcements the batch may have after this packet
 }
 
 func (h *hearing) announce(t flow.Transport, port uint16, asker bool) {
@@ -81,7 +81,7 @@ func (h *hearing) announce(t flow.Transport, port uint16, asker bool) {
 	}
 }
 
-// hear reads the payload of a packet as the protocol of its control port wants it.
+// hear reads the payload of a packet according to its control port.
 func (h *hearing) hear(t flow.Transport, src, dst uint16, payload []byte) {
 	on := func(port uint16) bool { return src == port || dst == port }
 	switch {
@@ -89,11 +89,11 @@ func (h *hearing) hear(t flow.Transport, src, dst uint16, payload []byte) {
 		h.ftp(payload, dst == portFTP)
 	case t == flow.UDP && dst == portTFTP && tftpRequest(payload),
 		t == flow.UDP && dst == portSSDP && ssdpSearch(payload):
-		if src != dst { // else the sender is a server too
+		if src != dst { // with equal ports, the sender is a server too
 			h.announce(flow.UDP, src, true)
 		}
 	case src == portRPCBind:
-		if port, ok := rpcBound(t, payload); ok { // for the transport of the call, which is not here
+		if port, ok := rpcBound(t, payload); ok { // only the call, not seen here, names the transport
 			h.announce(flow.TCP, port, false)
 			h.announce(flow.UDP, port, false)
 		}
@@ -104,8 +104,8 @@ func (h *hearing) hear(t flow.Transport, src, dst uint16, payload []byte) {
 	}
 }
 
-// ftp reads commands of the client (RFC 959 section 4.1.2, RFC 2428 section 2) or replies
-// of the server (RFC 959 section 4.2, RFC 2428 section 3) that say where data is awaited.
+// ftp reads commands of the client (RFC 959 section 4.1.2, RFC 2428 section 2) or replies of
+// the server (RFC 959 section 4.2, RFC 2428 section 3) that say where to open data connections.
 func (h *hearing) ftp(text []byte, command bool) {
 	for line, rest, ok := cutLine(text); ok; line, rest, ok = cutLine(rest) {
 		var port uint16
@@ -115,7 +115,7 @@ func (h *hearing) ftp(text []byte, command bool) {
 		case command && hasPrefixFold(line, "EPRT "):
 			port = ftpEndpoint(line[5:])
 		case !command && hasPrefixFold(line, "227 "):
-			// the place is not the same with all servers: RFC 1123 section 4.1.2.6
+			// servers differ in what stands before the address: RFC 1123 section 4.1.2.6
 			port = ftpAddress(line[min(len(line), 4+toDigit(line[4:])):])
 		case !command && hasPrefixFold(line, "229 "):
 			if open := bytes.IndexByte(line, '('); open >= 0 {
@@ -184,9 +184,9 @@ var nul = []byte{0}
 // 1.3.2). They answer its sender, each from a port of its choice (section 1.3.3).
 func ssdpSearch(p []byte) bool { return hasPrefixFold(p, "M-SEARCH * HTTP/1.1\r\n") }
 
-// rpcBound returns the port in an accepted reply (RFC 5531 section 9) that has nothing
-// else in it: the port that GETPORT asked for (RFC 1833 section 3), or GETADDR's universal
-// address (section 2.1, RFC 5665 section 5.2.3).
+// rpcBound returns the port in an accepted reply (RFC 5531 section 9) that holds nothing
+// else: the result of GETPORT (RFC 1833 section 3), or the universal address that GETADDR
+// returns (section 2.1, RFC 5665 section 5.2.3).
 func rpcBound(t flow.Transport, p []byte) (port uint16, ok bool) {
 	const lastFragment, reply, accepted, success = 1 << 31, 1, 0, 0
 	if t == flow.TCP {
@@ -212,7 +212,7 @@ func rpcBound(t flow.Transport, p []byte) (port uint16, ok bool) {
 		return uint16(n), n > 1 && n <= 0xffff
 	case len(p) > 4 && uint64(len(p)-4) == (uint64(be.Uint32(p))+3)&^3:
 		address, padding := p[4:][:be.Uint32(p)], p[4:][be.Uint32(p):]
-		if len(bytes.Trim(padding, "\x00")) != 0 { // RFC 4506 section 4.11: zeros
+		if len(bytes.Trim(padding, "\x00")) != 0 { // RFC 4506 section 4.11: padding is zeros
 			return 0, false
 		}
 		return universalPort(address)
@@ -220,8 +220,8 @@ func rpcBound(t flow.Transport, p []byte) (port uint16, ok bool) {
 	return 0, false
 }
 
-// universalPort returns the port that a universal address of IPv4 or IPv6 ends with,
-// as in 192.0.2.1.3.25.
+// universalPort returns the port at the end of an IPv4 or IPv6 universal address, such as
+// 192.0.2.1.3.25.
 func universalPort(a []byte) (port uint16, ok bool) {
 	low := bytes.LastIndexByte(a, '.')
 	if low < 0 {
@@ -236,8 +236,8 @@ func universalPort(a []byte) (port uint16, ok bool) {
 	return uint16(p1<<8 | p2), ok1 && ok2 && p1 <= 255 && p2 <= 255 && len(rest1)+len(rest2) == 0
 }
 
-// sip reads the session description (RFC 8866) in a SIP message: where its sender
-// awaits media. Who answers an invitation is the service of who sent it.
+// sip reads the session description (RFC 8866) in a SIP message, which says where its
+// sender expects media. The side that answers an invitation is the service.
 func (h *hearing) sip(text []byte) {
 	line, rest, ok := cutLine(text)
 	request := bytes.HasSuffix(line, []byte(" SIP/2.0"))
@@ -259,15 +259,15 @@ func (h *hearing) sip(text []byte) {
 	}
 }
 
-// media reads an m= line (RFC 8866 section 5.14) that is about RTP. RTCP has the next
-// port (RFC 3550 section 11).
+// media reads an m= line (RFC 8866 section 5.14) for RTP. RTCP has the next port (RFC 3550
+// section 11).
 func (h *hearing) media(line []byte, asker bool) {
 	kind, rest, _ := bytes.Cut(line, space)
 	port, rest, ok := decimal(rest)
 	if !ok || len(kind) == 0 || port == 0 || port >= 0xffff {
 		return
 	}
-	_, protocol, _ := bytes.Cut(rest, space) // the number of ports is before it
+	_, protocol, _ := bytes.Cut(rest, space) // the number of ports may stand before it
 	if hasPrefixFold(protocol, "RTP/") || hasPrefixFold(protocol, "UDP/TLS/RTP/") {
 		h.announce(flow.UDP, uint16(port), asker)
 		h.announce(flow.UDP, uint16(port)+1, asker)
@@ -276,7 +276,7 @@ func (h *hearing) media(line []byte, asker bool) {
 
 var space = []byte{' '}
 
-// rtsp reads the Transport header (RFC 2326 section 12.39) of a SETUP and of its answer.
+// rtsp reads the Transport header (RFC 2326 section 12.39) of a SETUP or of its answer.
 func (h *hearing) rtsp(text []byte) {
 	line, rest, ok := cutLine(text)
 	request := bytes.HasSuffix(line, []byte(" RTSP/1.0"))
@@ -302,7 +302,7 @@ func (h *hearing) rtsp(text []byte) {
 
 var semicolon = []byte{';'}
 
-// ports reads a port, or two with a hyphen between them.
+// ports reads a port, or two consecutive ones with a hyphen between them.
 func (h *hearing) ports(s []byte, asker bool) {
 	first, rest, ok := decimal(s)
 	if !ok || first > 0xffff {
@@ -316,7 +316,7 @@ func (h *hearing) ports(s []byte, asker bool) {
 	}
 }
 
-// cutLine cuts the first line off text, without its CR LF; ok is false where no line ends.
+// cutLine cuts the first line off text, without its CR LF; ok is false if no line ends in it.
 func cutLine(text []byte) (line, rest []byte, ok bool) {
 	end := bytes.IndexByte(text, '\n')
 	if end < 0 {
@@ -334,7 +334,7 @@ func decimal(s []byte) (n uint64, rest []byte, ok bool) {
 	return n, s[i:], i > 0 && i < 6
 }
 
-// toDigit is how many octets come before the first digit.
+// toDigit returns how many octets come before the first digit.
 func toDigit(s []byte) int {
 	i := 0
 	for i < len(s) && (s[i] < '0' || s[i] > '9') {
@@ -347,5 +347,5 @@ func hasPrefixFold(s []byte, prefix string) bool {
 	return len(s) >= len(prefix) && equalFold(s[:len(prefix)], prefix)
 }
 
-// equalFold compares with ASCII text without regard to case.
+// equalFold reports whether s equals text, which is ASCII, in any case.
 func equalFold(s []byte, text string) bool { return bytes.EqualFold(s, []byte(text)) }

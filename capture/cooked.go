@@ -2,16 +2,16 @@ package capture
 
 import "github.com/google/gopacket"
 
-// This file has the headers that an operating system or a capturing program
-// puts where a link header was, or around one.
+// This file reads the headers that an operating system or a capturing program
+// puts in place of a link header, or around one.
 
-// Link types that are named here alone.
+// Link types that only this package refers to.
 const (
 	linkUser2   LinkType = 149 // Apple wrote PKTAP into files under this number
 	linkMPacket LinkType = 274 // Ethernet with preamble
 )
 
-// capped passes over a header of the length that it states itself.
+// capped skips a header that states its own length.
 func (d *digest) capped(length uint32, next gopacket.LayerType, data []byte) error {
 	if uint64(length) > uint64(len(data)) {
 		return errLink
@@ -40,7 +40,7 @@ func (d *digest) sll2(data []byte) error {
 // sllBroadcast is the packet type of frames to the link's broadcast address.
 const sllBroadcast = 1
 
-// cooked goes on behind a cooked header. Its protocol field is an EtherType, or one
+// cooked continues after a cooked header. Its protocol field is an EtherType, or one
 // of Linux's ETH_P_ numbers, unless the kind of device (ARPHRD_) says otherwise.
 func (d *digest) cooked(device, protocol uint16, payload []byte) error {
 	switch device {
@@ -48,7 +48,7 @@ func (d *digest) cooked(device, protocol uint16, payload []byte) error {
 		return d.link(layerFrameRelay, payload)
 	case 803: // ARPHRD_IEEE80211_RADIOTAP
 		return d.link(layerRadiotap, payload)
-	case 824: // ARPHRD_NETLINK: the field has a netlink family
+	case 824: // ARPHRD_NETLINK: the field is a netlink family
 		return d.link(layerNoIP, payload)
 	}
 	switch protocol {
@@ -62,9 +62,9 @@ func (d *digest) cooked(device, protocol uint16, payload []byte) error {
 	return d.link(etherType(protocol), payload)
 }
 
-// null reads BSD's loopback header, whose family is in the byte order of the
-// machine that captured. OpenBSD's has it in network byte order, and files of other
-// systems say LOOP and mean NULL.
+// null reads BSD's loopback header, whose address family is in the byte order of the
+// capturing machine. In OpenBSD's it is in network byte order, and files of other
+// systems say LOOP where they mean NULL.
 func (d *digest) null(data []byte) error {
 	if len(data) < 4 {
 		return errLink
@@ -73,13 +73,13 @@ func (d *digest) null(data []byte) error {
 	if family>>16 != 0 {
 		family = le.Uint32(data)
 	}
-	if family > maxLength && family <= 0xffff { // some writers have an EtherType there
+	if family > maxLength && family <= 0xffff { // some writers put an EtherType there
 		return d.link(etherType(uint16(family)), data[4:])
 	}
 	return d.family(family, data[4:])
 }
 
-// family goes on behind an address family, IPv6's being different on each system.
+// family continues after an address family. That of IPv6 differs between systems.
 func (d *digest) family(family uint32, payload []byte) error {
 	switch family {
 	case 2:
@@ -139,8 +139,8 @@ func (d *digest) ipnet(data []byte) error {
 	return d.family(uint32(data[1]), data[24:])
 }
 
-// nflog walks through the attributes of a Linux netlink log to the one that is the packet.
-// Attributes are in the byte order of the machine that captured.
+// nflog walks through the attributes of a Linux netlink log to the one that holds the packet.
+// Attributes are in the byte order of the capturing machine.
 func (d *digest) nflog(data []byte) error {
 	const payload, kind = 9, 0x7fff
 	if len(data) < 8 {
@@ -164,8 +164,8 @@ func (d *digest) nflog(data []byte) error {
 	return nil
 }
 
-// pktap reads the header of Apple's packet tap, which names the link type of the packet
-// behind it. Numbers are in the byte order of the machine, a Mac.
+// pktap reads the header of Apple's packet tap, which names the link type of the packet that
+// follows. Numbers are in the byte order of the capturing machine, a Mac.
 func (d *digest) pktap(data []byte) error {
 	const header, packet = 108, 1
 	if len(data) < header {
@@ -181,8 +181,8 @@ func (d *digest) pktap(data []byte) error {
 	return d.capped(length, linkLayer(LinkType(link)), data)
 }
 
-// user2 reads a frame of a link type that is free for private use: only what
-// cannot be anything else is taken for Apple's packet tap.
+// user2 reads a frame of a link type that is free for private use. It is taken for
+// Apple's packet tap only if it cannot be anything else.
 func (d *digest) user2(data []byte) error {
 	const header, packet = 108, 1
 	if len(data) >= header && le.Uint32(data) == header && le.Uint32(data[4:]) == packet {
@@ -192,8 +192,8 @@ func (d *digest) user2(data []byte) error {
 	return nil
 }
 
-// juniper returns a method that reads the header that Juniper's routers put before that of
-// the link, which is next: a magic number, flags, and extensions.
+// juniper returns a method that reads what Juniper's routers put before the link header,
+// which is next: a magic number, flags, and extensions.
 func juniper(next gopacket.LayerType) func(*digest, []byte) error {
 	return func(d *digest, data []byte) error {
 		const magic, extended, noLink, family = 0x4d4743, 0x80, 0x02, 4
@@ -214,8 +214,8 @@ func juniper(next gopacket.LayerType) func(*digest, []byte) error {
 	}
 }
 
-// juniperCell returns a method that reads what a router's ATM interface hands on, behind a
-// cookie of so many octets: LLC, an NLPID, an IP packet, or what manages the circuit.
+// juniperCell returns a method that reads what a router's ATM interface delivers after a
+// cookie of that many octets: LLC, an NLPID, an IP packet, or management of the circuit.
 func juniperCell(cookie int) func(*digest, []byte) error {
 	return func(d *digest, data []byte) error {
 		const management1, management2, unnumbered = 0x80, 0x70, 0x03
@@ -252,10 +252,10 @@ func (d *digest) erf(data []byte) error {
 		extension = data[length]
 	}
 	data, record := data[length:], data[8]&kind
-	switch record { // that a record has a colour or a hash changes nothing but its header
+	switch record { // a colour or a hash changes only the header of a record
 	case 1, 10, 15, 19: // HDLC over POS
 		return d.link(layerHDLC, data)
-	case 2, 11, 16, 20: // Ethernet, behind an offset and padding
+	case 2, 11, 16, 20: // Ethernet, after an offset and padding
 		return d.link(layerEthernet, data[min(len(data), 2):])
 	case 22:
 		return d.link(layerIPv4, data)

@@ -8,14 +8,14 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// DecoderOptions change what a Decoder hands on. The zero value has a
-// documented default in every field.
+// DecoderOptions says what a Decoder appends to a batch. The zero value of
+// every field is its documented default.
 type DecoderOptions struct {
 	// Tunnels says which levels of a tunnelled packet are appended; default Both.
 	Tunnels Tunnels
 }
 
-// Tunnels says which headers make Flows when a tunnel is inside a packet.
+// Tunnels says which headers make Flows when a packet contains a tunnel.
 type Tunnels uint8
 
 // The values of DecoderOptions.Tunnels.
@@ -26,8 +26,8 @@ const (
 )
 
 // A Decoder reads the headers of frames, as far as metering needs them, and
-// counts what it met. It never keeps a frame's data. A Decoder is for one
-// goroutine; the memory it needs for each frame is taken once, by NewDecoder.
+// counts what it finds. It never keeps a frame's data. A Decoder is for one
+// goroutine; NewDecoder allocates once what decoding each frame needs.
 type Decoder struct {
 	digest
 	parser *gopacket.DecodingLayerParser
@@ -53,9 +53,9 @@ func NewDecoder(o DecoderOptions) *Decoder {
 
 // Decode appends to b what the meter needs to know of each frame: one packet for
 // each nesting level whose ports could be read, the outermost first, and none
-// where there is no such level. Behind a first fragment stand the later ones
+// if there is no such level. A first fragment is followed by the later ones
 // that came before it; an ICMP error appends a signal (flow.Unreachable). Each frame is
-// counted in one Class, whatever its octets are.
+// counted in exactly one Class, whatever it contains.
 func (d *Decoder) Decode(frames []Frame, b *flow.Batch) {
 	d.batch = b
 	d.countFrames(frames)
@@ -64,8 +64,8 @@ func (d *Decoder) Decode(frames []Frame, b *flow.Batch) {
 	}
 }
 
-// decodeSome decodes frames up to one that makes a layer panic: it is counted, and what was
-// known of it until then stands. The parser can recover by itself, but frame by frame.
+// decodeSome decodes frames up to one that makes a layer panic. That one is counted, and what
+// was found in it before stands. The parser could recover too, but with a defer for each frame.
 func (d *Decoder) decodeSome(frames []Frame) (n int) {
 	defer func() {
 		if recover() != nil {
@@ -93,8 +93,8 @@ func (d *Decoder) settle() {
 	d.packets[d.class]++
 }
 
-// countFrames counts what needs no look into frames: their octets, and their link types, a
-// row of one type at a time: most captures have no other.
+// countFrames counts what needs no decoding: octets, and link types. Link types are counted
+// by rows of the same type, as most captures have only one.
 func (d *Decoder) countFrames(frames []Frame) {
 	octets, from := uint64(0), 0
 	for i := range frames {
@@ -116,7 +116,8 @@ func (d *Decoder) endRow() {
 	}
 }
 
-// countFault counts what a layer found wrong. That something is no tunnel is no fault.
+// countFault counts what a layer found wrong. It is not a fault if data on a tunnel's port
+// is no tunnel.
 func (d *Decoder) countFault(f fault) {
 	if f.limit() || !d.tried {
 		d.faults[f]++
@@ -128,21 +129,21 @@ type Counters struct {
 	// Packets has the number of frames in each Class; they add up to Read.
 	Packets [classes]uint64
 	// LaterFragmentsJoined is how many frames of Packets[LaterFragment] were
-	// handed on with the Key of their first fragment.
+	// appended with the Key of their first fragment.
 	LaterFragmentsJoined uint64
-	// Octets is how much was captured of all frames.
+	// Octets is the number of captured octets in all frames.
 	Octets uint64
 	// Links has the number of frames of each link type.
 	Links map[LinkType]uint64
-	// Faults says how often a header was found broken or cut, by what was wrong.
+	// Faults counts the headers that were broken or cut, by what was wrong.
 	Faults map[string]uint64
-	// Limits says how often a bound of the decoder was hit, by its name.
+	// Limits counts how often each bound of the decoder was hit, by its name.
 	Limits map[string]uint64
-	// Panics counts the frames on which a layer failed in a way that nobody foresaw.
+	// Panics counts the frames on which a layer panicked.
 	Panics uint64
 }
 
-// Read is the number of all frames: the sum over the classes.
+// Read returns the number of all frames: the sum over the classes.
 func (c *Counters) Read() (n uint64) {
 	for _, packets := range c.Packets {
 		n += packets
@@ -176,7 +177,7 @@ func (d *Decoder) Counters() Counters {
 }
 
 // Class is what a frame is by its outermost IP header. Every frame is in
-// exactly one.
+// exactly one Class.
 type Class uint8
 
 // The classes.
@@ -185,14 +186,14 @@ const (
 	ICMP                       // ICMP and ICMPv6
 	OtherIP                    // another IP protocol
 	LaterFragment              // a fragment that does not begin its datagram
-	BadTransport               // a transport that has ports, and they cannot be read
-	BadIP                      // the layer below says IP, and there is no usable IP header
-	NonIP                      // no IP, as far as the link layer tells
+	BadTransport               // a transport that has ports, but they cannot be read
+	BadIP                      // the layer below says IP, but there is no usable IP header
+	NonIP                      // not IP, as far as the link layer tells
 	UnknownLink                // a link type that is not decoded
 	classes
 )
 
-// String returns the name of the class among the counters.
+// String returns the name that the class has among the counters.
 func (c Class) String() string {
 	switch c {
 	case WithPorts:
@@ -215,7 +216,7 @@ func (c Class) String() string {
 	return "invalid"
 }
 
-// A fault says why decoding ended before the packet did. It fits into an
+// A fault says why decoding ended before the end of the packet. It becomes an
 // error without allocation: broken packets are traffic like any other.
 type fault uint8
 
@@ -223,7 +224,7 @@ const (
 	errHeaders   fault = iota // bounds first: maxHeaders
 	errNesting                // maxNesting
 	errFragments              // maxFragments, maxFromSource
-	errOuterOnly              // no fault, a wish: DecoderOptions.Tunnels is Outer
+	errOuterOnly              // not a fault: DecoderOptions.Tunnels is Outer
 	errLink
 	errVLAN
 	errLLC
@@ -240,17 +241,17 @@ const (
 
 // The bounds of a walk through one frame.
 const (
-	// maxHeaders is how many turns of the parser are spent on one frame, each for
-	// one header at least. A frame of 64 KiB could hold thousands of VLAN tags or
+	// maxHeaders is how many turns of the parser one frame may take; each turn reads
+	// at least one header. A frame of 64 KiB could hold thousands of VLAN tags or
 	// extension headers.
 	maxHeaders = 128
-	// maxNesting is how many IP headers of one frame are read, one inside the other, and
-	// so how many packets of its own one frame can append: later fragments that waited
-	// for it come on top.
+	// maxNesting is how many nested IP headers of one frame are read, and so how many
+	// packets of its own one frame can append. Later fragments that waited for it come
+	// on top.
 	maxNesting = 16
 )
 
-// limit tells the bounds from what is wrong with a packet.
+// limit reports whether f is a bound and not something wrong with a packet.
 func (f fault) limit() bool { return f <= errFragments }
 
 func (f fault) Error() string {

@@ -8,7 +8,7 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A digest is what is known of a frame while its layers are walked.
+// A digest is what is known about a frame while its layers are walked.
 type digest struct {
 	counters
 	tunnels  Tunnels
@@ -20,13 +20,13 @@ type digest struct {
 	first    int        // length of batch.Packets before this frame
 	timeless flow.Marks // flow.Timeless, or nothing
 
-	// Where the walk goes on.
+	// Where the walk goes next.
 	next    gopacket.LayerType
 	payload []byte
 
-	// class is the frame's class if the walk ends here. The parser stops
-	// without a word where a payload is empty: whoever names a next layer
-	// therefore says at once what it means that this layer is not reached.
+	// class is the frame's class if the walk ends here. The parser stops silently
+	// at an empty payload: code that names a next layer therefore first sets the
+	// class that the frame has if this layer is not reached.
 	class Class
 
 	progress
@@ -35,36 +35,36 @@ type digest struct {
 	ip      network
 	segment uint32   // octets above the IP headers, by their length fields
 	jumbo   bool     // IPv6 payload length 0: a jumbo option may follow
-	level   int      // where in the batch the packets of depth appended begin
-	begun   datagram // if begins: what it is the first fragment of
+	level   int      // where the packets of depth appended begin in the batch
+	begun   datagram // if begins: the datagram
 
 	fragments fragments
 	around    flow.Tunnel // the tunnel around the current level, if depth > 1
 }
 
-// A progress is how far the walk came. Every frame begins with the zero value.
+// A progress is how far the walk has come. Every frame begins with the zero value.
 type progress struct {
 	headers int // turns of the parser
 
 	// The link layer around the outermost IP header.
 	tags      uint8  // VLAN tags
 	broadcast bool   // the receiver is the link's broadcast address
-	vlans     uint32 // the outer above the inner
+	vlans     uint32 // the outer in the upper half, the inner in the lower
 
 	depth    int  // how many IP headers were read
-	appended int  // depth of the level that the batch's last packet is of
+	appended int  // depth of the level that the batch's last packet belongs to
 	begins   bool // the current level is the first fragment of a datagram
-	parted   bool // some level is: what it carries may be longer than the frame
+	parted   bool // some level is the first part of something that may be longer than the frame
 
 	// The tunnel between the current level and the next, and the one around
 	// the current level.
-	tried    bool // nothing but a port speaks for via
+	tried    bool // only a port suggests via
 	via      via
 	identity uint64 // 0 outside of tunnels
-	tunnel   uint32 // where digest.around is in the batch, one more than the index; 0 if it is not yet
+	tunnel   uint32 // index of digest.around in the batch, plus one; 0 if it is not there yet
 }
 
-// counters are what the digests of all frames left.
+// counters are sums over all frames.
 type counters struct {
 	packets [classes]uint64
 	faults  [faults]uint64
@@ -72,7 +72,7 @@ type counters struct {
 	panics  uint64
 	joined  uint64
 
-	links   map[LinkType]uint64 // but for the inRow frames of type rowLink that came last
+	links   map[LinkType]uint64 // without the last inRow frames, which are of type rowLink
 	rowLink LinkType
 	inRow   uint64
 }
@@ -86,7 +86,7 @@ type network struct {
 	group    bool // dst is a multicast or broadcast address
 }
 
-// reset forgets the frame before.
+// reset forgets the previous frame and begins with f.
 func (d *digest) reset(f *Frame) {
 	d.in, d.first = f, len(d.batch.Packets)
 	d.progress = progress{}
@@ -101,7 +101,7 @@ func (d *digest) reset(f *Frame) {
 
 // frame begins every walk: it chooses the link layer.
 func (d *digest) frame(data []byte) error {
-	if d.in.Link == LinkEthernet { // most are: spare the parser one turn
+	if d.in.Link == LinkEthernet { // as most are: spare the parser one turn
 		d.class = NonIP
 		return d.ethernet(data)
 	}
@@ -112,12 +112,12 @@ func (d *digest) frame(data []byte) error {
 	return d.link(next, data)
 }
 
-// link goes on to what the header of a link or of a tunnel carries. Like protocol, it
-// calls straight on where nearly all frames go: from the link to IP, and from there to
-// TCP or UDP. Only what is rarer takes a turn of the parser, which costs more than such
-// a header.
+// link goes on to what a link or tunnel header carries. Like protocol, it calls the next
+// method directly where nearly all frames go: from the link to IP, and from there to TCP
+// or UDP. Only rarer headers take a turn of the parser, which costs more than reading
+// such a header.
 func (d *digest) link(next gopacket.LayerType, payload []byte) error {
-	if d.depth == 0 { // else inside of a tunnel: the frame's class stands
+	if d.depth == 0 { // else inside a tunnel: the frame's class stands
 		d.class = NonIP
 		if next == layerIPv4 || next == layerIPv6 || next == layerRaw {
 			d.class = BadIP
@@ -152,7 +152,7 @@ func (d *digest) protocol(number uint8, payload []byte) error {
 	return nil
 }
 
-// classOf is the class of a frame that ends where this layer, above IP, should begin.
+// classOf returns the class of a frame that ends where next, a layer above IP, should begin.
 func classOf(next gopacket.LayerType) Class {
 	switch next {
 	case layerTCP, layerUDP, layerUDPLite, layerSCTP, layerDCCP:
@@ -163,8 +163,8 @@ func classOf(next gopacket.LayerType) Class {
 	return OtherIP
 }
 
-// rest is how many octets the frame had on the wire from data on, which is a
-// part of the frame.
+// rest returns how many octets the frame had on the wire from the beginning of
+// data, which is a part of it.
 func (d *digest) rest(data []byte) uint32 {
 	offset := cap(d.in.Data) - cap(data)
 	return max(d.in.Length, uint32(len(d.in.Data))) - uint32(offset)
@@ -188,7 +188,7 @@ func (d *digest) keepInnermost() {
 	d.keepAnnouncements(from)
 }
 
-// be reads what the network wrote; le what a capturing program wrote, and 802.11.
+// be is for network headers; le for those of capturing programs, and for 802.11.
 var (
 	be = binary.BigEndian
 	le = binary.LittleEndian

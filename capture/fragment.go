@@ -13,10 +13,10 @@ type datagram struct {
 	id       uint32
 	vlans    uint32
 	version  uint8
-	protocol uint8 // of IPv4 alone: in IPv6 only the first fragment's counts (RFC 8200 section 4.5)
+	protocol uint8 // 0 for IPv6, where only the first fragment's counts (RFC 8200 section 4.5)
 }
 
-// A firstFragment is what its later fragments are counted for.
+// A firstFragment is what later fragments need to know of the first one to join its Flow.
 type firstFragment struct {
 	key   flow.Key
 	marks flow.Marks
@@ -29,11 +29,11 @@ type orphan struct {
 	marks  flow.Marks
 }
 
-// The bounds of the memory for fragments. Nothing is reassembled: what is kept
-// is a few words each.
+// The bounds of the memory for fragments. Nothing is reassembled: only a few words
+// are kept for each.
 const (
 	maxFragments  = 8192               // first fragments, and as many orphans
-	maxFromSource = maxFragments / 16  // those of one sender: it can take no more from the others
+	maxFromSource = maxFragments / 16  // those of one sender: it cannot take more room from the others
 	fragmentLife  = int64(time.Minute) // RFC 1122 section 3.3.2, RFC 8200 section 4.5
 )
 
@@ -44,16 +44,16 @@ type fragments struct {
 	clock   int64 // the largest packet time so far
 }
 
-// tick moves the clock.
+// tick advances the clock.
 func (f *fragments) tick(now int64) { f.clock = max(f.clock, now) }
 
-// expire forgets what is too old to be of one datagram with what comes now.
+// expire forgets fragments too old to belong to the same datagram as one that comes now.
 func (f *fragments) expire() {
 	f.firsts.expire(f.clock - fragmentLife)
 	f.orphans.expire(f.clock - fragmentLife)
 }
 
-// datagram describes the fragment that the current level is.
+// datagram returns the datagram that the current level is a fragment of.
 func (d *digest) datagram(id uint32, protocol uint8) datagram {
 	if d.ip.version == 6 {
 		protocol = 0
@@ -61,14 +61,14 @@ func (d *digest) datagram(id uint32, protocol uint8) datagram {
 	return datagram{d.ip.src, d.ip.dst, d.identity, id, d.vlans, d.ip.version, protocol}
 }
 
-// firstFragment says that the current level begins a datagram. Its ports, which are still
-// to be read, are those of the later fragments.
+// firstFragment notes that the current level begins a datagram. Its ports, which have not
+// been read yet, are also those of the later fragments.
 func (d *digest) firstFragment(id uint32, protocol uint8) {
 	d.begins, d.parted, d.begun = true, true, d.datagram(id, protocol)
 }
 
-// laterFragment ends the walk, for a later fragment has no further headers. It goes to the
-// Flow of its datagram's first fragment, or waits for that.
+// laterFragment ends the walk, as a later fragment has no further headers. The fragment
+// joins the Flow of its datagram's first fragment, or waits for that fragment.
 func (d *digest) laterFragment(id uint32, protocol uint8) error {
 	if d.depth == 1 {
 		d.class = LaterFragment
@@ -86,8 +86,8 @@ func (d *digest) laterFragment(id uint32, protocol uint8) error {
 	return nil
 }
 
-// hasPorts reports whether ports may be behind an IP protocol number: those of a
-// transport, or of one behind an extension header.
+// hasPorts reports whether an IP protocol number may lead to ports: that of a transport
+// does, and that of an extension header may.
 func hasPorts(protocol uint8) bool {
 	switch ipProtocols[protocol] {
 	case layerTCP, layerUDP, layerUDPLite, layerSCTP, layerDCCP,
@@ -98,7 +98,8 @@ func hasPorts(protocol uint8) bool {
 }
 
 // remember keeps the Key of a datagram's first fragment, and appends the later ones
-// that waited for it. An identification that is used again has a new first fragment.
+// that waited for it. If an identification is used again, the new first fragment replaces
+// the old one.
 func (d *digest) remember(key flow.Key, marks flow.Marks) {
 	f, first := &d.fragments, firstFragment{key, marks & (flow.Reverse | flow.Group)}
 	f.expire()
@@ -122,13 +123,13 @@ func (d *digest) join(first *firstFragment, later orphan) {
 	}
 }
 
-// A fragmentTable holds values by datagram, for one even several, in the order of their
-// coming. It is bounded as a whole and for each sender; what has no room takes
-// that of the sender's oldest, or else of the oldest. So what is forgotten depends
-// on the packets alone. The zero value is empty, and takes memory as it fills.
+// A fragmentTable holds values by datagram, possibly several for one, in order of arrival.
+// It is bounded as a whole and for each sender: a value for which there is no room replaces
+// the sender's oldest or, if it is the whole that is full, the oldest of all. So what is
+// forgotten depends on the packets alone. The zero value is empty, and takes memory as it fills.
 type fragmentTable[V any] struct {
-	slots     []fragmentSlot[V] // the first is nobody's: 0 ends a list
-	free      int32             // list of slots, by their byAge link
+	slots     []fragmentSlot[V] // the first is unused: index 0 ends a list
+	free      int32             // the first unused slot, which links to the next by byAge
 	all       fragmentList
 	datagrams map[datagram]fragmentList
 	senders   map[[2]uint64]fragmentList
@@ -152,8 +153,8 @@ const (
 // A fragmentList is a list of slots.
 type fragmentList struct{ oldest, newest, n int32 }
 
-// oldest returns the first value that was put for a datagram, nil if there is none. It
-// is valid until the next change.
+// oldest returns the oldest value of a datagram, or nil if there is none. It is valid
+// until the table changes.
 func (t *fragmentTable[V]) oldest(of datagram) *V {
 	list, ok := t.datagrams[of]
 	if !ok {
@@ -162,7 +163,7 @@ func (t *fragmentTable[V]) oldest(of datagram) *V {
 	return &t.slots[list.oldest].value
 }
 
-// dropOldest removes the first value of a datagram, if there is one.
+// dropOldest removes the oldest value of a datagram, if there is one.
 func (t *fragmentTable[V]) dropOldest(of datagram) {
 	if list, ok := t.datagrams[of]; ok {
 		t.remove(list.oldest)
@@ -176,7 +177,7 @@ func (t *fragmentTable[V]) expire(before int64) {
 	}
 }
 
-// put adds a value, and reports whether there was room for it.
+// put adds a value, and reports whether there was room without removing another.
 func (t *fragmentTable[V]) put(of datagram, value V, now int64) (room bool) {
 	if t.datagrams == nil {
 		t.datagrams, t.senders = make(map[datagram]fragmentList), make(map[[2]uint64]fragmentList)
@@ -226,7 +227,7 @@ func (t *fragmentTable[V]) remove(i int32) {
 	t.free = i
 }
 
-// push returns the list with a slot at its new end.
+// push returns the list with a slot added as its newest.
 func (t *fragmentTable[V]) push(list fragmentList, by int, i int32) fragmentList {
 	t.slots[i].links[by].older = list.newest
 	if list.n == 0 {

@@ -9,7 +9,7 @@ func (d *digest) icmpv4(data []byte) error {
 	if len(data) < 8 {
 		return errICMP
 	}
-	// Fragmentation needed asks for smaller packets, and refuses nobody.
+	// "Fragmentation needed" asks for smaller packets, and refuses nothing.
 	if data[0] == unreachable && data[1] != fragmentationNeeded {
 		d.quoted4(data[8:])
 	}
@@ -28,7 +28,7 @@ func (d *digest) icmpv6(data []byte) error {
 	return nil
 }
 
-// quoted4 signals what became of a quoted IPv4 packet, unless that is a later fragment.
+// quoted4 signals that a quoted IPv4 packet did not arrive, unless it is a later fragment.
 func (d *digest) quoted4(data []byte) {
 	const offset = 0x1fff
 	if len(data) < 20 || data[0]>>4 != 4 || be.Uint16(data[6:])&offset != 0 {
@@ -46,8 +46,8 @@ func (d *digest) quoted4(data []byte) {
 	}, data[header:])
 }
 
-// quoted6 signals what became of a quoted IPv6 packet without extension headers, as those
-// that ask for a service are.
+// quoted6 signals that a quoted IPv6 packet did not arrive, if it has no extension headers:
+// packets that ask for a service have none.
 func (d *digest) quoted6(data []byte) {
 	if len(data) < 40 || data[0]>>4 != 6 {
 		return
@@ -60,8 +60,8 @@ func (d *digest) quoted6(data []byte) {
 	}, data[40:])
 }
 
-// unreachable appends the signal that a packet from ip did not arrive. Errors travel where
-// the packet would have gone, so VLANs and tunnel are those of the current level.
+// unreachable appends the signal that the packet with header ip did not arrive. Errors take
+// the same way as the packet, so VLANs and tunnel are those of the current level.
 func (d *digest) unreachable(ip network, data []byte) {
 	t := flow.Transport(ip.protocol)
 	switch t {

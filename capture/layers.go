@@ -3,19 +3,19 @@ package capture
 import "github.com/google/gopacket"
 
 // A layer makes one method of the digest a gopacket.DecodingLayer. All layers
-// share the digest and write what they find into it; so no layer holds
-// anything, and one can occur several times in a frame.
+// share the digest and write what they find into it; so a layer has no state of
+// its own, and can occur several times in a frame.
 type layer struct {
 	*digest
 	is     gopacket.LayerType
 	decode func(*digest, []byte) error
 }
 
-// CanDecode returns the layer's own number. The numbers are known to no
-// registry: the parser asks for nothing but an index.
+// CanDecode returns the layer's own number. The numbers are not registered with
+// gopacket: the parser needs only an index.
 func (l *layer) CanDecode() gopacket.LayerClass { return l.is }
 
-// NextLayerType and LayerPayload say where the walk goes on.
+// NextLayerType and LayerPayload say where the walk goes next.
 func (l *layer) NextLayerType() gopacket.LayerType { return l.next }
 
 // LayerPayload is documented with NextLayerType.
@@ -30,9 +30,9 @@ func (l *layer) DecodeFromBytes(data []byte, _ gopacket.DecodeFeedback) error {
 	return l.decode(l.digest, data)
 }
 
-// layers is the parser's container. Those of gopacket ask an interface for each step of
-// the walk, and note the layers that were met: together as much as it takes to read
-// the headers. This one knows what it holds.
+// layers is the parser's container. Those of gopacket call an interface for each step of
+// the walk, and note the layers that were met, which together takes as long as reading
+// the headers. This one does neither.
 type layers [layerEnd]*layer
 
 // Put adds one of our own layers.
@@ -42,14 +42,14 @@ func (all *layers) Put(l gopacket.DecodingLayer) gopacket.DecodingLayerContainer
 	return all
 }
 
-// Decoder returns the layer of a number.
+// Decoder returns the layer with a number.
 func (all *layers) Decoder(is gopacket.LayerType) (gopacket.DecodingLayer, bool) {
 	l := all[is]
 	return l, l != nil
 }
 
-// LayersDecoder returns the walk: at one go where the frame is ordinary, else layer by
-// layer. The digest has what was met; the list stays empty.
+// LayersDecoder returns the walk: in one go if the frame is ordinary, else layer by
+// layer. What was met is in the digest; the list of layers stays empty.
 func (all *layers) LayersDecoder(first gopacket.LayerType, df gopacket.DecodeFeedback) gopacket.DecodingLayerFunc {
 	l := all[first]
 	d := l.digest

@@ -2,8 +2,8 @@ package capture
 
 import "github.com/google/gopacket"
 
-// linkLayers has the layer that a frame of each link type begins with. A link
-// type without one is counted as UnknownLink.
+// linkLayers has the layer that a frame of each link type begins with. Frames of
+// a link type without one are counted as UnknownLink.
 var linkLayers = [...]gopacket.LayerType{
 	LinkNull:            layerNull,
 	LinkEthernet:        layerEthernet,
@@ -73,8 +73,8 @@ func linkLayer(l LinkType) gopacket.LayerType {
 	return gopacket.LayerTypeZero
 }
 
-// etherType returns the layer behind an EtherType (IANA's "IEEE 802 Numbers"),
-// zero for one that carries no IP.
+// etherType returns the layer that an EtherType announces (IANA's "IEEE 802
+// Numbers"), zero for one that carries no IP.
 func etherType(t uint16) gopacket.LayerType {
 	switch t {
 	case 0x0800:
@@ -118,10 +118,10 @@ func etherType(t uint16) gopacket.LayerType {
 }
 
 // maxLength is the largest value of an 802.3 length field; EtherTypes begin at
-// 1536, and nothing is between.
+// 1536, and what is between is unused.
 const maxLength = 1500
 
-// typeOrLength goes on behind a field that is an EtherType or an 802.3 length.
+// typeOrLength continues after a field that is an EtherType or an 802.3 length.
 func (d *digest) typeOrLength(field uint16, payload []byte) error {
 	if field > maxLength {
 		return d.link(etherType(field), payload)
@@ -129,7 +129,8 @@ func (d *digest) typeOrLength(field uint16, payload []byte) error {
 	return d.link(layerLLC, payload[:min(len(payload), int(field))])
 }
 
-// typeAtEnd reads a header of fixed size whose last field is an EtherType.
+// typeAtEnd returns a method that reads a header of fixed size whose last field is an
+// EtherType.
 func typeAtEnd(size int) func(*digest, []byte) error {
 	return func(d *digest, data []byte) error {
 		if len(data) < size {
@@ -139,7 +140,7 @@ func typeAtEnd(size int) func(*digest, []byte) error {
 	}
 }
 
-// skip passes over a header of fixed size that is always followed by next.
+// skip returns a method that skips a header of fixed size that is always followed by next.
 func skip(size int, next gopacket.LayerType) func(*digest, []byte) error {
 	return func(d *digest, data []byte) error {
 		if len(data) < size {
@@ -149,7 +150,7 @@ func skip(size int, next gopacket.LayerType) func(*digest, []byte) error {
 	}
 }
 
-// noIP is the header of a link that is known to carry no IP.
+// noIP ends the walk on a link that is known to carry no IP.
 func (d *digest) noIP([]byte) error { return nil }
 
 // ethernet reads an Ethernet II or IEEE 802.3 header.
@@ -165,13 +166,13 @@ func (d *digest) ethernet(data []byte) error {
 	return d.typeOrLength(field, data[14:])
 }
 
-// interSwitch reports whether an address is the group of Cisco's Inter-Switch Link.
+// interSwitch reports whether data begins with the group address of Cisco's Inter-Switch Link.
 func interSwitch(data []byte) bool {
 	return (data[0] == 0x01 || data[0] == 0x03) && be.Uint32(data[1:]) == 0x000c0000
 }
 
-// isl reads the header of Cisco's Inter-Switch Link: its type is in the address, its VLAN
-// in a field of its own, and the frame inside it whole.
+// isl reads the header of Cisco's Inter-Switch Link: its type is a part of the address, its
+// VLAN has a field of its own, and a complete frame follows.
 func (d *digest) isl(data []byte) error {
 	const header, kind, ethernet = 26, 0xf0, 0
 	if len(data) < header {
@@ -189,7 +190,7 @@ func toAll(data []byte) bool {
 	return be.Uint32(data) == 0xffffffff && be.Uint16(data[4:]) == 0xffff
 }
 
-// vlan reads what follows the type of an IEEE 802.1Q tag.
+// vlan reads what follows the EtherType of an IEEE 802.1Q tag.
 func (d *digest) vlan(data []byte) error {
 	if len(data) < 4 {
 		return errVLAN
@@ -198,9 +199,9 @@ func (d *digest) vlan(data []byte) error {
 	return d.typeOrLength(be.Uint16(data[2:]), data[4:])
 }
 
-// tag notes a VLAN of the frame. Tags inside of a tunnel are not the frame's,
-// and id 0 is a priority, no VLAN (IEEE 802.1Q): senders use it as they like in
-// either direction.
+// tag notes a VLAN of the frame. Tags inside a tunnel are not the frame's, and
+// id 0 is a priority and no VLAN (IEEE 802.1Q), which each side of a Flow may
+// send or leave out.
 func (d *digest) tag(id uint16) {
 	if d.depth > 0 || id == 0 {
 		return
@@ -216,13 +217,13 @@ func (d *digest) tag(id uint16) {
 	}
 }
 
-// llc reads an IEEE 802.2 header, and SNAP's where that follows (RFC 1042).
+// llc reads an IEEE 802.2 header, and the SNAP header that may follow (RFC 1042).
 func (d *digest) llc(data []byte) error {
 	const ip, snap, osi, unnumbered = 0x06, 0xaa, 0xfe, 0x03
 	if len(data) < 3 {
 		return errLLC
 	}
-	header := 4 // control has sequence numbers
+	header := 4 // the control field has sequence numbers
 	if data[2]&unnumbered == unnumbered {
 		header = 3
 	}
@@ -239,15 +240,15 @@ func (d *digest) llc(data []byte) error {
 	return nil
 }
 
-// snap reads an organization and the protocol number that it gave. Some links
-// put padding before a bridged Ethernet frame.
+// snap reads an organization and the protocol number that it assigned. Some
+// links put padding before a bridged Ethernet frame.
 func (d *digest) snap(data []byte, padding int) error {
 	if len(data) < 5 {
 		return errLLC
 	}
 	organization, protocol, payload := be.Uint32(data)>>8, be.Uint16(data[3:]), data[5:]
 	switch organization {
-	case 0x000000, 0x0000f8: // EtherTypes; the second as bridges translate them (802.1H)
+	case 0x000000, 0x0000f8: // EtherTypes; the second in frames that a bridge translated (802.1H)
 		return d.link(etherType(protocol), payload)
 	case 0x0080c2: // IEEE 802.1
 		const withFCS, withoutFCS = 1, 7
@@ -258,9 +259,9 @@ func (d *digest) snap(data []byte, padding int) error {
 	return nil
 }
 
-// mpls reads a label stack (RFC 3032). Nothing in it says what is below: IP is
-// told by its version, and a control word by the zero that stands there instead
-// (RFC 4385 section 3). An Ethernet address may begin like a version too (RFC 8469 section 3).
+// mpls reads a label stack (RFC 3032). Nothing in it says what it carries: IP is
+// recognized by its version, and a control word by a zero in that place (RFC 4385
+// section 3). An Ethernet address may begin like a version, too (RFC 8469 section 3).
 func (d *digest) mpls(data []byte) error {
 	for bottom := false; !bottom; data = data[4:] {
 		if len(data) < 4 {
@@ -274,14 +275,14 @@ func (d *digest) mpls(data []byte) error {
 	case (data[0]>>4 == 4 || data[0]>>4 == 6) && (d.fits(data) || !bridged(data)):
 		return d.link(layerRaw, data)
 	case len(data) > 4 && be.Uint16(data) == 0 && bridged(data[4:]) && !tagged(data):
-		return d.link(layerEthernet, data[4:]) // behind a control word (RFC 4448 section 4.6)
+		return d.link(layerEthernet, data[4:]) // after a control word (RFC 4448 section 4.6)
 	case bridged(data):
 		return d.link(layerEthernet, data)
 	}
 	return nil
 }
 
-// bridged reports whether data may be an Ethernet frame: of IP or ARP, or with a tag.
+// bridged reports whether data may be an Ethernet frame that carries IP, ARP or a VLAN tag.
 func bridged(data []byte) bool {
 	const arp = 0x0806
 	if len(data) < 14 {
@@ -295,11 +296,12 @@ func bridged(data []byte) bool {
 	return field == arp
 }
 
-// tagged reports whether data is a frame with a tag, if it is one: a tag is as long as a control
-// word, and the address of a virtual router (RFC 9568 section 7.3) begins like one.
+// tagged reports whether data, if it is a frame, has a VLAN tag. Such a frame can look like one
+// after a control word: a tag is as long as that, and the address of a virtual router (RFC 9568
+// section 7.3) begins like it.
 func tagged(data []byte) bool { return len(data) >= 14 && etherType(be.Uint16(data[12:])) == layerVLAN }
 
-// fits reports whether data is an IP packet by its lengths: those of its header and its frame.
+// fits reports whether data can be an IP packet by its length fields, given its frame's length.
 func (d *digest) fits(data []byte) bool {
 	const ipv4, ipv6 = 20, 40
 	header, length := uint32(ipv6), uint32(0)
@@ -326,7 +328,7 @@ func (d *digest) nsh(data []byte) error {
 	return d.link(nshProtocol(data[3]), data[length:])
 }
 
-// nshProtocol returns the layer behind a next protocol of NSH or VXLAN-GPE.
+// nshProtocol returns the layer that a next protocol of NSH or VXLAN-GPE announces.
 func nshProtocol(number uint8) gopacket.LayerType {
 	switch number {
 	case 1:
@@ -355,8 +357,8 @@ func (d *digest) trill(data []byte) error {
 	return d.link(layerEthernet, data[length:])
 }
 
-// macsec reads a security tag (IEEE 802.1AE section 9.3). What is only
-// authenticated can be read like any other frame.
+// macsec reads a security tag (IEEE 802.1AE section 9.3). A frame that is only
+// authenticated can be read like any other.
 func (d *digest) macsec(data []byte) error {
 	const secret, channel = 0x0c, 0x20 // encrypted or changed; a channel identifier follows
 	if len(data) < 6 {
@@ -404,7 +406,7 @@ func (d *digest) tokenRing(data []byte) error {
 	return d.link(layerLLC, data[min(len(data), length):])
 }
 
-// fddi reads an FDDI header; one of an LLC frame carries more.
+// fddi reads an FDDI header; only an LLC frame carries more.
 func (d *digest) fddi(data []byte) error {
 	if len(data) < 13 {
 		return errLink
@@ -417,7 +419,7 @@ func (d *digest) fddi(data []byte) error {
 	return d.link(layerLLC, data[13:])
 }
 
-// arcnetBSD reads an ARCNET header as BSD hands it on: receiver, sender, type.
+// arcnetBSD reads an ARCNET header as BSD delivers it: receiver, sender, type.
 func (d *digest) arcnetBSD(data []byte) error {
 	if len(data) < 3 {
 		return errLink
@@ -425,7 +427,7 @@ func (d *digest) arcnetBSD(data []byte) error {
 	return d.arcnet(data[1], data[2], data[3:])
 }
 
-// arcnetLinux reads an ARCNET header as Linux hands it on, with an offset before the type.
+// arcnetLinux reads an ARCNET header as Linux delivers it, with an offset before the type.
 func (d *digest) arcnetLinux(data []byte) error {
 	if len(data) < 5 {
 		return errLink
@@ -433,9 +435,9 @@ func (d *digest) arcnetLinux(data []byte) error {
 	return d.arcnet(data[1], data[4], data[5:])
 }
 
-// arcnet goes on behind a protocol id. All but the two old ones (RFC 1051) are
-// followed by a split flag and a sequence number (RFC 1201), in an exception
-// packet twice; only the first part of a split packet has headers.
+// arcnet continues after a protocol id. All but the two old ones (RFC 1051) are
+// followed by a split flag and a sequence number (RFC 1201), twice in an exception
+// packet; only the first part of a split packet has headers.
 func (d *digest) arcnet(receiver, protocol uint8, data []byte) error {
 	const oldIP, ip, ipv6, exception = 240, 212, 196, 0xff
 	d.broadcast = receiver == 0
@@ -460,8 +462,8 @@ func (d *digest) arcnet(receiver, protocol uint8, data []byte) error {
 	return nil
 }
 
-// ipoib reads the header of IP over InfiniBand (RFC 4391 section 6) behind a
-// global routing header or, as long, both addresses.
+// ipoib reads the header of IP over InfiniBand (RFC 4391 section 6) after a global
+// routing header or both addresses, which are as long.
 func (d *digest) ipoib(data []byte) error {
 	const addresses = 40
 	if len(data) < addresses+4 {
@@ -470,7 +472,7 @@ func (d *digest) ipoib(data []byte) error {
 	return d.link(etherType(be.Uint16(data[addresses:])), data[addresses+4:])
 }
 
-// docsis reads a DOCSIS MAC header; one of a packet PDU carries an Ethernet frame.
+// docsis reads a DOCSIS MAC header; only a packet PDU carries an Ethernet frame.
 func (d *digest) docsis(data []byte) error {
 	const header, packetPDU, extended = 6, 0, 1
 	if len(data) < header {

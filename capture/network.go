@@ -2,8 +2,8 @@ package capture
 
 import "github.com/google/gopacket"
 
-// ipProtocols has the layer behind each IP protocol number. Extension headers (RFC 7045)
-// are IPv6's; where an IPv4 header announces one it is read as what it says to be.
+// ipProtocols has the layer that each IP protocol number announces. Extension headers
+// (RFC 7045) are IPv6's; one that an IPv4 header announces is read as what it claims to be.
 var ipProtocols = [256]gopacket.LayerType{
 	6:   layerTCP,
 	17:  layerUDP,
@@ -28,15 +28,15 @@ var ipProtocols = [256]gopacket.LayerType{
 	143: layerEthernetInIP,
 }
 
-// enter begins a level: an IP header was read, whose addresses are still to be set.
+// enter begins a level for an IP header. The caller sets its addresses afterwards.
 func (d *digest) enter(version uint8, octets uint32, group bool) {
 	d.depth++
 	d.ip.version, d.ip.octets, d.ip.group = version, octets, group
 	d.broadcast, d.begins, d.jumbo = false, false, false
 }
 
-// ipv4 reads an IPv4 header (RFC 791 section 3.1). One whose options are cut is
-// good enough to tell what the packet is.
+// ipv4 reads an IPv4 header (RFC 791 section 3.1). A header whose options are cut
+// still tells what the packet is.
 func (d *digest) ipv4(data []byte) error {
 	if len(data) < 20 || data[0]>>4 != 4 {
 		return errIPv4
@@ -44,7 +44,7 @@ func (d *digest) ipv4(data []byte) error {
 	header := uint32(data[0]&15) * 4
 	total := uint32(be.Uint16(data[2:]))
 	if total == 0 {
-		total = d.rest(data) // the sender's network card was to cut it to size
+		total = d.rest(data) // the sender left segmentation to its network card
 	}
 	if header < 20 || total < header || d.tried && !d.parted && total > d.rest(data) {
 		return errIPv4
@@ -66,18 +66,18 @@ func (d *digest) ipv4(data []byte) error {
 	case fragment&more != 0:
 		d.firstFragment(id, data[9])
 	}
-	end := min(len(data), int(total)) // behind it is such as Ethernet's padding
+	end := min(len(data), int(total)) // beyond it is padding, such as Ethernet's
 	return d.protocol(data[9], data[min(end, int(header)):end])
 }
 
-// isGroup reports whether an IPv4 address is that of many receivers: multicast, limited
-// broadcast, or, in a frame to all, one that can be the broadcast address of a network of
-// four addresses or more (RFC 919 section 7).
+// isGroup reports whether an IPv4 address has many receivers: multicast, limited broadcast
+// or, in a broadcast frame, one that can be the broadcast address of a network of four
+// addresses or more (RFC 919 section 7).
 func isGroup(address uint32, broadcast bool) bool {
 	return address>>28 == 14 || address == 1<<32-1 || broadcast && address&3 == 3
 }
 
-// upTo cuts off what lies behind a header's own length, such as Ethernet's padding.
+// upTo cuts off what lies beyond a header's own length, such as Ethernet's padding.
 func upTo(data []byte, length uint32) []byte {
 	return data[:min(uint64(len(data)), uint64(length))]
 }
@@ -122,8 +122,8 @@ func (d *digest) hopByHop(data []byte) error {
 	return d.extension(data)
 }
 
-// extension reads an extension header that says how long it is in the common
-// way (RFC 6564 section 4).
+// extension reads an extension header that states its length in the common way
+// (RFC 6564 section 4).
 func (d *digest) extension(data []byte) error {
 	if len(data) < 2 {
 		return errExtension
@@ -131,7 +131,7 @@ func (d *digest) extension(data []byte) error {
 	return d.behind(data, 8+8*uint32(data[1]))
 }
 
-// authentication walks through an IPsec AH (RFC 4302 section 2), which hides nothing.
+// authentication reads an IPsec AH (RFC 4302 section 2), which encrypts nothing.
 func (d *digest) authentication(data []byte) error {
 	if len(data) < 2 {
 		return errExtension
@@ -145,7 +145,7 @@ func (d *digest) fragment(data []byte) error {
 		return errExtension
 	}
 	if d.ip.version == 4 {
-		return nil // IPv4 has its own fragments: this is confusion, sent to confuse
+		return nil // IPv4 has fragments of its own: such a header can only be sent to confuse
 	}
 	const more, offset = 1, 0xfff8
 	switch id, fragment := be.Uint32(data[4:]), be.Uint16(data[2:]); {
@@ -157,7 +157,7 @@ func (d *digest) fragment(data []byte) error {
 	return d.behind(data, 8)
 }
 
-// behind goes on to the next header that data, an extension header, announces.
+// behind goes on to what data, an extension header of header octets, announces.
 func (d *digest) behind(data []byte, header uint32) error {
 	d.segment -= min(d.segment, header)
 	return d.protocol(data[0], data[min(len(data), int(header)):])

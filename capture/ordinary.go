@@ -2,10 +2,10 @@ package capture
 
 import "github.com/portwatch/portwatch/flow"
 
-// ordinary reads in one go what most frames are: Ethernet, IPv4 without options and not in
-// fragments or IPv6 without extension headers, and TCP or UDP of which nothing further is
-// read, all of these headers being there. Of any other frame it returns false, and has changed
-// nothing: the layers read it step by step. Of an ordinary one they would say the same (TestOrdinary).
+// ordinary reads most frames in one go: Ethernet, then unfragmented IPv4 without options or
+// IPv6 without extension headers, then TCP or UDP after which nothing more is read, all with
+// complete headers. For any other frame it returns false and changes nothing: the layers read
+// it step by step. For an ordinary one they would give the same result (TestOrdinary).
 func (d *digest) ordinary(data []byte) bool {
 	const link, network, least = 14, 20, 8
 	if len(data) < link+network+least || d.in.Link != LinkEthernet {
@@ -59,8 +59,8 @@ func (d *digest) ordinary(data []byte) bool {
 	return true
 }
 
-// ordinaryIPv6 is the other half of ordinary. What they have in common stands in both: handed
-// to a function, it would cost each packet a tenth of what ordinary does.
+// ordinaryIPv6 is the other half of ordinary. Code that they have in common is repeated: in a
+// function of its own, it would make ordinary cost a tenth more for each packet.
 func (d *digest) ordinaryIPv6(data []byte) bool {
 	const link, network, least = 14, 40, 8
 	if len(data) < link+network+least {

@@ -30,7 +30,7 @@ func (d *digest) ppp(data []byte) error {
 	return errPPP
 }
 
-// pppProtocol returns the layer behind a number of IANA's "PPP DLL Protocol Numbers".
+// pppProtocol returns the layer that a number of IANA's "PPP DLL Protocol Numbers" announces.
 func pppProtocol(number uint16) gopacket.LayerType {
 	switch number {
 	case 0x0021:
@@ -59,8 +59,8 @@ func (d *digest) bridgedPPP(data []byte) error {
 	return d.link(layerEthernet, data[2:])
 }
 
-// multilinkPPP reads a long sequence number header (RFC 1990 section 3); the packet is
-// readable where it was not split.
+// multilinkPPP reads a header with a long sequence number (RFC 1990 section 3). Only a
+// packet that was not split is read.
 func (d *digest) multilinkPPP(data []byte) error {
 	const begin, end = 0x80, 0x40
 	if len(data) < 4 {
@@ -116,7 +116,7 @@ func (d *digest) frameRelay(data []byte) error {
 	return d.networkID(data[0], data[1:])
 }
 
-// networkID goes on behind an NLPID (ISO/IEC TR 9577).
+// networkID continues after an NLPID (ISO/IEC TR 9577).
 func (d *digest) networkID(id uint8, payload []byte) error {
 	switch id {
 	case 0xcc:

@@ -19,8 +19,8 @@ func (d *digest) append(t flow.Transport, ports uint32, flags flow.TCPFlags, mar
 	}
 }
 
-// add appends a packet of the current level, of which the caller sets all but time and tunnel
-// where it lies: a packet that is built elsewhere and copied costs more than its decoding.
+// add appends a packet of the current level, and sets its time and tunnel. The caller sets the
+// other fields in place: to build a packet elsewhere and copy it costs more than to decode it.
 func (d *digest) add(time int64) *flow.Packet {
 	if d.appended != d.depth {
 		d.appended, d.level = d.depth, len(d.batch.Packets)
@@ -43,7 +43,7 @@ func (d *digest) key(k *flow.Key, ip *network, t flow.Transport, ports uint32) (
 	return 0
 }
 
-// carries marks a transport that has payload behind a header of so many octets.
+// carries returns flow.Data if the transport has payload after a header of that many octets.
 func (d *digest) carries(header uint32) flow.Marks {
 	if d.segment > header {
 		return flow.Data
@@ -69,7 +69,7 @@ func (d *digest) tcp(data []byte) error {
 	return nil
 }
 
-// udp reads a UDP header (RFC 768), and looks for a tunnel behind it.
+// udp reads a UDP header (RFC 768), and looks for a tunnel after it.
 func (d *digest) udp(data []byte) error {
 	const header = 8
 	switch {
@@ -77,7 +77,7 @@ func (d *digest) udp(data []byte) error {
 		return errPorts
 	case len(data) < header || be.Uint16(data[4:]) == 0: // cut, or a jumbogram (RFC 2675 section 4)
 		d.append(flow.UDP, be.Uint32(data), 0, d.carries(header))
-	case be.Uint16(data[4:]) > header: // of the datagram, in its first fragment too
+	case be.Uint16(data[4:]) > header: // the length is the datagram's, even in its first fragment
 		d.append(flow.UDP, be.Uint32(data), 0, flow.Data)
 	default:
 		d.append(flow.UDP, be.Uint32(data), 0, 0)
@@ -85,8 +85,8 @@ func (d *digest) udp(data []byte) error {
 	if len(data) <= header {
 		return nil
 	}
-	// What lies behind the datagram's own length is not handed to anybody. The field is too
-	// small for more than 65,535 octets.
+	// What lies beyond the datagram's own length is not read. The length field cannot
+	// express more than 65,535 octets.
 	if length := uint32(be.Uint16(data[4:])); length != 0 && d.segment <= 1<<16-1 {
 		data = upTo(data, max(length, header))
 	}
@@ -107,11 +107,11 @@ func (d *digest) udpLite(data []byte) error {
 	if len(data) <= header {
 		return nil
 	}
-	return d.try(be.Uint16(data), be.Uint16(data[2:]), data[header:]) // CAPWAP's, with IPv6 (RFC 5415 section 3)
+	return d.try(be.Uint16(data), be.Uint16(data[2:]), data[header:]) // CAPWAP over IPv6 may use UDP-Lite (RFC 5415 section 3)
 }
 
-// sctp reads the common header and the types of the chunks (RFC 9260 section 3). Less
-// than a common header is no SCTP packet to any reader of it.
+// sctp reads the common header and the types of the chunks (RFC 9260 section 3). No
+// program takes less than a common header for an SCTP packet.
 func (d *digest) sctp(data []byte) error {
 	const header = 12
 	if len(data) < header {
@@ -126,7 +126,7 @@ func (d *digest) sctp(data []byte) error {
 // comes after any control chunks.
 func sctpMarks(chunks []byte) (marks flow.Marks, flags flow.TCPFlags) {
 	const data, initiate, initiateAck, abort, interleaved = 0, 1, 2, 6, 64
-	const most = 16 // control chunks that are looked behind
+	const most = 16 // how many chunks are looked at
 	for i := 0; i < most && len(chunks) >= 4; i++ {
 		switch chunks[0] {
 		case data, interleaved:
@@ -164,7 +164,7 @@ func (d *digest) dccp(data []byte) error {
 }
 
 // dccpClosed reports whether a Reset is the last packet of an orderly end (RFC 4340 sections 5.6, 8.3):
-// its code is 1, behind the acknowledgment number.
+// its code, which follows the acknowledgment number, is 1.
 func dccpClosed(data []byte) bool {
 	code := 24 // with long sequence numbers
 	if data[8]&1 == 0 {
@@ -173,8 +173,8 @@ func dccpClosed(data []byte) bool {
 	return len(data) > code && data[code] == 1
 }
 
-// dccpMarks says what a packet of the type does; a Request and a Response may
-// carry payload too.
+// dccpMarks says what a packet of that type does; a Request and a Response may
+// carry payload, too.
 func (d *digest) dccpMarks(kind uint8, offset uint32) flow.Marks {
 	const request, response, data, dataAck = 0, 1, 2, 4
 	switch kind {

@@ -12,7 +12,7 @@ import (
 type via struct {
 	kind flow.TunnelType
 	id   uint32
-	// shared: both directions have the id, so that it tells tunnels apart.
+	// shared: both directions use the same id, so it tells tunnels apart.
 	shared bool
 }
 
@@ -22,7 +22,7 @@ func (d *digest) through(v via, next gopacket.LayerType, payload []byte) error {
 	return d.link(next, payload)
 }
 
-// nest makes the current level the one around the IP header that was found in it, of a version.
+// nest makes the current level the one around a new level, whose IP header has the given version.
 func (d *digest) nest(version uint8) error {
 	switch {
 	case d.tunnels == Outer:
@@ -31,7 +31,7 @@ func (d *digest) nest(version uint8) error {
 		return errNesting
 	}
 	if d.tunnels == Inner && d.begins && d.appended == d.depth {
-		d.fragments.firsts.dropOldest(d.begun) // the level makes no Flow, and so do its later fragments
+		d.fragments.firsts.dropOldest(d.begun) // the level makes no Flow, and nor do its later fragments
 	}
 	if d.via.kind == 0 {
 		d.via.kind = ipInIP(d.ip.version, version)
@@ -50,7 +50,7 @@ func (d *digest) nest(version uint8) error {
 	return nil
 }
 
-// ipInIP names the tunnel that has no header of its own.
+// ipInIP returns the type of a tunnel that has no header of its own.
 func ipInIP(outer, inner uint8) flow.TunnelType {
 	switch {
 	case outer == 4 && inner == 4:
@@ -63,12 +63,13 @@ func ipInIP(outer, inner uint8) flow.TunnelType {
 	return flow.SixIn6
 }
 
-// tunnelSeed is the process's own: who knows the source must not be able to choose
-// two tunnels of one identity.
+// tunnelSeed differs in each process, so that knowing the source is not enough to choose
+// two tunnels that have the same identity.
 var tunnelSeed = maphash.MakeSeed()
 
-// identify returns what tells the tunnel that is being entered from others, in
-// both directions: its type, its ends, its id, and the tunnel around. It is never 0.
+// identify returns a hash that tells the tunnel being entered from others, and is the
+// same in both directions: of its type, its ends, its id if shared, and the tunnel
+// around it. It is never 0.
 func (d *digest) identify() uint64 {
 	a, b := d.ip.src, d.ip.dst
 	if a[0] > b[0] || a[0] == b[0] && a[1] > b[1] {
@@ -85,8 +86,8 @@ func (d *digest) identify() uint64 {
 	return max(1, maphash.Bytes(tunnelSeed, words[:]))
 }
 
-// inside returns the index of the current level's tunnel as flow.Packet has it. The
-// tunnel is appended with the level's first packet: most that is carried has no ports.
+// inside returns the index of the current level's tunnel as flow.Packet has it. The tunnel
+// is appended only with the level's first packet: most of what is carried has no ports.
 func (d *digest) inside() uint32 {
 	if d.tunnel == 0 {
 		d.batch.Tunnels = append(d.batch.Tunnels, d.around)
@@ -157,7 +158,7 @@ func greRoutes(data []byte) (length int, ok bool) {
 	return 0, false
 }
 
-// gre reads a GRE header, and tells the tunnels that are built on it.
+// gre reads a GRE header, and tells apart the tunnels that are built on it.
 func (d *digest) gre(data []byte) error {
 	const ethernet, erspan, erspan3 = 0x6558, 0x88be, 0x22eb
 	h, ok := readGRE(data)
@@ -167,7 +168,7 @@ func (d *digest) gre(data []byte) error {
 	payload := data[h.length:]
 	switch {
 	case h.flags&greVersion == greEnhancedVersion:
-		call := h.key & 0xffff // each side has given its own; the other half is a length
+		call := h.key & 0xffff // each side has chosen its own; the other half is a length
 		return d.through(via{flow.PPTP, call, false}, greProtocol(h.protocol), payload)
 	case h.protocol == erspan && h.flags&greSequence == 0: // type I has no header
 		return d.through(via{flow.ERSPAN, 0, true}, layerEthernet, payload)
@@ -186,10 +187,11 @@ func (d *digest) gre(data []byte) error {
 }
 
 // virtualSubnet reports whether NVGRE may use the number (RFC 7637 section 3.2).
-// Ethernet in GRE with another key is just that.
+// With another key, Ethernet in GRE is just Ethernet in GRE.
 func virtualSubnet(id uint32) bool { return id >= 0x1000 && id < 0xffffff }
 
-// greProtocol returns the layer behind GRE's protocol type: EtherTypes and a few of its own.
+// greProtocol returns the layer that GRE's protocol type announces: an EtherType, or one of a
+// few that only GRE has.
 func greProtocol(protocol uint16) gopacket.LayerType {
 	switch {
 	case protocol == 0x880b:
@@ -198,7 +200,7 @@ func greProtocol(protocol uint16) gopacket.LayerType {
 		return layerFrameRelay
 	case protocol == 0x883e:
 		return layerWCCP
-	case protocol >= 0x8200 && protocol <= 0x83f0 && protocol&0xf == 0: // access points of Aruba
+	case protocol >= 0x8200 && protocol <= 0x83f0 && protocol&0xf == 0: // Aruba's access points
 		return layerIEEE80211
 	}
 	return etherType(protocol)
@@ -214,7 +216,7 @@ func (d *digest) wccp(data []byte) error {
 }
 
 // erspan reads an ERSPAN header of type II (eight octets) or III (twelve, and a
-// platform's own part).
+// platform-specific part).
 func (d *digest) erspan(data []byte, header int) error {
 	const session, platform, frameType, frameIP = 0x3ff, 1, 0x7c00, 2 << 10
 	if len(data) < header {
@@ -241,12 +243,12 @@ func (d *digest) etherIP(data []byte) error {
 	return d.through(via{kind: flow.EtherIP}, layerEthernet, data[2:])
 }
 
-// ethernetInIP begins a frame that is a next header of its own (RFC 8986 section 9).
+// ethernetInIP begins an Ethernet frame directly in IP (RFC 8986 section 9).
 func (d *digest) ethernetInIP(data []byte) error {
 	return d.through(via{kind: flow.EthernetInIP}, layerEthernet, data)
 }
 
-// mplsInIP begins a label stack in IP (RFC 4023).
+// mplsInIP begins a label stack directly in IP (RFC 4023).
 func (d *digest) mplsInIP(data []byte) error {
 	return d.through(via{kind: flow.MPLSInIP}, layerMPLS, data)
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A port is no promise: what is sent to a tunnel's may be a client's DNS query. So
-// the methods here look for all that such a tunnel must have, and end the
-// walk without a fault where something is missing: it stays a Flow like any other.
+// A port number proves nothing: a packet on a tunnel's port may be a client's DNS
+// query. So the methods here check all that such a tunnel must have, and end the walk
+// without a fault if something is missing: it stays a Flow like any other.
 
 // udpTunnels has the tunnel that a UDP port is assigned to or commonly used for.
 var udpTunnels = map[uint16]gopacket.LayerType{
 	4789:  layerVXLAN,
-	8472:  layerVXLAN, // Linux used it before the first was assigned
+	8472:  layerVXLAN, // Linux used it before 4789 was assigned
 	4790:  layerVXLANGPE,
 	6081:  layerGeneve,
 	2152:  layerGTPU, // version 1
@@ -28,8 +28,8 @@ var udpTunnels = map[uint16]gopacket.LayerType{
 	4754:  layerGREOverUDP,
 }
 
-// readOn has a bit for each UDP port behind which more is read than the header: a tunnel,
-// or a control Flow's announcements. Both ports of each datagram are looked up.
+// readOn has a bit for each UDP port on which more than the header is read: a tunnel, or a
+// control Flow's announcements. Both ports of each datagram are looked up.
 var readOn = func() (all [1 << 16 / 64]uint64) {
 	copy(all[:], controlPorts[:])
 	for port := range udpTunnels {
@@ -116,7 +116,7 @@ func (d *digest) gtpu(data []byte) error {
 	return d.through(via{kind: flow.GTPU, id: id}, next, payload)
 }
 
-// gtpHeader returns the length of a version 1 header, 0 if it does not end.
+// gtpHeader returns the length of a version 1 header, or 0 if it does not end within data.
 func gtpHeader(data []byte) int {
 	const extended, optional = 0x04, 0x07
 	if data[0]&optional == 0 {
@@ -139,8 +139,8 @@ func gtpHeader(data []byte) int {
 	return header
 }
 
-// teredo passes over Teredo's authentication and origin (RFC 4380 section 5.1.1) to an
-// IPv6 packet, of which one end is Teredo's or the link's.
+// teredo skips Teredo's authentication and origin (RFC 4380 section 5.1.1). An IPv6 packet
+// follows, at least one address of which is Teredo's or link-local.
 func (d *digest) teredo(data []byte) error {
 	const authentication, origin = 1, 0
 	if len(data) >= 4 && be.Uint16(data) == authentication {
@@ -175,8 +175,8 @@ func (d *digest) ayiya(data []byte) error {
 	return d.through(via{kind: flow.AYIYA}, next, data[min(len(data), header):])
 }
 
-// capwap reads the header of a data packet in the clear (RFC 5415 section 4.3), which carries an
-// 802.11 frame or one of Ethernet.
+// capwap reads the header of an unencrypted data packet (RFC 5415 section 4.3), which carries an
+// 802.11 or an Ethernet frame.
 func (d *digest) capwap(data []byte) error {
 	const native, radio80211, keepAlive, fragment = 0x01, 0x02, 0x08, 0x80
 	if len(data) < 8 || data[0] != 0 {
@@ -184,7 +184,7 @@ func (d *digest) capwap(data []byte) error {
 	}
 	length := 4 * int(data[1]>>3)
 	if length < 8 || length > len(data) || data[3]&keepAlive != 0 || be.Uint16(data[6:])>>3 != 0 {
-		return nil // the last: a later fragment
+		return nil // the last condition: a later fragment
 	}
 	d.parted = d.parted || data[3]&fragment != 0
 	next := layerEthernet
@@ -241,8 +241,8 @@ func (d *digest) lisp(data []byte) error {
 	return d.through(v, layerRaw, data[8:])
 }
 
-// tzsp reads a TaZmen Sniffer header and its tags, behind which is a frame that was seen
-// elsewhere.
+// tzsp reads a TaZmen Sniffer header and its tags. A frame that was captured elsewhere
+// follows.
 func (d *digest) tzsp(data []byte) error {
 	const version, received, transmitted, padding, end = 1, 0, 1, 0, 1
 	if len(data) < 4 || data[0] != version || data[1] != received && data[1] != transmitted {
@@ -265,7 +265,7 @@ func (d *digest) tzsp(data []byte) error {
 	return nil
 }
 
-// tzspProtocol returns the layer behind TZSP's number of an encapsulation.
+// tzspProtocol returns the layer for TZSP's number of an encapsulation.
 func tzspProtocol(number uint16) gopacket.LayerType {
 	switch number {
 	case 1:

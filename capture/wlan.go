@@ -8,7 +8,7 @@ const (
 	wlanQoS       = 0x80
 	wlanToDS      = 0x01 // in the second octet
 	wlanFromDS    = 0x02
-	wlanMore      = 0x04 // fragments
+	wlanMore      = 0x04 // more fragments follow
 	wlanProtected = 0x40
 	wlanOrder     = 0x80
 	wlanAMSDU     = 0x80 // in the first octet of QoS control
@@ -31,8 +31,8 @@ func (d *digest) ieee80211Padded(data []byte) error {
 	return d.wlan(data[0], data[1], data, 3)
 }
 
-// ieee80211Swapped does the same where the first two octets may have changed places,
-// which shows: a data frame has no other way to be one.
+// ieee80211Swapped does the same where the first two octets may be swapped: they are if
+// the frame is a data frame only in that order.
 func (d *digest) ieee80211Swapped(data []byte) error {
 	if len(data) >= 2 && data[0]&wlanKind != wlanData && data[1]&wlanKind == wlanData {
 		return d.wlan(data[1], data[0], data, 0)
@@ -77,8 +77,9 @@ func (d *digest) wlan(kind, flags uint8, data []byte, align int) error {
 	return d.link(layerLLC, data)
 }
 
-// isMesh reports whether a mesh control field follows, as that bit of QoS control says: in
-// frames to a group, which have three addresses, an access point may have set it otherwise.
+// isMesh reports whether a mesh control field follows, as that bit of QoS control says. In
+// frames to a group, which have three addresses, an access point may have set the bit for
+// another reason.
 func isMesh(data []byte, fourAddresses bool) bool {
 	const reserved = 0xfc
 	return fourAddresses || len(data) > 0 && data[0]&reserved == 0
@@ -94,8 +95,8 @@ func (d *digest) mesh(data []byte) error {
 	return d.link(layerLLC, data[min(len(data), header):])
 }
 
-// aggregate reads the first frame of an A-MSDU. The others are not looked at: a
-// frame is one packet.
+// aggregate reads the first frame of an A-MSDU. The others are ignored: a frame
+// is one packet.
 func (d *digest) aggregate(data []byte) error {
 	if len(data) < 14 {
 		return errLink
@@ -104,8 +105,8 @@ func (d *digest) aggregate(data []byte) error {
 	return d.link(layerLLC, data[14:min(len(data), 14+length)])
 }
 
-// radiotap passes over a radiotap header, but for the flag that says
-// that there is padding behind the 802.11 header (radiotap.org, "Flags").
+// radiotap skips a radiotap header, except for the flag that says that there is
+// padding after the 802.11 header (radiotap.org, "Flags").
 func (d *digest) radiotap(data []byte) error {
 	if len(data) < 8 {
 		return errLink
@@ -120,8 +121,8 @@ func (d *digest) radiotap(data []byte) error {
 	return d.link(layerIEEE80211, data[length:])
 }
 
-// radiotapPads finds the flags field: behind all words of the bitmap, and
-// behind the time, if there is one, which is aligned to eight octets.
+// radiotapPads reports whether that flag is set. The flags field follows all words of
+// the bitmap and the time, if there is one, which is aligned to eight octets.
 func radiotapPads(header []byte) bool {
 	const hasTime, hasFlags, hasMore, pads = 1 << 0, 1 << 1, 1 << 31, 0x20
 	present := le.Uint32(header[4:])
@@ -141,8 +142,7 @@ func radiotapPads(header []byte) bool {
 	return at < len(header) && header[at]&pads != 0
 }
 
-// ppi passes over a per-packet information header, which names the link type
-// that follows.
+// ppi skips a per-packet information header, which names the link type that follows.
 func (d *digest) ppi(data []byte) error {
 	if len(data) < 8 {
 		return errLink
@@ -154,8 +154,8 @@ func (d *digest) ppi(data []byte) error {
 	return d.link(linkLayer(LinkType(link)), data[length:])
 }
 
-// prism passes over a Prism header, written in the byte order of the machine that
-// captured, or over an AVS header under the same link type.
+// prism skips a Prism header, written in the byte order of the capturing machine, or
+// an AVS header under the same link type.
 func (d *digest) prism(data []byte) error {
 	if len(data) < 8 {
 		return errLink
@@ -171,7 +171,7 @@ func (d *digest) prism(data []byte) error {
 	return d.capped(length, layerIEEE80211, data)
 }
 
-// avs passes over an AVS header, which begins with its version and length.
+// avs skips an AVS header, which begins with its version and length.
 func (d *digest) avs(data []byte) error {
 	if len(data) < 8 {
 		return errLink
