@@ -13,13 +13,13 @@ import (
 	"github.com/portwatch/portwatch/testdata/compressed"
 )
 
-// The bound of docs/limits.md on what reading and decoding a savefile allocates in all: so
-// much at once, and so many octets for each octet of the file or, where that is more, of its
-// packets.
+// The bound of docs/limits.md on what reading and decoding a savefile allocates in all: an
+// amount at once, and a number of octets for each octet of the file or of its packets,
+// whichever are more.
 const (
 	allocatedAtOnce = 16 << 20
 	allocatedEach   = 8
-	// More than 8 MiB of window are for a frame of which 64 KiB have come, or all.
+	// Only a frame of which 64 KiB have come, or all, gets a window of more than 8 MiB.
 	allocatedLargeWindows = 32<<20 + 128<<20 + 1<<20
 )
 
@@ -35,8 +35,8 @@ func checkAllocation(t *testing.T, what string, data []byte) {
 	}
 }
 
-// allocated is what reading a savefile allocates, and how many octets its packets have.
-// windows tells that the file may have larger ones than others.
+// allocated returns what reading a savefile allocates, and how many octets its packets have.
+// windows says that its compression may use a window of more than 8 MiB.
 func allocated(data []byte) (all, octets uint64, windows bool) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -59,7 +59,7 @@ func allocated(data []byte) (all, octets uint64, windows bool) {
 	return after.TotalAlloc - before.TotalAlloc, octets, windows
 }
 
-// TestAllocation cuts captures anywhere, changes octets of theirs, and compresses them before
+// TestAllocation cuts captures anywhere and changes octets in them, and compresses them before
 // or after that.
 func TestAllocation(t *testing.T) {
 	names, err := filepath.Glob("../testdata/*.pcap*")

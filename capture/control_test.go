@@ -230,8 +230,8 @@ func TestControlAroundTunnel(t *testing.T) {
 	}
 }
 
-// FuzzControl holds what is announced to what was said: it is bounded, belongs to a packet of
-// the frame, names a port that stands in the payload, and does not depend on what came before.
+// FuzzControl checks announcements against the payload: they are bounded, belong to a packet of
+// the frame, name a port that is in the payload, and do not depend on earlier packets.
 func FuzzControl(f *testing.F) {
 	for _, test := range controlTests() {
 		f.Add(test.transport == flow.TCP, uint16(test.src), uint16(test.dst), []byte(test.payload))
@@ -266,7 +266,7 @@ func FuzzControl(f *testing.F) {
 	})
 }
 
-// says looks for a port in all ways in which one can be written.
+// says looks for a port in every form in which one can be written.
 func says(payload []byte, port uint16) bool {
 	if bytes.Contains(payload, []byte{0, 0, byte(port >> 8), byte(port)}) {
 		return true

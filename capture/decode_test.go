@@ -828,8 +828,8 @@ func savedFrames(tb testing.TB, name string) (frames []Frame) {
 	return frames
 }
 
-// TestJumboForgotten: that a length is to be told by an option holds for the IPv6 packet
-// without a length alone, and not for the next packet with such an option.
+// TestJumboForgotten: an option gives the length only of the IPv6 packet whose own length
+// field is 0, not of the next packet that has such an option.
 func TestJumboForgotten(t *testing.T) {
 	option := octets("11 00 c2 04 00 01 00 00")
 	jumbo := sized(ip6(0, "fd00::1", "fd00::2", option, udp(1000, 53)), 0)

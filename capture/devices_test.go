@@ -51,7 +51,7 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-// The list is that of tcpdump -D, line for line.
+// The list is the same as that of tcpdump -D, line for line.
 func TestDevicesAreTcpdumps(t *testing.T) {
 	out, err := exec.Command("tcpdump", "-D").Output()
 	if err != nil {

@@ -48,8 +48,8 @@ func samples() map[string]struct {
 	return all
 }
 
-// A capture cut anywhere gives exactly the packets that are whole, and then
-// says what it is: at its end where it may end, else cut short.
+// A capture cut anywhere gives exactly the packets that are whole, then io.EOF if
+// it may end there, else an error that says it is cut short.
 func TestCutAnywhere(t *testing.T) {
 	for name, s := range samples() {
 		all := mustRead(t, s.data)
@@ -140,11 +140,11 @@ func TestFileErrors(t *testing.T) {
 		is            error
 	}{
 		{"empty.pcap", "", "read <DIR>/empty.pcap: file is cut short: it is empty", ErrTruncated},
-		{"three.pcap", "\xd4\xc3\xb2", "read <DIR>/three.pcap: file is cut short: a magic number of 4 octets, and 3 are there", ErrTruncated},
-		{"header.pcap", string(pcap[:20]), "read <DIR>/header.pcap: file is cut short: the file header of 24 octets, and 20 are there", ErrTruncated},
-		{"cut.pcap", string(pcap[:150]), "read <DIR>/cut.pcap: offset 100: packet 2: file is cut short: a packet of 76 octets, and 50 are there", ErrTruncated},
-		{"inhead.pcap", string(pcap[:107]), "read <DIR>/inhead.pcap: offset 100: packet 2: file is cut short: a packet header of 16 octets, and 7 are there", ErrTruncated},
-		{"cut.pcapng", "\n\r\r\n\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00", "read <DIR>/cut.pcapng: file is cut short: a block of 28 octets, and 14 are there", ErrTruncated},
+		{"three.pcap", "\xd4\xc3\xb2", "read <DIR>/three.pcap: file is cut short: a magic number of 4 octets, of which 3 are there", ErrTruncated},
+		{"header.pcap", string(pcap[:20]), "read <DIR>/header.pcap: file is cut short: the file header of 24 octets, of which 20 are there", ErrTruncated},
+		{"cut.pcap", string(pcap[:150]), "read <DIR>/cut.pcap: offset 100: packet 2: file is cut short: a packet of 76 octets, of which 50 are there", ErrTruncated},
+		{"inhead.pcap", string(pcap[:107]), "read <DIR>/inhead.pcap: offset 100: packet 2: file is cut short: a packet header of 16 octets, of which 7 are there", ErrTruncated},
+		{"cut.pcapng", "\n\r\r\n\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00", "read <DIR>/cut.pcapng: file is cut short: a block of 28 octets, of which 14 are there", ErrTruncated},
 		{"long.pcap", string(pcap[:24]) + strings.Repeat("\xff", 40), "read <DIR>/long.pcap: offset 24: packet 1: packet claims 4294967295 captured octets, more than 16777216", nil},
 		{"notes.txt", "Dear diary, today we", `read <DIR>/notes.txt: not a pcap or pcapng file (it starts with the text "Dear diary, toda")`, ErrNotCapture},
 		{"x.bin", "\x01\x02\x03\x04\x05", "read <DIR>/x.bin: not a pcap or pcapng file (it starts with the octets 01 02 03 04)", ErrNotCapture},
@@ -179,7 +179,7 @@ func TestFileErrors(t *testing.T) {
 	}
 }
 
-// An error stays, and Close makes an end of a file.
+// After an error Next returns the same one, and after Close ErrClosed.
 func TestAfterTheEnd(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.pcap")
 	data := newPcapFile(lsbFirst, magicMicro, 1).add(1, 0, 60, 60).data
@@ -230,7 +230,7 @@ func TestStandardInput(t *testing.T) {
 		t.Errorf("a pipe has size %d", size)
 	}
 	_, err = drain(f)
-	want := "read standard input: offset 24: packet 1: file is cut short: a packet of 76 octets, and 66 are there"
+	want := "read standard input: offset 24: packet 1: file is cut short: a packet of 76 octets, of which 66 are there"
 	if err.Error() != want {
 		t.Errorf("error %v", err)
 	}

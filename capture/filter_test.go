@@ -64,7 +64,7 @@ func TestFilterErrors(t *testing.T) {
 	}
 }
 
-// A link type that libpcap cannot filter is told once, and matches nothing.
+// A link type that libpcap cannot filter is reported once, and matches nothing.
 func TestFilterUnknownLinkType(t *testing.T) {
 	f, err := NewFilter("tcp")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestFilterUnknownLinkType(t *testing.T) {
 	}
 }
 
-// Words that libpcap has for one kind of link type alone are no typo.
+// Keywords that libpcap knows only for some link types are not taken for a typo.
 func TestFilterOfOneKindOfLinkType(t *testing.T) {
 	for expr, link := range map[string]LinkType{
 		"type mgt":       LinkIEEE80211,

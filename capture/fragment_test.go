@@ -82,7 +82,8 @@ func TestFragments(t *testing.T) {
 	}
 }
 
-// TestFragmentsInnermost: what waited in a tunnel comes with its first fragment there too.
+// TestFragmentsInnermost: later fragments that waited in a tunnel come with their first one,
+// also if only the innermost level is kept.
 func TestFragmentsInnermost(t *testing.T) {
 	d := NewDecoder(DecoderOptions{Tunnels: Inner})
 	vxlan := func(carried []byte) []byte {
@@ -94,9 +95,9 @@ func TestFragmentsInnermost(t *testing.T) {
 	}
 }
 
-// TestFragmentedTunnels: what a tunnel carries is longer than the frame where that is the
-// first part of what the tunnel's end sent. The later parts are of the outer Flow, if there
-// is one.
+// TestFragmentedTunnels: what a tunnel carries is longer than the frame if the frame is only
+// the first part of what the tunnel's end sent. The later parts belong to the outer Flow, if
+// there is one.
 func TestFragmentedTunnels(t *testing.T) {
 	long4 := ip4(6, "10.0.0.1", "10.0.0.2", tcp(1000, 53, flow.ACK, blank(1000)))
 	long6 := ip6(6, "fd00::1", "fd00::2", tcp(1000, 53, flow.ACK, blank(1000)))

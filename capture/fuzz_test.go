@@ -8,9 +8,9 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// FuzzDecode holds the decoder to its word whatever the frame: one class, counters that add
-// up, a bounded number of levels of which the outermost decides the class, no octet read behind
-// the frame, and the same again from another decoder.
+// FuzzDecode checks what the decoder promises for any frame: one class, counters that add up,
+// a bounded number of levels of which the outermost decides the class, no octet read beyond
+// the frame, and the same result from another decoder.
 func FuzzDecode(f *testing.F) {
 	for _, test := range allFrames() {
 		f.Add(uint16(test.link), uint32(len(test.frame)), test.frame)

@@ -30,8 +30,8 @@ func TestLinkTypeString(t *testing.T) {
 	}
 }
 
-// Our names are libpcap's, where a number means the same to it: there the
-// names may differ by what the lists are called after.
+// Where a number means the same to libpcap, our name is libpcap's or, for some, the
+// one that the list of link types has instead.
 func TestLinkTypeNamesAreLibpcaps(t *testing.T) {
 	renamed := map[string]string{
 		"EN10MB": "ETHERNET", "EN3MB": "EXP_ETHERNET", "IEEE802": "IEEE802_5", "ARCNET": "ARCNET_BSD",

@@ -130,7 +130,7 @@ func TestMergeGoesOnWithoutBrokenFile(t *testing.T) {
 		open(t, "third", append(compressed.By["gzip"](broken), 'x')),
 	)
 	frames, err := drain(m)
-	want := "read first: offset 49: packet 2: file is cut short: a packet of 25 octets, and 24 are there\n" +
+	want := "read first: offset 49: packet 2: file is cut short: a packet of 25 octets, of which 24 are there\n" +
 		"read third (gzip): offset 74: packet 3: rubbish after the end of the gzip stream"
 	if len(frames) != 1+3+2 || err.Error() != want || !errors.Is(err, ErrTruncated) {
 		t.Errorf("%d frames, %v", len(frames), err)

@@ -15,7 +15,7 @@ type decoding struct {
 	counters Counters
 }
 
-// decode decodes frames, with or without regard for those that are ordinary.
+// decode decodes frames, all layer by layer if stepwise.
 func decode(o DecoderOptions, stepwise bool, frames []Frame) (all decoding) {
 	d := NewDecoder(o)
 	d.stepwise = stepwise
@@ -24,7 +24,7 @@ func decode(o DecoderOptions, stepwise bool, frames []Frame) (all decoding) {
 	return all
 }
 
-// checkOrdinary holds what is made of ordinary frames against what the layers make of them.
+// checkOrdinary compares what ordinary makes of frames with what the layers make of them.
 func checkOrdinary(t *testing.T, o DecoderOptions, frames ...Frame) {
 	t.Helper()
 	got, want := decode(o, false, frames), decode(o, true, frames)
@@ -35,7 +35,7 @@ func checkOrdinary(t *testing.T, o DecoderOptions, frames ...Frame) {
 		for _, f := range frames {
 			checkOrdinary(t, o, f)
 		}
-		t.Fatal("frames that are read alike one by one are not in a row")
+		t.Fatal("frames are read alike one by one, but not in a row")
 	}
 	t.Fatalf("at once      %+v\nstep by step %+v\nof %x", got, want, frames[0].Data)
 }
@@ -61,8 +61,8 @@ func ordinaryFrames() map[string][]byte {
 	}
 }
 
-// Whatever octet of an ordinary frame is another one, wherever it is cut, and whatever it has
-// behind it: it is read as the layers read it.
+// Whichever octet of an ordinary frame is changed, wherever it is cut, and whatever follows
+// it: it is read as the layers read it.
 func TestOrdinary(t *testing.T) {
 	const time, padding = 1_700_000_000_000_000_007, 80
 	for name, data := range ordinaryFrames() {
@@ -97,7 +97,7 @@ func TestOrdinary(t *testing.T) {
 	}
 }
 
-// The ports on which more is read are no less read on.
+// Frames with any port, tunnels and control Flows included, are read as the layers read them.
 func TestOrdinaryPorts(t *testing.T) {
 	frames := make([]Frame, 0, 1024)
 	add := func(protocol int, segment []byte) {

@@ -31,7 +31,7 @@ func table(t *testing.T, name string) map[string]map[string]string {
 	return rows
 }
 
-// tally is what a file's readers can be asked about.
+// tally is what can be compared between readers of a file.
 type tally struct {
 	packets, timeless, octets, captured int
 	links, interfaces                   []int
@@ -66,7 +66,7 @@ func count(name string) (c tally) {
 	return c
 }
 
-// recounted are the columns that we count otherwise on purpose.
+// recounted are the columns that we count differently on purpose.
 var recounted = map[string]map[string]string{
 	// tshark numbers the interfaces of every section from 0 again; ours are
 	// three in three sections.

@@ -19,7 +19,7 @@ const snapLength = 262144
 // ErrMixed is the error of a [Saver] to a pipe or to standard output when a packet
 // does not fit into the pcap file that it began: its link type is not that of the
 // first packet, or it has no time, or one that pcap cannot express.
-var ErrMixed = errors.New("a pcap file holds one link type and times from 1970 to 2106, and what went to a pipe or to standard output cannot become pcapng afterwards")
+var ErrMixed = errors.New("a pcap file holds one link type and times from 1970 to 2106, and one written to a pipe or to standard output cannot be converted to pcapng")
 
 // Saver writes frames to a savefile: pcap with nanoseconds, which most programs
 // read, as long as that can hold the frames; after that the file becomes pcapng,
@@ -134,7 +134,7 @@ func (s *Saver) convert() (err error) {
 			err = path.Err // the name of the temporary file tells the user nothing
 		}
 		if err != nil {
-			err = fmt.Errorf("make %s a pcapng file: %w", s.name, err)
+			err = fmt.Errorf("convert %s to pcapng: %w", s.name, err)
 		}
 	}()
 	path, err := filepath.EvalSymlinks(s.name)

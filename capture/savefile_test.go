@@ -177,8 +177,8 @@ func TestSaverRewritesInPlace(t *testing.T) {
 	}
 }
 
-// An error names the file that was asked for, also when that was converted, and so was created
-// under another name.
+// An error names the file that was asked for, even after a conversion, when the file was
+// created under another name.
 func TestSaverNamesItsFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.pcap")
 	a, b := ether(1, 5), ether(2, 5)
@@ -275,7 +275,7 @@ func TestSaverErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = s.Write(&second)
-	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "make "+gone+" a pcapng file: ") {
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "convert "+gone+" to pcapng: ") {
 		t.Errorf("converted, and gone: %v", err)
 	}
 	s.Close()
@@ -286,7 +286,7 @@ func TestSaverErrors(t *testing.T) {
 	if err := errors.Join(s.Write(&first), os.Rename(gone, moved), os.WriteFile(gone, []byte("of others"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Write(&second); err == nil || err.Error() != "make "+gone+" a pcapng file: another file has taken its name" {
+	if err := s.Write(&second); err == nil || err.Error() != "convert "+gone+" to pcapng: another file has taken its name" {
 		t.Errorf("converted, and replaced: %v", err)
 	}
 	s.Close()

@@ -83,5 +83,5 @@ func (s *stream) cut(what string, n int64) error {
 	case there == 0:
 		return io.EOF
 	}
-	return fmt.Errorf("%w: %s of %d octets, and %d are there", ErrTruncated, what, n, there)
+	return fmt.Errorf("%w: %s of %d octets, of which %d are there", ErrTruncated, what, n, there)
 }
