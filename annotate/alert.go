@@ -10,23 +10,23 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// DefaultAlertWindow is how long findings of one subject make one alert.
+// DefaultAlertWindow is how long findings about one subject go into one alert.
 const DefaultAlertWindow = time.Hour
 
-// Scope says what an alert is about, and with that which findings it gathers.
+// Scope says what an alert is about, and so which findings it gathers.
 type Scope uint8
 
-// The scopes. The first two are for Flows that were answered or went on one-way,
-// the others for Flows that came to no more than an attempt.
+// The scopes. The first two cover Flows that were answered or carried on one-way,
+// the others Flows that never got beyond an attempt.
 const (
-	// OneService: one port of one address.
+	// OneService is one port of one address.
 	OneService Scope = iota
-	// ManyServices: the ports of one address that one client used, behind the first
-	// ones, which have alerts of their own.
+	// ManyServices is the ports of one address that one client used after the first
+	// few, which have alerts of their own.
 	ManyServices
-	// Attempts: all ports of one address that were only tried.
+	// Attempts is all ports of one address that were only tried.
 	Attempts
-	// Sweep: all addresses that one client only tried, behind the first ones, which
+	// Sweep is all addresses that one client only tried after the first few, which
 	// have alerts of their own.
 	Sweep
 )
@@ -34,9 +34,9 @@ const (
 // String returns service, services, attempts or sweep.
 func (s Scope) String() string { return [...]string{"service", "services", "attempts", "sweep"}[s] }
 
-// An Alert is a document about what one rule found out about one subject in a
-// window of time: first the opening, with the finding that made it; then, unless
-// that stayed the only one, one update with the sums.
+// An Alert is a document about what one rule found about one subject in a window
+// of time: first the opening, with the finding that caused it; then, if more
+// findings followed, one update with the totals.
 type Alert struct {
 	// ID is the same for the opening and the update.
 	ID     [16]byte
@@ -49,27 +49,27 @@ type Alert struct {
 	Registry  *registry.Registry
 
 	// Service is the address of the service side; not valid for a Sweep. Client is
-	// that of the other side: the client of ManyServices and of a Sweep, and else the
-	// first of them.
+	// the address of the other side: the one client of ManyServices and of a Sweep,
+	// otherwise the first client.
 	Service, Client netip.Addr
-	// Port is the service's, of the finding that opened the alert.
+	// Port is the service-side port of the finding that opened the alert.
 	Port Port
 
-	// WindowStart and WindowEnd are packet times, as all times here: nanoseconds
+	// WindowStart and WindowEnd are packet times, like all times here: nanoseconds
 	// since the Unix epoch. The update may come before the window's end: at the end of the
-	// input, or where another subject needs the room.
+	// input, or when another subject needs the room.
 	WindowStart, WindowEnd int64
-	// Start and End are the first and the last time of the records that were gathered.
+	// Start and End are the first and last times of the gathered records.
 	Start, End int64
 
 	Records uint64
-	// Flows are those whose first record is among Records, and in any case the one that
+	// Flows counts those whose first record is among Records, and always the one that
 	// opened the alert.
 	Flows           uint64
-	Packets, Octets uint64 // of the Records, both ways
-	Clients         Number // other sides; 1 but for OneService and Attempts
-	Hosts           Number // addresses of the service side; 1 but for a Sweep
-	Ports           int    // of the service side, exact
+	Packets, Octets uint64 // of the Records, both directions
+	Clients         Number // different clients; 1 except for OneService and Attempts
+	Hosts           Number // different service-side addresses; 1 except for a Sweep
+	Ports           int    // different service-side ports, exact
 	FirstPorts      [8]uint16
 
 	Severity   int // the highest, 0 to 100
@@ -80,14 +80,14 @@ type Alert struct {
 	CommunityID [20]byte
 }
 
-// Number is a count of different things, exact up to maxExact of them.
+// Number is a count of different things, exact up to maxExact.
 type Number struct {
 	N         uint64
 	Estimated bool // with a standard error of 3.3%
 }
 
-// AppendID appends event.id: the ID in hexadecimal, and -0 for the opening or -1
-// for the update. A receiver that takes each id once takes both.
+// AppendID appends event.id: the ID in hexadecimal, then -0 for the opening or -1
+// for the update. A receiver that accepts each id only once accepts both.
 func (a *Alert) AppendID(dst []byte) []byte {
 	dst = hex.AppendEncode(dst, a.ID[:])
 	if a.Update {
@@ -103,7 +103,7 @@ func (a *Alert) HasPort() bool { return a.Scope == OneService }
 func (a *Alert) HasService() bool { return a.Scope != Sweep }
 
 // AppendReason appends what the alert is about, in a sentence without a full stop.
-// It quotes the registry's text as it is, whatever characters that has.
+// It quotes the registry's text verbatim, whatever characters it contains.
 func (a *Alert) AppendReason(dst []byte) []byte {
 	switch a.Scope {
 	case OneService:
@@ -124,7 +124,7 @@ func (a *Alert) AppendReason(dst []byte) []byte {
 	return dst
 }
 
-// appendPorts appends how many ports of which kind there are, and the first ones.
+// appendPorts appends the number and kind of the ports, and the first of them.
 func (a *Alert) appendPorts(dst []byte, space string) []byte {
 	dst = strconv.AppendInt(dst, int64(a.Ports), 10)
 	dst = append(append(dst, space...), a.Port.Transport.String()...)
@@ -148,7 +148,7 @@ func (a *Alert) appendPorts(dst []byte, space string) []byte {
 	return dst
 }
 
-// First returns the first ports, at most eight, in the order in which they came.
+// First returns the first ports, at most eight, in the order in which they appeared.
 func (a *Alert) First() []uint16 { return a.FirstPorts[:min(a.Ports, len(a.FirstPorts))] }
 
 func appendAmount(dst []byte, n Number, what string) []byte {

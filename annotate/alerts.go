@@ -13,48 +13,49 @@ import (
 
 // The bounds of Alerts.
 const (
-	maxUsed  = 8192 // subjects in their window that were answered, or went on one-way
-	maxTried = 2048 // that were only tried
+	maxUsed  = 8192 // subjects in their window that were answered or carried on one-way
+	maxTried = 2048 // subjects in their window that were only tried
 
-	// How many alerts one client can open by itself until what more it does goes into
-	// one alert: services of one address, and addresses.
+	// How many alerts one client can open, for services of one address and for
+	// addresses, before everything else that it does goes into one alert.
 	servicesOfClient = 4
 	hostsOfClient    = 2
 )
 
-// Alerts gathers the findings of records into alerts. It depends on the records and
-// their order alone: its clock is the latest End of them.
+// Alerts gathers the findings of records into alerts. It depends only on the records
+// and their order: its clock is their latest End, or a later time given to Advance.
 //
-// A subject is an address with a port; but whoever tries all ports of an address,
-// or one port of all addresses, is one piece of news, not thousands. So attempts are
-// gathered by address, and by client where a client tries several addresses; and
-// the services of one address by client, where a client uses many of them.
+// A subject is an address with a port. But a client that tries every port of an
+// address, or one port of every address, is one piece of news, not thousands. So
+// attempts are gathered by address, and by client once a client has tried several
+// addresses; the services of one address are gathered by client once a client has
+// used several of them.
 //
-// Memory is bounded. Where a service finds no room, the subject whose window began
-// first ends before its time; attempts that find no room are counted, and open
-// nothing: a flood of them would else have an alert for each.
+// Memory is bounded. When there is no room for a service, the subject whose window
+// began first ends early. Attempts without room are counted and open nothing:
+// otherwise a flood of them would make an alert for each.
 type Alerts struct {
 	window  time.Duration
 	clock   int64
-	ended   bool  // no record comes any more
-	until   int64 // before this time no window is over
+	ended   bool  // no more records will come
+	until   int64 // no window is over before this time
 	used    subjects
 	tried   subjects
-	pending []Alert // of the last Add
-	given   int     // of pending
+	pending []Alert // from the last Add
+	given   int     // how many of pending Next has returned
 	stats   AlertStats
 }
 
-// AlertStats count what became of findings.
+// AlertStats counts what became of findings.
 type AlertStats struct {
-	Opened, Updated uint64 // alerts given
+	Opened, Updated uint64 // alerts returned
 	// CutShort is how many windows ended early because others needed the room.
 	CutShort uint64
 	// Uncounted is how many findings are in no alert: attempts without room.
 	Uncounted uint64
 }
 
-// NewAlerts returns Alerts whose windows are as long as window, which is above 0.
+// NewAlerts returns Alerts with windows of the given length, which must be above 0.
 func NewAlerts(window time.Duration) *Alerts {
 	return &Alerts{
 		window: window, clock: math.MinInt64, until: math.MaxInt64,
@@ -62,8 +63,8 @@ func NewAlerts(window time.Duration) *Alerts {
 	}
 }
 
-// Add takes in the next record. Before the Add that follows, Next has to be asked until
-// it has no more.
+// Add takes the next record. Before the following Add, Next must be called until it
+// returns false.
 func (a *Alerts) Add(r *Record) {
 	a.Advance(r.Flow.End)
 	for i := range r.Findings {
@@ -72,17 +73,17 @@ func (a *Alerts) Add(r *Record) {
 	}
 }
 
-// Advance moves the clock where no record does, to nanoseconds since the Unix epoch. It
-// never goes back.
+// Advance moves the clock when no record does, to now in nanoseconds since the Unix
+// epoch. The clock never goes back.
 func (a *Alerts) Advance(now int64) { a.clock = max(a.clock, now) }
 
-// Flush ends all windows. No record comes behind it.
+// Flush ends all windows. No record may follow.
 func (a *Alerts) Flush() { a.ended, a.clock = true, math.MaxInt64 }
 
 // Stats returns the counters.
 func (a *Alerts) Stats() AlertStats { return a.stats }
 
-// Due reports whether Next may have an alert: of most records it has none.
+// Due reports whether Next may have an alert: after most records it has none.
 func (a *Alerts) Due() bool { return len(a.pending) > 0 || a.clock >= a.until }
 
 // Next fills dst with the next alert, and reports whether there was one.
@@ -100,7 +101,8 @@ func (a *Alerts) Next(dst *Alert) bool {
 	return false
 }
 
-// expire gives the next update of subjects whose window is over.
+// expire fills dst with the next update of a subject whose window is over, and reports
+// whether there was one.
 func (a *Alerts) expire(all *subjects, dst *Alert) bool {
 	for s := all.oldest(); s != nil && a.over(s); s = all.oldest() {
 		all.remove()
@@ -112,13 +114,13 @@ func (a *Alerts) expire(all *subjects, dst *Alert) bool {
 	return false
 }
 
-// over reports whether a subject's window has ended: by the clock, or because no record
-// comes any more. The clock is never before the window's start.
+// over reports whether a subject's window has ended, by the clock or because no more
+// records will come. The clock is never before the window's start.
 func (a *Alerts) over(s *subject) bool {
 	return a.ended || uint64(a.clock)-uint64(s.alert.WindowStart) >= uint64(a.window)
 }
 
-// close ends a subject's window, and reports whether there is an update to give.
+// close ends a subject's window, and reports whether it has an update.
 func (a *Alerts) close(all *subjects, s *subject) bool {
 	if s.closed {
 		return false
@@ -133,7 +135,7 @@ func (a *Alerts) close(all *subjects, s *subject) bool {
 	return true
 }
 
-// A sighting is one finding, from the side of the service that it is about.
+// A sighting is one finding, seen from the service side that it is about.
 type sighting struct {
 	record          *Record
 	finding         *Finding
@@ -149,8 +151,8 @@ func newSighting(r *Record, f *Finding) sighting {
 	return s
 }
 
-// take counts a finding where it belongs: with its own subject where there is one or one
-// may be opened, else with a wider one.
+// take counts a finding in its own subject if there is one or one may be opened,
+// otherwise in a wider one.
 func (a *Alerts) take(s *sighting) {
 	all, limit := &a.used, servicesOfClient
 	own := subjectKey{
@@ -184,7 +186,7 @@ func (a *Alerts) take(s *sighting) {
 	a.count(a.open(all, &own), s)
 }
 
-// find returns the subject of a key whose window is not over.
+// find returns the subject of a key, or nil. It ends a subject whose window is over.
 func (a *Alerts) find(all *subjects, k *subjectKey) *subject {
 	s := all.byKey[*k]
 	if s != nil && a.over(s) {
@@ -202,7 +204,7 @@ func (a *Alerts) end(all *subjects, s *subject) {
 	}
 }
 
-// open begins the window of a new subject, of which nothing is told yet.
+// open begins the window of a new subject, whose alert is not opened yet.
 func (a *Alerts) open(all *subjects, k *subjectKey) *subject {
 	if all.room() == 0 {
 		oldest := all.oldest()
@@ -236,7 +238,7 @@ func (a *Alerts) count(s *subject, t *sighting) {
 	s.tell(&a.pending[len(a.pending)-1])
 }
 
-// subjectKey tells subjects apart. What a scope does not look at is zero.
+// subjectKey identifies a subject. Fields that its scope ignores are zero.
 type subjectKey struct {
 	addr, client netip.Addr
 	port         uint16
@@ -248,23 +250,23 @@ type subjectKey struct {
 // A subject is what one alert is about, in its window.
 type subject struct {
 	key    subjectKey
-	alert  Alert // but for what the sets below know
-	opened int   // of a wider subject: how many alerts its client has opened in narrower ones
-	told   bool  // the opening was given
-	news   bool  // something came since
+	alert  Alert // except Clients and Hosts, which come from others
+	opened int   // for a wider subject: how many alerts its client has opened in narrower ones
+	told   bool  // the opening was issued
+	news   bool  // findings came after the opening
 	closed bool
 
-	others distinct // hosts of a Sweep; else clients, where there can be several
-	ports  *portSet // nil: never more than FirstPorts
+	others distinct // hosts of a Sweep; otherwise clients, if there can be several
+	ports  *portSet // nil until there are more ports than fit in FirstPorts
 }
 
-// reset makes a subject new again, with the memory that it has.
+// reset makes a subject new again but keeps its memory.
 func (s *subject) reset(k *subjectKey) {
 	s.others.reset()
 	*s = subject{key: *k, others: s.others, ports: s.ports}
 }
 
-// begin notes what the finding that opens the alert tells.
+// begin sets what comes from the finding that opens the alert.
 func (s *subject) begin(t *sighting) {
 	f, d := t.record.Flow, &s.alert
 	d.Rule, d.Scope = t.finding.Rule, s.key.scope
@@ -276,8 +278,8 @@ func (s *subject) begin(t *sighting) {
 }
 
 // id hashes what the alert is about, the window's start, and the record that opened
-// it, whose Flow id has the observer's in it: a subject that had to make room and
-// comes back at the same time is another alert.
+// it, whose Flow id includes the observer's. A subject that made room for another and
+// comes back at the same time is a different alert.
 func (s *subject) id(sequence uint32) [16]byte {
 	k, d := &s.key, &s.alert
 	b := make([]byte, 0, 128)
@@ -294,7 +296,7 @@ func (s *subject) id(sequence uint32) [16]byte {
 	return [16]byte(sum[:])
 }
 
-// count takes in what one finding adds.
+// count adds one finding to the totals.
 func (s *subject) count(t *sighting) {
 	f, d := t.record.Flow, &s.alert
 	if d.Records == 0 {
@@ -318,7 +320,7 @@ func (s *subject) count(t *sighting) {
 	s.countPort(t.service.Port())
 }
 
-// countPort keeps the first ports in their order, and all of them once there are more.
+// countPort keeps the first ports in order, and the set of all ports once there are more.
 func (s *subject) countPort(port uint16) {
 	d := &s.alert
 	if d.Ports <= len(d.FirstPorts) && slices.Contains(d.First(), port) {
@@ -355,11 +357,11 @@ func (s *subject) tell(dst *Alert) {
 	}
 }
 
-// subjects are found by their key, and end in the order in which they began: all
-// windows are of one length.
+// subjects finds a subject by its key, and ends them in the order in which they began:
+// all windows have the same length.
 type subjects struct {
 	byKey map[subjectKey]*subject
-	ring  []*subject // from first on, n of them
+	ring  []*subject // n of them, starting at first
 	first int
 	n     int
 	free  []*subject
@@ -371,7 +373,7 @@ func newSubjects(limit int) subjects {
 
 func (all *subjects) room() int { return len(all.ring) - all.n }
 
-// oldest returns the one whose window began first, nil where there is none.
+// oldest returns the subject whose window began first, or nil.
 func (all *subjects) oldest() *subject {
 	if all.n == 0 {
 		return nil
@@ -379,7 +381,7 @@ func (all *subjects) oldest() *subject {
 	return all.ring[all.first]
 }
 
-// until is when the oldest one's window is over.
+// until returns when the window of the oldest subject ends.
 func (all *subjects) until() int64 {
 	if s := all.oldest(); s != nil {
 		return s.alert.WindowEnd
@@ -387,14 +389,14 @@ func (all *subjects) until() int64 {
 	return math.MaxInt64
 }
 
-// remove takes the oldest out. The next add uses its memory.
+// remove takes out the oldest subject. The next add reuses its memory.
 func (all *subjects) remove() {
 	all.free = append(all.free, all.ring[all.first])
 	all.first = (all.first + 1) % len(all.ring)
 	all.n--
 }
 
-// add puts a new one behind the others. There has to be room.
+// add appends a new subject. There must be room.
 func (all *subjects) add(k *subjectKey) *subject {
 	s := new(subject)
 	if last := len(all.free) - 1; last >= 0 {

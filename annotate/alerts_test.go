@@ -12,7 +12,7 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A replay gives Flows to Alerts and keeps what comes out.
+// A replay passes Flows to Alerts and keeps what comes out.
 type replay struct {
 	t      testing.TB
 	alerts *Alerts
@@ -26,7 +26,7 @@ func newReplay(t testing.TB) *replay {
 	return &replay{t: t, alerts: NewAlerts(time.Hour)}
 }
 
-// add adds a Flow of one packet at so many seconds.
+// add adds a Flow of one packet at the given second.
 func (p *replay) add(second float64, client, service string, s flow.State) {
 	p.t.Helper()
 	f := to(flow.TCP, 0, s)
@@ -56,7 +56,7 @@ func (p *replay) flush() []Alert {
 	return p.got
 }
 
-// line says of an alert what the tests below are about.
+// line returns the parts of an alert that the tests below check.
 func line(a *Alert) string {
 	event := "open"
 	if a.Update {
@@ -116,8 +116,8 @@ func TestAlertOfAService(t *testing.T) {
 	}
 }
 
-// TestAlertAfterTheWindow: what comes behind the end of a window opens the next one,
-// and does not count in the one before.
+// TestAlertAfterTheWindow: what comes after the end of a window opens the next one
+// and is not counted in the previous one.
 func TestAlertAfterTheWindow(t *testing.T) {
 	p := newReplay(t)
 	p.add(0, "10.0.0.5", "10.0.0.9:42001", flow.Closed)
@@ -134,8 +134,8 @@ func TestAlertAfterTheWindow(t *testing.T) {
 		"update PW001 service 50: 42001/tcp is unassigned; 2 Flows of 1 client")
 }
 
-// TestAlertWindowWithoutEnd: one of centuries ends with the last time there is, or with the
-// input.
+// TestAlertWindowWithoutEnd: a window of centuries ends at the largest possible time, or
+// with the input.
 func TestAlertWindowWithoutEnd(t *testing.T) {
 	p := newReplay(t)
 	p.alerts = NewAlerts(math.MaxInt64)
@@ -150,7 +150,7 @@ func TestAlertWindowWithoutEnd(t *testing.T) {
 		"update PW001 service 50: 42001/tcp is unassigned; 2 Flows of 1 client")
 }
 
-// TestAlertAdvance: without records, a live sensor tells the time.
+// TestAlertAdvance: a live sensor moves the clock when no records come.
 func TestAlertAdvance(t *testing.T) {
 	p := newReplay(t)
 	p.add(0, "10.0.0.5", "10.0.0.9:42001", flow.Closed)
@@ -224,8 +224,8 @@ func TestAlertsOfASweep(t *testing.T) {
 	}
 }
 
-// TestAlertsOfATarpit: a host that answers on every port is not as many services to
-// one who tries them all; but many clients' services are.
+// TestAlertsOfATarpit: a host that answers one client on every port is not that many
+// services; a host whose ports are used by many clients is.
 func TestAlertsOfATarpit(t *testing.T) {
 	p := newReplay(t)
 	for port := 1; port <= 65535; port++ {
@@ -245,7 +245,8 @@ func TestAlertsOfATarpit(t *testing.T) {
 	}
 }
 
-// TestAlertsFlooded: the tables are bounded. Services make room, attempts do not.
+// TestAlertsFlooded: the tables are bounded. A new service takes the oldest one's room,
+// an attempt does not.
 func TestAlertsFlooded(t *testing.T) {
 	p := newReplay(t)
 	address := func(n int) string { return fmt.Sprintf("198.18.%d.%d", n/256, n%256) }
@@ -300,8 +301,8 @@ func TestAlertsSymmetric(t *testing.T) {
 	}
 }
 
-// TestAlertsNoAllocs: neither records without findings nor those of a known subject,
-// and after a window not even new ones.
+// TestAlertsNoAllocs: neither records without findings nor those of a known subject
+// allocate, and after a window not even those of new subjects.
 func TestAlertsNoAllocs(t *testing.T) {
 	for name, flows := range alertFlows() {
 		a := NewAlerts(time.Hour)
@@ -366,7 +367,7 @@ func annotatedFlows(t testing.TB, flows []*flow.Record) []*Record {
 	return list
 }
 
-// TestDistinct: exact, then near enough: five standard errors.
+// TestDistinct: exact at first, then within five standard errors.
 func TestDistinct(t *testing.T) {
 	for _, n := range []int{0, 1, 31, 32, 33, 100, 1000, 3000, 10_000, 100_000, 1_000_000} {
 		var d distinct

@@ -5,37 +5,37 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// Record is a Flow Record with what the registry says of its ports.
+// Record is a Flow Record with what the registry says about its ports.
 type Record struct {
 	Flow     *flow.Record
-	Registry *registry.Registry // that answered
+	Registry *registry.Registry // the one that answered
 
 	Source, Destination Port
 
 	// Findings are in the order of the rules, the destination's before the
-	// source's. The memory is the Record's own and is used again by the next
+	// source's. The memory belongs to the Record and is reused by the next
 	// Annotate into it.
 	Findings []Finding
 
-	// DirectionUnknown: the direction is a guess between two ephemeral ports, so
-	// nobody knows which of them is the service's.
+	// DirectionUnknown says that the direction is a guess between two ephemeral
+	// ports, so that the service's port is not known.
 	DirectionUnknown bool
 }
 
-// Port is one side's port and what the registry says of it.
+// Port is one side's port and what the registry says about it.
 type Port struct {
 	Number uint16
 	Role   Role
 	Class  registry.Class
-	// Transport is the one that the registry was asked for; see RegistryTransport.
+	// Transport is the one that the registry was asked about; see RegistryTransport.
 	Transport registry.Transport
 	Entry     *registry.Entry // never nil
 }
 
-// Role says what a side is in the Flow.
+// Role is the part that a side plays in the Flow.
 type Role uint8
 
-// The roles. With method symmetric both sides are the service.
+// The roles. If the direction's method is symmetric, both sides are the service.
 const (
 	Client Role = iota
 	Service
@@ -49,7 +49,7 @@ func (r Role) String() string {
 	return "client"
 }
 
-// An Annotator asks one registry. It has no state: concurrent use is safe.
+// An Annotator asks one registry. It is stateless and safe for concurrent use.
 type Annotator struct {
 	registry *registry.Registry
 }
@@ -57,8 +57,8 @@ type Annotator struct {
 // New returns an Annotator that asks reg.
 func New(reg *registry.Registry) *Annotator { return &Annotator{registry: reg} }
 
-// Annotate fills dst from r, which dst points to from then on. What dst held
-// before does not matter; its memory is used again.
+// Annotate fills dst from r, and dst keeps the pointer to r. What dst held before
+// does not matter; its memory is reused.
 func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 	t := RegistryTransport(r.Transport)
 	dst.Flow, dst.Registry = r, a.registry
@@ -72,9 +72,9 @@ func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 	dst.judge()
 }
 
-// Swap exchanges the sides of ports and findings. It is for a record of somebody else
-// that has the service as its source: what is said of that then stands at Source. Flow
-// stays as it is.
+// Swap exchanges the sides of ports and findings. It is for another program's record
+// that has the service as its source: the service's port is then at Source. Flow is
+// left unchanged.
 func (r *Record) Swap() {
 	r.Source, r.Destination = r.Destination, r.Source
 	for i := range r.Findings {
@@ -87,8 +87,8 @@ func (a *Annotator) port(dst *Port, t registry.Transport, number uint16, role Ro
 	dst.Transport, dst.Entry = t, a.registry.Lookup(t, number)
 }
 
-// RegistryTransport returns the transport to ask the registry for: it has no
-// UDP-Lite, whose ports are those of UDP (RFC 3828 section 5).
+// RegistryTransport returns the transport to ask the registry about: the registry has
+// no UDP-Lite, whose ports are those of UDP (RFC 3828 section 5).
 func RegistryTransport(t flow.Transport) registry.Transport {
 	switch t {
 	case flow.TCP:
@@ -101,14 +101,14 @@ func RegistryTransport(t flow.Transport) registry.Transport {
 	return registry.UDP // and UDP-Lite
 }
 
-// firstEphemeral is the lowest port that systems give to clients by themselves:
-// Linux takes 32768-60999, the rest the Dynamic Ports, 49152-65535. The two
-// ranges overlap, so everything from here on is ephemeral.
+// firstEphemeral is the lowest port that operating systems pick for clients: Linux
+// uses 32768-60999, the others the Dynamic Ports, 49152-65535. The two ranges
+// overlap, so every port from here on is ephemeral.
 const firstEphemeral = 32768
 
-// directionUnknown tells the Flows of which even the service side is a guess. It
-// does not ask for the port's class: between 50000 and 51000 the doubt is the
-// same as between 40000 and 51000. With one port on both sides there is none.
+// directionUnknown reports whether even the service side of a Flow is a guess. It
+// ignores the ports' class: the doubt is the same between 50000 and 51000 as
+// between 40000 and 51000. With the same port on both sides there is none.
 func directionUnknown(r *flow.Record) bool {
 	return r.Direction.Confidence == flow.Low && r.Direction.Method != flow.Symmetric &&
 		r.Source.Port() >= firstEphemeral && r.Destination.Port() >= firstEphemeral

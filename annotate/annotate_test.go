@@ -13,7 +13,7 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// embedded is the registry of the program: the tests hold for what IANA says.
+// embedded is the registry that is built in, so that the tests check real answers.
 func embedded(t testing.TB) *registry.Registry {
 	t.Helper()
 	return registry.Embedded()
@@ -27,12 +27,12 @@ func between(tr flow.Transport, src, dst uint16, s flow.State, m flow.Method, c 
 	return r
 }
 
-// to is a Flow whose direction is sure.
+// to returns a Flow whose direction is certain.
 func to(tr flow.Transport, dst uint16, s flow.State) *flow.Record {
 	return between(tr, 40112, dst, s, flow.Handshake, flow.High)
 }
 
-// found are the findings as lines: id, side, severity, confidence, reason.
+// found returns the findings as lines: id, side, severity, confidence, reason.
 func found(r *Record) []string {
 	var lines []string
 	for _, f := range r.Findings {
@@ -227,7 +227,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// TestAnnotateAgain shows that nothing of an earlier record stays behind.
+// TestAnnotateAgain checks that nothing is left of an earlier record.
 func TestAnnotateAgain(t *testing.T) {
 	a := New(embedded(t))
 	var used, fresh Record

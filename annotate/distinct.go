@@ -7,26 +7,26 @@ import (
 	"net/netip"
 )
 
-// maxExact is up to how many things a distinct counts exactly.
+// maxExact is the largest number that a distinct counts exactly.
 const maxExact = 32
 
-// A distinct counts how many different things it was shown: the first ones one by
-// one, more of them by an estimate in 1 KiB (HyperLogLog; P. Flajolet and others,
-// 2007), whose standard error is 3.3%.
+// A distinct counts the different things that it is shown: up to maxExact exactly,
+// more of them by an estimate in 1 KiB (HyperLogLog; P. Flajolet and others, 2007)
+// with a standard error of 3.3%.
 type distinct struct {
-	n      int // of first
+	n      int // how many are in first
 	first  [maxExact]uint64
-	many   bool // first was not enough: sketch counts
+	many   bool // first is too small, so sketch counts
 	sketch *sketch
 }
 
-// sketch has for each part of the hashes the longest run of zeros that was seen
-// behind it, and one.
+// A sketch holds, for each prefix of the hashes, one more than the longest run of
+// zeros seen after it.
 type sketch [1 << sketchBits]uint8
 
 const sketchBits = 10
 
-// add shows the hash of a thing.
+// add counts a thing by its hash.
 func (d *distinct) add(hash uint64) {
 	if d.many {
 		d.sketch.add(hash)
@@ -60,7 +60,7 @@ func (d *distinct) number() Number {
 	return Number{N: uint64(d.n)}
 }
 
-// reset forgets everything but the memory.
+// reset forgets everything but keeps the memory.
 func (d *distinct) reset() { d.n, d.many = 0, false }
 
 func (s *sketch) add(hash uint64) {
@@ -80,20 +80,20 @@ func (s *sketch) estimate() uint64 {
 	}
 	n := 0.7213 / (1 + 1.079/m) * m * m / sum
 	if n <= 2.5*m && empty > 0 {
-		n = m * math.Log(m/float64(empty)) // linear counting, which is better here
+		n = m * math.Log(m/float64(empty)) // linear counting, which is more accurate here
 	}
 	return uint64(math.Round(n))
 }
 
-// hashAddr has no seed: the same addresses give the same estimate in each run.
+// hashAddr has no seed: the same addresses give the same estimate in every run.
 func hashAddr(a netip.Addr) uint64 {
 	b := a.As16()
 	high, low := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	return mix(mix(high^0x9e3779b97f4a7c15) ^ low)
 }
 
-// mix is the finalizer of MurmurHash3 (A. Appleby): each bit in changes each bit out
-// with a chance of a half.
+// mix is the finalizer of MurmurHash3 (A. Appleby): each input bit changes each output
+// bit with a probability of one half.
 func mix(x uint64) uint64 {
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd
@@ -105,7 +105,7 @@ func mix(x uint64) uint64 {
 // A portSet is a set of port numbers.
 type portSet [65536 / 64]uint64
 
-// add reports whether the port is new.
+// add adds a port and reports whether it is new.
 func (p *portSet) add(port uint16) bool {
 	word, bit := &p[port/64], uint64(1)<<(port%64)
 	if *word&bit != 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// A Rule is what a Finding was made by. Its name and id are the same in every
-// output format.
+// A Rule is the condition that a Finding reports. Its name and id are the same in
+// every output format.
 type Rule uint8
 
 // The rules. A port can meet the first two at once.
@@ -16,14 +16,14 @@ const (
 	// UnregisteredPort: the port is a System or User Port, and for this transport
 	// it is unassigned, reserved or deregistered.
 	UnregisteredPort Rule = iota
-	// UnauthorizedUse: the registry reports that the port is used without
-	// authorization, for this transport and this very number.
+	// UnauthorizedUse: the registry reports unauthorized use of exactly this
+	// transport and port number.
 	UnauthorizedUse
 	// DynamicPort: the service is on a Dynamic Port, which cannot be registered
 	// (RFC 6335 section 8.1.2).
 	DynamicPort
 
-	// Rules is how many there are.
+	// Rules is how many rules there are.
 	Rules = int(iota)
 )
 
@@ -71,9 +71,10 @@ func (s Side) other() Side {
 type Finding struct {
 	Rule Rule
 	Side Side
-	// Severity is from 0 to 100; a low Confidence has halved it.
+	// Severity is from 0 to 100, already halved if Confidence is Low.
 	Severity int
-	// Confidence is that of the Flow's direction: of the port being the service's.
+	// Confidence is that of the Flow's direction: how sure it is that the port is
+	// the service's.
 	Confidence flow.Confidence
 }
 
@@ -94,7 +95,7 @@ func (r *Record) judge() {
 	}
 }
 
-// inOrder reports whether the port can meet no rule, which most ports cannot.
+// inOrder reports whether the port cannot meet any rule, as is so for most ports.
 func (p *Port) inOrder() bool {
 	_, reported := p.Entry.UnauthorizedUse()
 	return p.Role == Client || p.Entry.Status == registry.Assigned && !reported && p.Class != registry.Dynamic
@@ -130,8 +131,8 @@ func (r *Record) finding(rule Rule, side Side) Finding {
 	return Finding{Rule: rule, Side: side, Severity: severity, Confidence: confidence}
 }
 
-// weight is the column of a rule's severities: a service that answers weighs more
-// than one that is only talked to, and a knock on a closed door next to nothing.
+// weight returns the column of a rule's severities: a service that answers weighs
+// more than one that is only sent to, and a failed attempt next to nothing.
 func weight(s flow.State) int {
 	switch s {
 	case flow.OneWay:
@@ -148,7 +149,7 @@ const (
 	onlyTried
 )
 
-// Severity returns the highest severity of the findings, 0 where there are none.
+// Severity returns the highest severity of the findings, or 0 if there are none.
 func (r *Record) Severity() int {
 	highest := 0
 	for i := range r.Findings {
@@ -160,9 +161,9 @@ func (r *Record) Severity() int {
 // Reason returns the sentence of [Record.AppendReason].
 func (r *Record) Reason(f Finding) string { return string(r.AppendReason(nil, f)) }
 
-// AppendReason appends why f, one of r's findings, was made: one sentence without
-// a full stop. It quotes the registry's text as it is, whatever characters that
-// has.
+// AppendReason appends the reason for f, one of r's findings: one sentence without
+// a full stop. It quotes the registry's text verbatim, whatever characters it
+// contains.
 func (r *Record) AppendReason(dst []byte, f Finding) []byte {
 	return appendReason(dst, r.Registry, f.Rule, r.Port(f.Side))
 }
@@ -183,7 +184,7 @@ func appendReason(dst []byte, reg *registry.Registry, rule Rule, p *Port) []byte
 	return dst
 }
 
-// appendUnregistered says which status the port has, and where else it is
+// appendUnregistered appends which status the port has, and where else it is
 // assigned: a Reserved port is nearly always the other half of an assignment.
 func appendUnregistered(dst []byte, reg *registry.Registry, p *Port) []byte {
 	if p.Entry.Status == registry.Reserved {

@@ -1,17 +1,17 @@
 package annotate
 
-// Tags are the single words that say what is special about a record: the rules
-// of its findings, and what is in doubt. It is a set of bits, the rules' first.
+// Tags is the set of words that say what is special about a record: the rules of its
+// findings, and what is in doubt. It is a set of bits, those of the rules first.
 type Tags uint8
 
-// The tags beside the rules.
+// The tags other than the rules.
 const (
 	// DirectionUnknownTag: see Record.DirectionUnknown.
 	DirectionUnknownTag Tags = 1 << (Rules + iota)
 	// MidstreamTag: the Flow's beginning was not seen.
 	MidstreamTag
 
-	// AllTags is every tag there is.
+	// AllTags is the set of all tags.
 	AllTags Tags = 1<<(Rules+iota) - 1
 )
 
