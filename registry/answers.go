@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// An answer is what the registry says of a pair. Pairs with the same answer
+// An answer is what the registry says about a pair. Pairs with the same answer
 // share one Entry.
 type answer struct {
 	status   Status
-	services []string // by Rule P
+	services []string // in the order of Rule P
 	on       TransportSet
-	note     string // unauthorized use; "" where none is reported
+	note     string // unauthorized use; "" if none is reported
 }
 
 func (a *answer) equal(b *answer) bool {
@@ -23,8 +23,8 @@ func (a *answer) equal(b *answer) bool {
 type pairs[T any] [len(Transports)][1 << 16]T
 
 // maxRows is how many rows may cover a pair, and how often unauthorized use of it may be
-// reported: ten times what IANA's registry has. A short file of wide ranges would else take
-// all memory.
+// reported: ten times the most in IANA's registry. Without this bound, a short file of wide
+// ranges could use all memory.
 const maxRows = 32
 
 func tooMany(what string, t Transport, port uint32) error {
@@ -47,7 +47,7 @@ func answersOf(rows []Row) (*pairs[answer], error) {
 	return answers, reportUnauthorized(answers, rows)
 }
 
-// coveringRows returns for each pair the rows that cover it, by Rule O.
+// coveringRows returns for each pair the rows that cover it, in the order of Rule O.
 func coveringRows(rows []Row) (*pairs[[]*Row], error) {
 	ordered := make([]*Row, len(rows))
 	for i := range rows {
@@ -72,7 +72,7 @@ func coveringRows(rows []Row) (*pairs[[]*Row], error) {
 }
 
 // decide returns the status and the names of a pair from the rows that cover it,
-// which are in the order of Rule O. The first row has the status.
+// which are in the order of Rule O. The first row decides the status.
 func decide(rows []*Row, port uint16) (Status, []string) {
 	switch {
 	case ClassOf(port) == Dynamic:
@@ -85,7 +85,7 @@ func decide(rows []*Row, port uint16) (Status, []string) {
 	return Assigned, serviceNames(rows)
 }
 
-// serviceNames returns the names of the assigned rows, by Rule P, each once.
+// serviceNames returns the names of the assigned rows in the order of Rule P, each once.
 func serviceNames(rows []*Row) (names []string) {
 	var assigned []*Row
 	for _, r := range rows {
@@ -117,8 +117,8 @@ func registeredOn(answers *pairs[answer]) {
 	}
 }
 
-// reportUnauthorized sets the notes of the pairs of Rule U. Where rows with
-// different texts speak of one pair, the note has each text once, in the
+// reportUnauthorized sets the notes of the pairs that Rule U finds. If rows with
+// different texts refer to the same pair, the note has each text once, in the
 // registry's order.
 func reportUnauthorized(answers *pairs[answer], rows []Row) error {
 	texts := new(pairs[[]string])
@@ -130,7 +130,7 @@ func reportUnauthorized(answers *pairs[answer], rows []Row) error {
 				for n := range ports.Count {
 					port := uint32(ports.First) + n
 					if times[t][port]++; times[t][port] > maxRows {
-						return tooMany("reports of unauthorized use are of", t, port)
+						return tooMany("reports of unauthorized use of", t, port)
 					}
 					at := &texts[t][port]
 					if slices.Contains(*at, rows[i].Unauthorized) {
@@ -138,7 +138,7 @@ func reportUnauthorized(answers *pairs[answer], rows []Row) error {
 					}
 					*at = append(*at, rows[i].Unauthorized)
 					note := strings.Join(*at, "; ")
-					if len(*at) > 1 { // a single text is the row's own, and no copy
+					if len(*at) > 1 { // a single text is the row's own, not a copy
 						joined += len(note)
 					}
 					if joined > MaxSource {

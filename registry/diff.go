@@ -4,26 +4,26 @@ import "slices"
 
 // A Difference is what changed from one Registry to another.
 type Difference struct {
-	// Pairs are those with another answer, by port, then transport.
+	// Pairs are those whose answer changed, by port, then transport.
 	Pairs []PairChange
 	// Added, Removed and Changed are rows, in the order of the Registry that has
-	// them, matched by service name, ports and transport. That is exact, but
+	// them, matched by service name, ports and transport. That is exact but
 	// noisy: one new port splits an Unassigned range in two.
 	Added, Removed []Row
 	Changed        []RowChange
 }
 
-// A PairChange is a (transport, port) and what each Registry answers.
+// A PairChange is a (transport, port) and each Registry's answer for it.
 type PairChange struct {
 	Transport Transport
 	Port      uint16
 	Old, New  *Entry
 }
 
-// A RowChange is a row of which other fields than its key changed.
+// A RowChange is a row that changed in fields outside its key.
 type RowChange struct{ Old, New Row }
 
-// Compare says what changed from old to new.
+// Compare returns what changed from old to new.
 func Compare(old, new *Registry) Difference {
 	d := Difference{Pairs: comparePairs(old, new)}
 	before := rowsByKey(old)
@@ -49,7 +49,7 @@ func Compare(old, new *Registry) Difference {
 	return d
 }
 
-// rowsByKey groups the rows: "rdp" without port or transport is there twice.
+// rowsByKey groups the rows by key: "rdp" without port or transport occurs twice.
 func rowsByKey(r *Registry) map[rowKey][]Row {
 	rows := make(map[rowKey][]Row)
 	for row := range r.Rows() {
@@ -70,13 +70,13 @@ func comparePairs(old, new *Registry) (changes []PairChange) {
 	return changes
 }
 
-// sameAnswer leaves RegisteredOn aside: it repeats what the other transports of
-// the port answer, and those are in the list themselves.
+// sameAnswer ignores RegisteredOn: it repeats the answers for the port's other
+// transports, and changes of those are listed themselves.
 func sameAnswer(a, b *Entry) bool {
 	return a.Status == b.Status && a.note == b.note && slices.Equal(a.services, b.services)
 }
 
-// rowKey is what makes a row the same row in two registries.
+// rowKey identifies a row across two registries.
 type rowKey struct {
 	service    string
 	ports      Ports

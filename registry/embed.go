@@ -19,13 +19,13 @@ var snapshot string
 var Embedded = sync.OnceValue(func() *Registry {
 	r, err := open(snapshot)
 	if err != nil {
-		panic(err) // nothing that a user gave: the tests decode the snapshot
+		panic(err) // no input can cause it: the tests decode the snapshot
 	}
 	return r
 })
 
-// EmbeddedDate is the date of that registry. It is read without the rest, which
-// takes longer than all else that a short command does.
+// EmbeddedDate returns the date of that registry. It reads only that: opening the
+// registry takes longer than everything else that a short command does.
 func EmbeddedDate() string {
 	d := decoder{data: snapshot, at: len(magic)}
 	return d.string(d.number())

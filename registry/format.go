@@ -12,32 +12,32 @@ import (
 )
 
 // The compact form of a Registry. Numbers are unsigned varints; a string is its
-// length in octets and then they; a text is the place of a string in the texts.
+// length in octets, then the octets; a text is the place of a string in the texts.
 //
 //	magic    "portwatch registry 1\n"
 //	date     string, YYYY-MM-DD
 //	sha256   32 octets, of the source that the rows were read from
-//	texts    how many octets, then strings, each once, the first one empty
-//	entries  how many, how many names they have in all, then each:
-//	         status octet, registered-on octet, note text, how many names, name texts
-//	pairs    for each transport: runs (how many ports, entry) that add up to 65536
-//	rows     how many, then each: 16 bits (little-endian) that tell by column what
-//	         differs from the row before, and these fields: first port, and twice
-//	         how many, plus one for a single port written as a range; an octet
-//	         for the transports; a text for the rest
-//	crc      CRC-32 (IEEE) of all before, 4 octets, little-endian
+//	texts    number of octets, then strings, each once, the first one empty
+//	entries  number of entries, number of names in all of them, then each:
+//	         status octet, registered-on octet, note text, number of names, name texts
+//	pairs    for each transport: runs (number of ports, entry) that add up to 65536
+//	rows     number of rows, then each: 16 bits (little-endian), one for each column
+//	         that differs from the row before, then these fields: the first port,
+//	         then twice the number of ports, plus one for a single port written as
+//	         a range; an octet for the transports; a text for the rest
+//	crc      CRC-32 (IEEE) of everything before, 4 octets, little-endian
 //
-// The answers (entries, pairs) could be made from the rows again. They are kept so
-// that opening need not, nor even look at the rows.
+// The answers (entries, pairs) could be made from the rows again. They are stored so
+// that opening does not even have to look at the rows.
 const magic = "portwatch registry 1\n"
 
 const (
 	shaSize    = 32
 	crcSize    = 4
-	maxEntries = 1 << 16 // what the index of a Registry can number
+	maxEntries = 1 << 16 // what the index of a Registry can address
 )
 
-// errCorrupt is what every damaged snapshot has in common.
+// errCorrupt is the error for every damaged snapshot.
 var errCorrupt = errors.New("damaged registry snapshot")
 
 // encode writes the compact form. sha256 is in hexadecimal.
@@ -67,7 +67,7 @@ func encode(date, sha256 string, rows []Row) (string, error) {
 	return string(b), nil
 }
 
-// texts collects strings, each once, and tells their places.
+// texts collects strings, each once. The place of a string is its index in all.
 type texts struct {
 	all    []byte
 	places map[string]uint64
@@ -90,11 +90,11 @@ func (t *texts) place(s string) uint64 {
 	return at
 }
 
-// address is what four rows have in a reference or a note. In the registry's
-// texts & stands for @.
+// address matches an email address, which four rows have in a reference or a note.
+// The registry writes & for @.
 var address = regexp.MustCompile(`<[^<>\s]+&[^<>\s]+>`)
 
-// withoutAddresses takes people's addresses out of a field: they are IANA's to
+// withoutAddresses removes people's addresses from a field: they are IANA's to
 // publish. The names stay.
 func withoutAddresses(s string) string {
 	if !strings.Contains(s, "&") {
@@ -107,8 +107,8 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// appendAnswers writes the entries in the order of their first pair, and the
-// pairs as runs of one entry.
+// appendAnswers appends the entries in the order of their first pair, and the
+// pairs as runs with the same entry.
 func appendAnswers(b []byte, texts *texts, answers *pairs[answer]) ([]byte, error) {
 	var entries, runs []byte
 	numbers := make(map[string]uint64) // of the entries, by their packed form
@@ -195,8 +195,8 @@ func appendPorts(b []byte, p Ports) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, uint64(p.First)), count)
 }
 
-// Decode opens the compact form that Encoded returned. Whatever data is, the
-// result is a Registry of which every method works, or an error.
+// Decode opens the compact form that Encoded returned. Whatever data holds, the
+// result is an error or a Registry whose methods all work.
 func Decode(data []byte) (*Registry, error) {
 	end := len(data) - crcSize
 	if end < len(magic) || string(data[:len(magic)]) != magic {
@@ -215,7 +215,7 @@ func Decode(data []byte) (*Registry, error) {
 	return r, nil
 }
 
-// checkRows sees that each row can be read, and that the last one is the end.
+// checkRows checks that every row can be read and that nothing follows the last one.
 func (r *Registry) checkRows() error {
 	d, p := r.rows, packedRow{}
 	for range r.rowCount {
@@ -247,8 +247,8 @@ func open(data string) (*Registry, error) {
 	return r, nil
 }
 
-// A decoder reads the compact form from its front. At the first thing that
-// cannot be, it turns bad and stays so: every read then gives zero.
+// A decoder reads the compact form from its front. At the first value that cannot
+// be right, it turns bad and stays so: every later read returns zero.
 type decoder struct {
 	data  string
 	at    int
@@ -269,8 +269,8 @@ func (d *decoder) octet() byte {
 	return d.data[d.at-1]
 }
 
-// number reads a varint of at most 28 bits: more than MaxSource can ask for. It
-// is what opening spends its time on, hence not a loop.
+// number reads a varint of at most 28 bits, more than a source of MaxSource octets
+// can need. Opening spends its time here, so this is not a loop.
 func (d *decoder) number() int {
 	s := d.data[d.at:]
 	switch {
@@ -291,8 +291,8 @@ func (d *decoder) number() int {
 	return 0
 }
 
-// count reads how many things of at least size octets follow, so that a wrong
-// number cannot ask for more memory than the snapshot is long.
+// count reads how many items of at least size octets follow. It refuses more
+// than the rest has room for, so that a wrong number cannot demand much memory.
 func (d *decoder) count(size int) int {
 	n := d.number()
 	if n > d.left()/size {
@@ -358,9 +358,9 @@ func (d *decoder) entries() []Entry {
 	return entries
 }
 
-// index reads the runs into what Lookup reads.
+// index reads the runs into the index that Lookup uses.
 func (d *decoder) index(x *index, entries int) {
-	alike := make(map[int]uint16) // leaves whose pairs all have this entry
+	alike := make(map[int]uint16) // by entry: the leaf whose pairs all have it
 	for t := range x.pages {
 		run, entry := 0, 0
 		for page := range x.pages[t] {
@@ -393,14 +393,14 @@ func (d *decoder) index(x *index, entries int) {
 	}
 }
 
-// A packedRow is a row whose texts are places.
+// A packedRow is a row with the places of its texts.
 type packedRow struct {
 	ports      Ports
 	transports TransportSet
 	texts      [len(Columns)]uint32
 }
 
-// row turns r from the row before into the next one.
+// row turns r from the previous row into the next one.
 func (d *decoder) row(r *packedRow) {
 	differs := uint16(d.octet()) | uint16(d.octet())<<8
 	if differs >= 1<<len(Columns) {
@@ -439,7 +439,7 @@ func (d *decoder) transports() TransportSet {
 	return s
 }
 
-// unpack returns the row with its texts, and whether all of them are there.
+// unpack returns the row with its texts, and whether all of them exist.
 func (p *packedRow) unpack(texts string) (r Row, ok bool) {
 	r.Ports, r.Transports = p.ports, p.transports
 	for column, at := range p.texts {

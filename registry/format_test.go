@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// The embedded answers must be those that its rows give, in this version's form.
+// The embedded answers must be those that the embedded rows give, in this version's form.
 func TestSnapshotIsCanonical(t *testing.T) {
 	r, err := Decode([]byte(snapshot))
 	if err != nil {
@@ -26,7 +26,7 @@ func TestSnapshotIsCanonical(t *testing.T) {
 	}
 }
 
-// small is a Registry with all that the form can hold, in little.
+// small is a small Registry with everything that the form can hold.
 func small(t testing.TB) string {
 	r, _, err := Parse(strings.NewReader(wholeCSV(
 		"http,80,tcp,World Wide Web HTTP,[A],[B],1992,2021-10-01,[RFC9110],,,Defined TXT keys: u=<username>\n"+
@@ -39,7 +39,7 @@ func small(t testing.TB) string {
 	return r.Encoded()
 }
 
-// sealed gives a body the magic and the checksum that it needs to be looked at.
+// sealed adds the magic and the checksum, without which Decode would reject the body.
 func sealed(body []byte) []byte {
 	b := append([]byte(magic), body...)
 	return binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
@@ -88,7 +88,7 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// use calls all methods that read what Decode let through.
+// use calls all methods that read what Decode accepted.
 func use(t *testing.T, r *Registry) {
 	for _, transport := range Transports {
 		for port := 0; port < 1<<16; port += 13 {

@@ -23,11 +23,11 @@ const MaxSource = 64 << 20
 // its XML.
 var ErrFormat = errors.New("not IANA's port number registry as CSV or XML (its HTML and plain text lose fields)")
 
-// A RowError is what is wrong with a source, and where.
+// A RowError says what is wrong with a source, and where.
 type RowError struct {
 	File string
-	Row  int // from 1, a CSV's head not counted; 0: outside of the rows
-	Line int // from 1; 0: of no one line
+	Row  int // from 1, not counting a CSV's header; 0: outside the rows
+	Line int // from 1; 0: no single line is wrong
 	Err  error
 }
 
@@ -43,12 +43,12 @@ func (e *RowError) Error() string {
 
 func (e *RowError) Unwrap() error { return e.Err }
 
-// A Warning is a sign that a source is not whole, though each row is.
+// A Warning says what looks wrong in a source although every row can be read.
 type Warning string
 
-// Parse reads IANA's CSV or XML, which it tells apart by the first octet. The
-// name is for messages. A source that is wrong anywhere gives no Registry, and an
-// error that says what and where, a *RowError.
+// Parse reads IANA's CSV or XML, and tells them apart by the first octet. The name
+// is for messages. A source with any fault gives no Registry, but a *RowError that
+// says what is wrong and where.
 func Parse(r io.Reader, name string) (*Registry, []Warning, error) {
 	name = filepath.Base(name)
 	data, err := io.ReadAll(io.LimitReader(r, MaxSource+1))
@@ -73,7 +73,7 @@ func Parse(r io.Reader, name string) (*Registry, []Warning, error) {
 	return registry, s.warnings(), err
 }
 
-// cause takes operation and path off a file error: the name is said anyway.
+// cause strips operation and path from a file error: the message names the file anyway.
 func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -81,11 +81,11 @@ func cause(err error) error {
 	return err
 }
 
-// A source is what a file says.
+// A source is what a file contains.
 type source struct {
 	rows []Row
-	date string // of the whole, where the format has it
-	cut  bool   // the last line has no end
+	date string // of the whole, if the format has one
+	cut  bool   // the last line has no line break
 }
 
 func parse(data []byte) (s *source, err error) {
@@ -105,7 +105,7 @@ func parse(data []byte) (s *source, err error) {
 		return nil, err
 	}
 	if len(s.rows) == 0 {
-		return nil, errors.New("no row at all")
+		return nil, errors.New("no rows")
 	}
 	return s, nil
 }
@@ -128,14 +128,14 @@ func invalidUTF8(data []byte) int {
 // parseCSV reads RFC 4180's form, with CRLF or LF at the end of a row.
 func parseCSV(data []byte) (*source, error) {
 	r := csv.NewReader(bytes.NewReader(data))
-	r.FieldsPerRecord = -1 // checked here, with our words
+	r.FieldsPerRecord = -1 // newRow checks it, with a message of ours
 	r.ReuseRecord = true
-	head, err := r.Read()
-	if err != nil || !isHead(head) {
-		return nil, fmt.Errorf("another head: %w", ErrFormat)
+	header, err := r.Read()
+	if err != nil || !isHeader(header) {
+		return nil, fmt.Errorf("unknown header: %w", ErrFormat)
 	}
 	s := &source{cut: !bytes.HasSuffix(data, []byte("\n"))}
-	for next := 2; ; { // the line where a row is to begin: encoding/csv passes by empty ones
+	for next := 2; ; { // the line where the next row must begin: encoding/csv skips empty lines
 		record, err := r.Read()
 		if err == io.EOF {
 			return s, nil
@@ -159,8 +159,8 @@ func parseCSV(data []byte) (*source, error) {
 	}
 }
 
-// isHead also takes the name that one column had until about 2015.
-func isHead(record []string) bool {
+// isHeader also accepts the name that one column had until about 2015.
+func isHeader(record []string) bool {
 	if len(record) != len(Columns) {
 		return false
 	}
@@ -172,7 +172,7 @@ func isHead(record []string) bool {
 	return true
 }
 
-// newRow makes a row of the twelve fields as text.
+// newRow makes a row from the text of the twelve fields.
 func newRow(fields []string) (r Row, err error) {
 	if len(fields) != len(Columns) {
 		return Row{}, fmt.Errorf("%d columns, not %d", len(fields), len(Columns))
@@ -199,11 +199,11 @@ func newRow(fields []string) (r Row, err error) {
 	return r, nil
 }
 
-// fold makes any run of white space one space, and cuts it off at the ends.
+// fold replaces every run of white space with one space, and trims it at the ends.
 func fold(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// lastChange returns the date of the source, or else the newest full date of a row; ""
-// where no row has one.
+// lastChange returns the date of the source, otherwise the newest full date of its rows,
+// or "" if no row has one.
 func (s *source) lastChange() string {
 	if isDate(s.date) {
 		return s.date
@@ -224,8 +224,8 @@ func isDate(s string) bool {
 	return err == nil
 }
 
-// warnings looks for the two signs that files had which were cut in the middle and could
-// still be read, and for rows that no lookup can show.
+// warnings looks for the two signs of a file that was cut in the middle but can still be
+// read, and for rows that no lookup can show.
 func (s *source) warnings() (warnings []Warning) {
 	whole := false
 	for i := range s.rows {
@@ -240,7 +240,7 @@ func (s *source) warnings() (warnings []Warning) {
 		warnings = append(warnings, "no row covers port 49151: the end may be missing")
 	}
 	if s.cut {
-		warnings = append(warnings, "the last line has no end: the end may be missing")
+		warnings = append(warnings, "the last line has no line break: the end may be missing")
 	}
 	return warnings
 }

@@ -14,7 +14,7 @@ import (
 const head = "Service Name,Port Number,Transport Protocol,Description,Assignee,Contact,Registration Date," +
 	"Modification Date,Reference,Service Code,Unauthorized Use Reported,Assignment Notes\r\n"
 
-// wholeCSV puts a row at the end that keeps warnings away.
+// wholeCSV adds a last row that avoids warnings.
 func wholeCSV(rows string) string {
 	return head + rows + ",49151,,IANA Reserved,,,,,,,,\r\n"
 }
@@ -30,7 +30,7 @@ func wholeXML(records string) string {
 `
 }
 
-// parseRows parses a source that has no fault, and returns its rows but the last.
+// parseRows parses a source without faults, and returns its rows except the last.
 func parseRows(t *testing.T, source string) []Row {
 	t.Helper()
 	r, warnings, err := Parse(strings.NewReader(source), "test")
@@ -97,7 +97,7 @@ func TestParseXML(t *testing.T) {
 	}
 }
 
-// What a record costs must not grow with the square of the number of its elements.
+// The cost of a record must not grow with the square of the number of its elements.
 func TestParseXMLOfManyElements(t *testing.T) {
 	const most = 200 << 20 // octets; the answers take 44 MiB of them
 	for name, record := range map[string]string{
@@ -118,13 +118,13 @@ func TestParseXMLOfManyElements(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for name, tt := range map[string]struct{ source, want string }{
-		"empty":           {"", "t.csv: another head: not IANA's"},
+		"empty":           {"", "t.csv: unknown header: not IANA's"},
 		"HTML":            {"<!DOCTYPE html>\n<html><body>", "t.csv: the root element is <html>: not IANA's"},
 		"untidy HTML":     {"<html lang=en><body>", "t.csv: XML syntax error on line 1"},
 		"plain text":      {"Service Name and Transport Protocol Port Number Registry\n\n  tcpmux  1  tcp\n", "CSV or XML"},
-		"another head":    {strings.Replace(head, "Port Number", "Port", 1), "t.csv: another head"},
+		"other header":    {strings.Replace(head, "Port Number", "Port", 1), "t.csv: unknown header"},
 		"not UTF-8":       {head + "a,1,tcp,,,,,,,,,\r\nb\xff,1,tcp,,,,,,,,,\r\n", "t.csv: line 3: not UTF-8"},
-		"no row":          {head, "t.csv: no row at all"},
+		"no row":          {head, "t.csv: no rows"},
 		"an empty line":   {wholeCSV("a,1,tcp,\"x\r\ny\",,,,,,,,\r\n\r\nb,2,tcp,,,,,,,,,\r\n"), "t.csv: row 2, line 4: an empty line, not 12 columns"},
 		"columns":         {wholeCSV("a,1,tcp,,,,,,,,\r\n"), "t.csv: row 1, line 2: 11 columns, not 12"},
 		"open quote":      {head + "a,1,tcp,\"x,,,,,,,,\r\n", `t.csv: row 1, line 2: extraneous or missing " in quoted-field`},
@@ -138,14 +138,14 @@ func TestParseErrors(t *testing.T) {
 		"cut XML":         {strings.SplitAfter(wholeXML(""), "IANA Res")[0], "t.csv: row 1, line 5: not well-formed XML: unexpected EOF"},
 		"cut between":     {strings.Split(wholeXML(""), "  <people>")[0], "t.csv: line 6: not well-formed XML: unexpected EOF"},
 		"two roots":       {wholeXML("") + wholeXML("")[strings.Index(wholeXML(""), "<registry"):], "more than one root element"},
-		"text after":      {wholeXML("") + "x", `text where an element must be: "x"`},
+		"text after":      {wholeXML("") + "x", `text where an element is expected: "x"`},
 		"another id":      {strings.Replace(wholeXML(""), "service-names-port-numbers", "protocol-numbers", 1), `the registry's id is "protocol-numbers"`},
 		"no namespace":    {strings.Replace(wholeXML(""), ` xmlns="http://www.iana.org/assignments"`, "", 1), "the root element is <registry>"},
 		"port in XML":     {wholeXML("<record/>\n"), "t.csv: row 1, line 4: neither"},
 		"another charset": {`<?xml version="1.0" encoding="latin1"?><registry/>`, "not IANA's"},
 		"wide ranges":     {wholeCSV(strings.Repeat("a,0-65535,,,,,,,,,,\r\n", 1000)), "t.csv: more than 32 rows cover 49151/tcp"},
 		"many rows":       {wholeCSV(strings.Repeat("a,7,udp,,,,,,,,,\r\n", maxRows+1)), "t.csv: more than 32 rows cover 7/udp"},
-		"wide reports":    {wholeCSV("a,7,,,,,,,,," + strings.Repeat("0-65535 ", 1000) + ",\r\n"), "t.csv: more than 32 reports of unauthorized use are of 0/tcp"},
+		"wide reports":    {wholeCSV("a,7,,,,,,,,," + strings.Repeat("0-65535 ", 1000) + ",\r\n"), "t.csv: more than 32 reports of unauthorized use of 0/tcp"},
 		"long reports":    {wholeCSV(",0-65535,,,,,,,,," + strings.Repeat("x", 1000) + ",\r\n,0-65535,,,,,,,,," + strings.Repeat("y", 1000) + ",\r\n"), "t.csv: more than 67108864 octets of notes on unauthorized use"},
 		"deep XML":        {wholeXML("<a>" + strings.Repeat("<a>", 1000) + strings.Repeat("</a>", 1000) + "</a>"), "t.csv: line 4: more than 64 levels of XML"},
 		"an entity":       {wholeXML("<record><name>&x;</name></record>"), "t.csv: row 1, line 4: not well-formed XML: invalid character entity &x;"},
@@ -185,9 +185,9 @@ func TestWarnings(t *testing.T) {
 		want   []Warning
 	}{
 		"whole":     {wholeCSV(""), nil},
-		"no end":    {strings.TrimRight(wholeCSV(""), "\r\n"), []Warning{"the last line has no end: the end may be missing"}},
+		"no end":    {strings.TrimRight(wholeCSV(""), "\r\n"), []Warning{"the last line has no line break: the end may be missing"}},
 		"no 49151":  {head + "a,1,tcp,,,,,,,,,\r\n", []Warning{"no row covers port 49151: the end may be missing"}},
-		"cut twice": {head + "a,1,tcp,,,,,,,,,", []Warning{"no row covers port 49151: the end may be missing", "the last line has no end: the end may be missing"}},
+		"cut twice": {head + "a,1,tcp,,,,,,,,,", []Warning{"no row covers port 49151: the end may be missing", "the last line has no line break: the end may be missing"}},
 		"dynamic":   {wholeCSV("a,49152-49153,,,,,,,,,,\r\n"), []Warning{"row 1: ports 49152-49153 reach into the Dynamic Ports, which are never assigned"}},
 	} {
 		_, got, err := Parse(strings.NewReader(tt.source), name)
@@ -209,7 +209,7 @@ func TestDate(t *testing.T) {
 	}
 }
 
-// What a hand-made registry can ask, and IANA's does not.
+// Cases that a hand-made registry can have and IANA's does not.
 func TestRules(t *testing.T) {
 	r, _, err := Parse(strings.NewReader(wholeCSV(`x,50000,tcp,Row in the Dynamic Ports,,,,,,,,
 ,7,tcp,,,,,,,,,
@@ -266,8 +266,8 @@ func TestSnapshotIsOfXML(t *testing.T) {
 	}
 }
 
-// A standard CSV reader and white space folded is all there is to IANA's CSV, but
-// for the addresses of two people.
+// Reading IANA's CSV takes no more than a standard CSV reader and folded white space,
+// except for the addresses of two people.
 func TestCSVFields(t *testing.T) {
 	f := ianaFile(t, "service-names-port-numbers.csv")
 	records, err := csv.NewReader(f).ReadAll()
@@ -300,8 +300,8 @@ func TestCSVFields(t *testing.T) {
 	}
 }
 
-// The CSV is half a year older than the XML. All else that differed would be a
-// fault in reading one of them.
+// The CSV is half a year older than the XML. Any other difference would be a fault in
+// reading one of them.
 func TestCSVToXML(t *testing.T) {
 	old, _, err := Parse(ianaFile(t, "service-names-port-numbers.csv"), "csv")
 	if err != nil {

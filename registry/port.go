@@ -17,7 +17,7 @@ const (
 	DCCP
 )
 
-// Transports are all of them, in order.
+// Transports lists all transports in order.
 var Transports = [...]Transport{TCP, UDP, SCTP, DCCP}
 
 var transportNames = [...]string{"tcp", "udp", "sctp", "dccp"}
@@ -123,16 +123,16 @@ func (c Class) Ports() Ports {
 	return Ports{}
 }
 
-// Status is what the registry says of a (transport, port).
+// Status is what the registry says about a (transport, port).
 type Status uint8
 
 // The statuses. A pair below 49152 that no row covers is Unassigned too
 // (RFC 6335 section 6: unassigned values are typically not listed).
 const (
 	Unassigned    Status = iota
-	Reserved             // kept back, on tcp and udp mostly as the other half of an assignment
+	Reserved             // kept back; on tcp and udp mostly the other half of an assignment
 	Assigned             // the only status that counts as registered
-	Deregistered         // was assigned, and is not to be used again yet
+	Deregistered         // was assigned, and must not be used again yet
 	DynamicStatus        // a Dynamic Port, never assignable (RFC 6335 section 8.1.2)
 )
 
@@ -157,11 +157,11 @@ func (s Status) String() string {
 type Ports struct {
 	First uint16
 	Count uint32 // First+Count is at most 65536
-	twice bool   // one port, written "N-N" as six rows have it
+	twice bool   // one port, written as "N-N", as in six rows
 }
 
-// PortRange returns the ports from first to last, both included; none where
-// last lies before first.
+// PortRange returns the ports from first to last, both included; none if last is
+// before first.
 func PortRange(first, last uint16) Ports {
 	if last < first {
 		return Ports{}
@@ -202,8 +202,8 @@ func parsePort(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// quoted is how a message quotes a source: after a stray quote a cell can be the rest of
-// the file.
+// quoted quotes a cell for a message and cuts it short: after a stray quote it can be the
+// rest of the file.
 func quoted(s string) string {
 	const enough = 64 // octets
 	if len(s) > enough {
@@ -212,13 +212,13 @@ func quoted(s string) string {
 	return strconv.Quote(s)
 }
 
-// Empty reports whether there is no port in it.
+// Empty reports whether p has no port.
 func (p Ports) Empty() bool { return p.Count == 0 }
 
-// Contains reports whether the port is in it.
+// Contains reports whether the port is in p.
 func (p Ports) Contains(port uint16) bool { return uint32(port-p.First) < p.Count }
 
-// Last returns the highest port; it has no meaning where p is empty.
+// Last returns the highest port; it means nothing if p is empty.
 func (p Ports) Last() uint16 { return p.First + uint16(p.Count-1) }
 
 // String returns p as the registry writes it: "", "N" or "N-M".

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A Registry is one dated state of IANA's registry. It does not change, and is
-// safe for concurrent use.
+// A Registry is one dated state of IANA's registry. It is immutable and safe for
+// concurrent use.
 type Registry struct {
 	data    string // the compact form
 	date    string
@@ -18,7 +18,7 @@ type Registry struct {
 	rowCount int
 }
 
-// An Entry is what the registry says of a (transport, port). All pairs with the
+// An Entry is what the registry says about a (transport, port). All pairs with the
 // same answer share one Entry.
 type Entry struct {
 	// Status is Assigned for a registered pair.
@@ -31,14 +31,14 @@ type Entry struct {
 	note     string
 }
 
-// Lookup returns the answer for a pair, which is never nil; t is one of Transports. It
-// reads three arrays.
+// Lookup returns the answer for a pair, which is never nil; t must be one of Transports.
+// It reads three arrays.
 func (r *Registry) Lookup(t Transport, port uint16) *Entry {
 	return &r.entries[r.index.entry(t, port)]
 }
 
-// Service returns the primary service name; "" where the pair is not assigned,
-// and for the few uses that are assigned without a name.
+// Service returns the primary service name, or "" if the pair is not assigned or is
+// one of the few that are assigned without a name.
 func (e *Entry) Service() string {
 	if len(e.services) == 0 {
 		return ""
@@ -55,11 +55,11 @@ func (e *Entry) Services() []string { return e.services }
 func (e *Entry) RegisteredOn() []Transport { return e.on.List() }
 
 // UnauthorizedUse reports whether IANA knows of unauthorized use of exactly this
-// pair, and in what words. Any status can have it.
+// pair, and returns IANA's note on it. A pair of any status can have one.
 func (e *Entry) UnauthorizedUse() (note string, reported bool) { return e.note, e.note != "" }
 
 // Date returns when IANA last changed the registry, YYYY-MM-DD. The CSV does not
-// tell: its date is the newest of its rows, and "" where no row has a full date.
+// say: its date is the newest of its rows, or "" if no row has a full date.
 func (r *Registry) Date() string { return r.date }
 
 // SHA256 returns the hash of the source that was parsed, in hexadecimal.
@@ -77,13 +77,13 @@ func (r *Registry) Rows() iter.Seq[Row] {
 }
 
 // RowsOf returns the rows that cover the pair, the one that decides its status
-// first (Rule O). There may be none: IANA does not list all that is unassigned.
+// first (Rule O). There may be none: IANA does not list everything that is unassigned.
 func (r *Registry) RowsOf(t Transport, port uint16) []Row {
 	covers := func(p *packedRow) bool { return p.transports.Has(t) && p.ports.Contains(port) }
 	return slices.SortedStableFunc(r.rowsWhere(covers), func(a, b Row) int { return ruleO(&a, &b) })
 }
 
-// rowsWhere yields the rows that match, and looks for the texts of no others.
+// rowsWhere yields the rows that match, and reads the texts of no others.
 func (r *Registry) rowsWhere(match func(*packedRow) bool) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
 		d, p := r.rows, packedRow{}
@@ -103,15 +103,15 @@ func (r *Registry) rowsWhere(match func(*packedRow) bool) iter.Seq[Row] {
 // and fields.
 func (r *Registry) Encoded() string { return r.data }
 
-// An index has the number of each pair's entry. It is cut into leaves, so that a long
-// range of ports with the same answer needs but one of them. One array of all pairs would be
-// half a megabyte, and each client's port somewhere else in it.
+// An index holds the number of each pair's entry. It is divided into leaves, so that a long
+// range of ports with the same answer needs only one. A single array of all pairs would be
+// half a megabyte, and clients' ports would be spread all over it.
 type index struct {
 	pages  [len(Transports)][1 << 16 / leafSize]uint16 // indices into leaves
 	leaves [][leafSize]uint16                          // indices into Registry.entries
 }
 
-const leafSize = 32 // ports: a cache line
+const leafSize = 32 // ports: one cache line
 
 func (x *index) entry(t Transport, port uint16) uint16 {
 	return x.leaves[x.pages[t][port/leafSize]][port%leafSize]

@@ -22,7 +22,7 @@ func pair(t *testing.T, s string) (Transport, uint16) {
 	return transport, ports.First
 }
 
-// describe writes an answer in one line: status, names, other transports, flag.
+// describe returns an answer in one line: status, names, other transports, flag.
 func describe(e *Entry) string {
 	s := e.Status.String()
 	if len(e.Services()) > 0 {
@@ -119,8 +119,8 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// The figures are those of the snapshot of 2026-08-17, counted by hand-made means
-// other than this package. A new snapshot asks for new ones.
+// The figures are those of the snapshot of 2026-08-17, counted by other means than
+// this package. A new snapshot needs new ones.
 func TestCounts(t *testing.T) {
 	r := Embedded()
 	if r.Date() != "2026-08-17" {
@@ -206,7 +206,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// TestNamedPorts: the numbers that stand alone in what the registry says of unauthorized use.
+// TestNamedPorts: the numbers that stand alone in the registry's notes on unauthorized use.
 func TestNamedPorts(t *testing.T) {
 	for text, want := range map[string]string{
 		"Known Unauthorized Use on port 6003":      `["6003"]`,
@@ -309,7 +309,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// An Entry's Index is its place: what a user caches by it must not be mixed up.
+// An Entry's Index is its position: callers cache by it, so it must be right.
 func TestEntryIndex(t *testing.T) {
 	r := Embedded()
 	for _, transport := range Transports {

@@ -2,7 +2,7 @@ package registry
 
 import "strings"
 
-// Columns are the heads of the registry's twelve columns, in the CSV's order.
+// Columns are the headings of the registry's twelve columns, in the CSV's order.
 var Columns = [...]string{
 	"Service Name", "Port Number", "Transport Protocol", "Description", "Assignee", "Contact",
 	"Registration Date", "Modification Date", "Reference", "Service Code",
@@ -28,12 +28,12 @@ const (
 // Row is one record of the registry. Any field may be empty. White space within
 // a field is folded to single spaces.
 type Row struct {
-	// Service is the service name in the registry's own case; it need not keep
-	// to RFC 6335's form of a name.
+	// Service is the service name in the registry's own case; it need not follow
+	// RFC 6335's syntax of names.
 	Service string
-	// Ports are empty where the row names a service that has no port.
+	// Ports is empty if the row names a service without a port.
 	Ports Ports
-	// Transports is one transport, or all where the registry names none.
+	// Transports is one transport, or all if the registry names none.
 	Transports  TransportSet
 	Description string
 	// Assignee and Contact are names of people and organizations in brackets,
@@ -44,14 +44,14 @@ type Row struct {
 	Reference            string // in brackets, like [RFC6335]
 	// ServiceCode is DCCP's (RFC 4340 section 8.1.2), decimal.
 	ServiceCode string
-	// Unauthorized is IANA's own text about reported unauthorized use; which
-	// pairs it speaks of, Entry.UnauthorizedUse says.
+	// Unauthorized is IANA's own text about reported unauthorized use;
+	// Entry.UnauthorizedUse says which pairs it refers to.
 	Unauthorized string
 	Notes        string
 }
 
-// transportCell returns the transport as the registry writes it: "" where the
-// row covers all.
+// transportCell returns the transport as the registry writes it: "" if the row
+// covers all.
 func (r *Row) transportCell() string {
 	if r.Transports == AllTransports {
 		return ""
@@ -70,7 +70,7 @@ func (r *Row) Fields() [len(Columns)]string {
 	return f
 }
 
-// text returns the place of a column that is plain text, nil for the other two.
+// text returns a pointer to a column that is plain text, nil for the other two.
 func (r *Row) text(column int) *string {
 	switch column {
 	case serviceColumn:
@@ -97,8 +97,8 @@ func (r *Row) text(column int) *string {
 	return nil
 }
 
-// Contains reports whether any of the twelve fields contains the text, whatever
-// its case.
+// Contains reports whether any of the twelve fields contains the text, ignoring
+// case.
 func (r *Row) Contains(text string) bool {
 	text = strings.ToLower(text)
 	for _, f := range r.Fields() {

@@ -11,8 +11,8 @@ import (
 // row, or on the rows of one pair; answers.go applies them to all.
 
 // specificity is the first half of Rule O: a row that names its transport comes
-// before one that covers all, then the narrower range first. Where a blank
-// Unassigned range was left lying over named rows, the named rows so win.
+// before one that covers all, then a narrower range before a wider one. So named
+// rows win over a blank Unassigned range that was left lying over them.
 func specificity(a, b *Row) int {
 	return cmp.Or(
 		compareBool(a.Transports == AllTransports, b.Transports == AllTransports),
@@ -20,9 +20,8 @@ func specificity(a, b *Row) int {
 	)
 }
 
-// ruleO orders rows that cover one pair, the row that answers for it first. It
-// is meant for a stable sort of rows in the registry's order, which has the last
-// word.
+// ruleO orders the rows that cover one pair, the row that answers for it first. It
+// is meant for a stable sort of rows in the registry's order, which decides ties.
 func ruleO(a, b *Row) int {
 	if c := specificity(a, b); c != 0 {
 		return c
@@ -30,15 +29,15 @@ func ruleO(a, b *Row) int {
 	return cmp.Compare(rank(status(a)), rank(status(b)))
 }
 
-// rank puts assigned > reserved > deregistered > unassigned.
+// rank orders the statuses: assigned, reserved, deregistered, unassigned.
 func rank(s Status) int {
 	return slices.Index([]Status{Assigned, Reserved, Deregistered, Unassigned}, s)
 }
 
 // status is Rule S: the first word of the description decides, whatever its
 // case or brackets, and a service name makes nearly any row assigned. Notes
-// never count: they tell of the past ("De-registered 08 June 2001" stands on a
-// row that is Unassigned).
+// never count: they are about the past (a row that is Unassigned has the note
+// "De-registered 08 June 2001").
 func status(r *Row) Status {
 	if r.Service != "" {
 		if strings.EqualFold(r.Description, "De-Registered") {
@@ -92,9 +91,9 @@ func isSecondary(r *Row) bool {
 }
 
 // unauthorizedPorts is Rule U: the ports, on the row's transports, that its
-// column "Unauthorized Use Reported" speaks of. Those are the numbers in the
-// text, even where they lie outside of the row, and only without any the row's
-// own ports. A row without ports touches none.
+// column "Unauthorized Use Reported" refers to. Those are the numbers in the
+// text, even if they lie outside the row, or the row's own ports if the text has
+// no numbers. A row without ports refers to none.
 func unauthorizedPorts(r *Row) []Ports {
 	if r.Unauthorized == "" || r.Ports.Empty() {
 		return nil
@@ -105,7 +104,7 @@ func unauthorizedPorts(r *Row) []Ports {
 	return []Ports{r.Ports}
 }
 
-// withoutBrackets cuts out references, whose numbers are no ports: "[RFC4146]".
+// withoutBrackets cuts out references, whose numbers are not ports: "[RFC4146]".
 func withoutBrackets(s string) string {
 	for {
 		before, rest, found := strings.Cut(s, "[")
@@ -118,7 +117,7 @@ func withoutBrackets(s string) string {
 }
 
 // namedPorts returns the N and N-M in a text that stand alone: with no letter or
-// digit beside them, so that the name "krb524" is no port.
+// digit beside them, so that the name "krb524" is not a port.
 func namedPorts(s string) (named []Ports) {
 	for _, word := range strings.FieldsFunc(s, isBetweenWords) {
 		if p, err := ParsePorts(strings.Trim(word, "-")); err == nil && !p.Empty() {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The twin answers from the rows as a person would who has only the rules and
-// much time. It shares nothing with the code that it checks but the rows.
+// The twin answers from the rows as a person would who has only the rules and plenty
+// of time. It shares only the rows with the code that it checks.
 type twin struct {
 	rows    []Row
 	flagged map[string][]string // "42000/tcp" -> IANA's texts
@@ -76,8 +76,8 @@ func (w *twin) status(row Row) string {
 	return "assigned"
 }
 
-// covering returns the numbers of the rows of a transport among some, the one
-// that answers first.
+// covering returns the numbers of those among some rows that cover a transport, the
+// one that decides the answer first.
 func (w *twin) covering(some []int, transport string) []int {
 	var rows []int
 	for _, i := range some {
@@ -94,7 +94,7 @@ func (w *twin) covering(some []int, transport string) []int {
 	return rows
 }
 
-// width grows with how unspecific a row is.
+// width is larger for a less specific row.
 func (w *twin) width(i int) int {
 	if w.rows[i].Fields()[2] == "" {
 		return 1000000 + int(w.rows[i].Ports.Count)
@@ -130,7 +130,7 @@ func (w *twin) names(rows []int) []string {
 	return names
 }
 
-// answers returns what describe says of a port on the four transports.
+// answers returns what describe should return for a port on the four transports.
 func (w *twin) answers(port int) (answers [4]string) {
 	var rows []int
 	for i := range w.rows {

@@ -15,9 +15,8 @@ const (
 	registryID = "service-names-port-numbers"
 )
 
-// parseXML reads IANA's XML into the fields that the CSV has. People stay the
-// names by which rows refer to them: their own section, with their addresses, is
-// not read.
+// parseXML reads IANA's XML into the fields that the CSV has. People remain the
+// names by which rows refer to them: the section with their addresses is not read.
 func parseXML(data []byte) (*source, error) {
 	p := &xmlParser{Decoder: xml.NewDecoder(bytes.NewReader(data))}
 	if err := p.root(); err != nil {
@@ -32,15 +31,15 @@ func parseXML(data []byte) (*source, error) {
 type xmlParser struct {
 	*xml.Decoder
 	source
-	row, line int // of the record that is being read; 0 outside
+	row, line int // of the record that is being read; 0 outside records
 	depth     int // how many elements are open
 }
 
 // maxDepth is how deep elements may be nested. IANA's are four deep.
 const maxDepth = 64
 
-// Token is the Decoder's, with a bound: the Decoder remembers all elements that are open, and
-// how many these are is the sender's choice.
+// Token is the Decoder's, with a bound: the Decoder remembers all open elements, and the
+// sender chooses how many there are.
 func (p *xmlParser) Token() (xml.Token, error) {
 	token, err := p.Decoder.Token()
 	switch token.(type) {
@@ -54,13 +53,13 @@ func (p *xmlParser) Token() (xml.Token, error) {
 	return token, err
 }
 
-// Skip reads up to the end of the element, as the Decoder's does, but by our Token.
+// Skip reads up to the end of the element, as the Decoder's does, but through our Token.
 func (p *xmlParser) Skip() error {
 	_, err := p.text(false)
 	return err
 }
 
-// place adds to an error where the parser stands.
+// place adds the parser's position to an error.
 func (p *xmlParser) place(err error) *RowError {
 	line, _ := p.InputPos()
 	if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
@@ -85,7 +84,7 @@ func (p *xmlParser) root() error {
 	return nil
 }
 
-// registry reads the root's children, and sees that nothing comes after them.
+// registry reads the root's children, and checks that nothing comes after the root.
 func (p *xmlParser) registry() error {
 	for {
 		e, err := p.child()
@@ -114,8 +113,8 @@ func (p *xmlParser) registry() error {
 	return nil
 }
 
-// record reads one row. Its elements come in any order; an empty one is as good
-// as none.
+// record reads one row. Its elements come in any order; an empty one counts as
+// missing.
 func (p *xmlParser) record(start *xml.StartElement) error {
 	p.row = len(p.rows) + 1
 	p.line, _ = p.InputPos()
@@ -204,8 +203,8 @@ func (p *xmlParser) people(names *strings.Builder) error {
 	}
 }
 
-// xref reads a reference as the CSV shows it. People and footnotes go by their
-// key, the rest by its own words where it has any.
+// xref reads a reference as the CSV shows it: people and footnotes by their key,
+// the rest by its own words if it has any.
 func (p *xmlParser) xref(e *xml.StartElement) (string, error) {
 	text, err := p.text(false)
 	if err != nil {
@@ -224,11 +223,11 @@ func (p *xmlParser) xref(e *xml.StartElement) (string, error) {
 }
 
 // content reads up to the end of the element: its text, and references as xref
-// shows them. All other markup is white space.
+// shows them. All other markup becomes white space.
 func (p *xmlParser) content() (string, error) { return p.text(true) }
 
 // text reads up to the end of the element: its text, with or without references. It counts
-// how deep it is rather than call itself, as the depth is the sender's choice.
+// the depth instead of calling itself, because the sender chooses the depth.
 func (p *xmlParser) text(references bool) (string, error) {
 	var text strings.Builder
 	for depth := 1; depth > 0; {
@@ -258,7 +257,7 @@ func (p *xmlParser) text(references bool) (string, error) {
 	return text.String(), nil
 }
 
-// child returns the next element inside the one that is being read, nil at its
+// child returns the next element inside the one that is being read, or nil at its
 // end.
 func (p *xmlParser) child() (*xml.StartElement, error) {
 	for {
@@ -273,7 +272,7 @@ func (p *xmlParser) child() (*xml.StartElement, error) {
 			return nil, nil
 		case xml.CharData:
 			if s := fold(string(token)); s != "" {
-				return nil, fmt.Errorf("text where an element must be: %s", quoted(s))
+				return nil, fmt.Errorf("text where an element is expected: %s", quoted(s))
 			}
 		}
 	}

@@ -194,7 +194,7 @@ func TestVerify(t *testing.T) {
 	}
 	cut := tempFile(t, "cut.csv", strings.TrimSuffix(csvOf(), "\n"))
 	got = ask(t, registryCommand, "verify", cut)
-	if !strings.Contains(got.stderr, "warning: registry "+cut+": the last line has no end") || got.status != exitDone {
+	if !strings.Contains(got.stderr, "warning: registry "+cut+": the last line has no line break") || got.status != exitDone {
 		t.Errorf("cut: %+v", got)
 	}
 	wrong := tempFile(t, "wrong.csv", csvOf("a,80-7,tcp,Text,,,,,,,,"))
@@ -350,7 +350,7 @@ func TestUpdateRefuses(t *testing.T) {
 	}
 	cut := tempFile(t, "cut.csv", strings.TrimRight(csvOf("a,7,tcp,Text,,,1999-01-01,,,,,"), "\r\n"))
 	got = ask(t, registryCommand, "update", "--from", cut, "--force")
-	if got.status != exitDone || got.stderr != "portwatch: warning: registry "+cut+": the last line has no end: the end may be missing\n" {
+	if got.status != exitDone || got.stderr != "portwatch: warning: registry "+cut+": the last line has no line break: the end may be missing\n" {
 		t.Errorf("cut, by force: %+v", got)
 	}
 	for _, from := range []string{"file://" + small, "ftp://host/r.csv"} {

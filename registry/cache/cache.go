@@ -1,5 +1,5 @@
 // Package cache keeps a registry that was fetched after the program was built, in
-// one file of the user's cache folder, and renews it from IANA.
+// one file in the user's cache folder, and renews it from IANA.
 package cache
 
 import (
@@ -17,7 +17,7 @@ import (
 // A Cache is a folder that holds at most one registry.
 type Cache struct{ Dir string }
 
-// Default returns the cache of the user: portwatch in os.UserCacheDir, which
+// Default returns the user's cache: portwatch in os.UserCacheDir, which
 // follows XDG_CACHE_HOME.
 func Default() (Cache, error) {
 	dir, err := os.UserCacheDir()
@@ -27,7 +27,7 @@ func Default() (Cache, error) {
 	return Cache{filepath.Join(dir, "portwatch")}, nil
 }
 
-// Path returns where the registry lies.
+// Path returns the file that holds the registry.
 func (c Cache) Path() string { return filepath.Join(c.Dir, "registry") }
 
 // origin is the first line of the file, as JSON; after it comes the compact form
@@ -39,9 +39,9 @@ type origin struct {
 	LastModified string `json:"last_modified,omitempty"`
 }
 
-// Newer returns the registry in the cache if its date lies after the given one,
-// YYYY-MM-DD. It returns nil where that is not so and where nothing is cached. The
-// error is for a file that is there and is no whole registry.
+// Newer returns the cached registry if its date is after the given one, YYYY-MM-DD.
+// Otherwise, or if nothing is cached, it returns nil. The error is for a file that
+// exists but is not a whole registry.
 func (c Cache) Newer(than string) (*registry.Registry, error) {
 	o, packed, err := c.read()
 	if err != nil || o.Date <= than {
@@ -50,7 +50,7 @@ func (c Cache) Newer(than string) (*registry.Registry, error) {
 	return open(o, packed)
 }
 
-// read returns the file in its two parts, and zeros where there is none.
+// read returns the two parts of the file, or zero values if there is none.
 func (c Cache) read() (o origin, packed []byte, err error) {
 	info, err := os.Stat(c.Path())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +84,7 @@ func open(o origin, packed []byte) (*registry.Registry, error) {
 	return r, nil
 }
 
-// write replaces the file by a rename, so that whoever opens it finds the old
+// write replaces the file by a rename, so that whoever opens it finds either the old
 // registry or the new one, whole.
 func (c Cache) write(o origin, r *registry.Registry) error {
 	line, err := json.Marshal(o)
@@ -99,7 +99,7 @@ func (c Cache) write(o origin, r *registry.Registry) error {
 	return os.Rename(temporary, c.Path())
 }
 
-// writeFile is os.WriteFile with the data on the disk when it returns.
+// writeFile is os.WriteFile, but with the data on the disk when it returns.
 func writeFile(name string, data []byte) (err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// source is a small registry of a date, as CSV.
+// source returns a small registry with a date, as CSV.
 func source(date string, names ...string) string {
 	var b strings.Builder
 	b.WriteString(strings.Join(registry.Columns[:], ",") + "\n")
@@ -34,7 +34,7 @@ func parsed(t *testing.T, csv string) *registry.Registry {
 	return r
 }
 
-// site serves one source, with an ETag, and counts what it was asked.
+// site serves one source, with an ETag, and counts the requests.
 type site struct {
 	body, etag      string
 	full, unchanged int
@@ -64,7 +64,7 @@ func serve(t *testing.T, s *site) (url string) {
 
 func update(c Cache, o Options) (*Result, error) { return c.Update(context.Background(), o) }
 
-// holds fails the test unless the cache has the registry of a date.
+// holds fails the test unless the cache has the registry with that date.
 func holds(t *testing.T, c Cache, date string) {
 	t.Helper()
 	r, err := c.Newer("")
@@ -124,7 +124,7 @@ func TestLastModified(t *testing.T) {
 	}
 }
 
-// A password in the URL reaches the server, and neither a message nor the cache.
+// A password in the URL reaches the server, but neither a message nor the cache.
 func TestUpdateWithPassword(t *testing.T) {
 	asked := 0
 	s := &site{handle: func(w http.ResponseWriter, r *http.Request) {
@@ -284,7 +284,7 @@ func TestTwoUpdates(t *testing.T) {
 	}
 }
 
-// A damaged cache is an error for Newer, and no hindrance to the next update.
+// A damaged cache is an error for Newer but does not stop the next update.
 func TestDamagedCache(t *testing.T) {
 	s := &site{body: source("2026-09-01", "a"), etag: `"1"`}
 	c, o := Cache{t.TempDir()}, Options{From: serve(t, s)}

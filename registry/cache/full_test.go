@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A limit on the size of files stands in for a full disk: the write fails in the
-// middle in the same way.
+// A limit on the size of files stands in for a full disk: the write fails partway in
+// the same way.
 func TestFullDisk(t *testing.T) {
 	s := &site{body: source("2026-09-01", "a")}
 	c, o := Cache{t.TempDir()}, Options{From: serve(t, s)}

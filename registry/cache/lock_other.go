@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// lock makes a file that only one can make. One that a crash left is taken over
-// once no update can be as old as it is.
+// lock creates a file that only one process can create. A file that a crash left is
+// removed once it is older than any running update can be.
 func lock(name string) (unlock func(), err error) {
 	if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) > time.Hour {
 		os.Remove(name)

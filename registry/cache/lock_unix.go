@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// lock takes the lock of a file that may stay behind. The kernel gives it back
-// when the process ends, however it ends.
+// lock locks a file, which may stay behind. The kernel releases the lock when the
+// process ends, however it ends.
 func lock(name string) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

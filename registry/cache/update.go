@@ -18,35 +18,35 @@ import (
 // Source is where IANA publishes the registry.
 const Source = "https://www.iana.org/assignments/service-names-port-numbers/service-names-port-numbers.xml"
 
-// ErrBusy says that another update of the same cache is running.
+// ErrBusy means that another update of the same cache is running.
 var ErrBusy = errors.New("another update is running")
 
-// ErrRefused is wrapped by the error for a source that reads well, and yet looks
-// like a step back. Options.Force takes it all the same.
+// ErrRefused is wrapped by the error for a source that is valid but looks like a
+// step back. Options.Force accepts it anyway.
 var ErrRefused = errors.New("refused")
 
 // Options say how to update.
 type Options struct {
-	// From is an http or https URL, or a file; "" is Source.
+	// From is an http or https URL, or a file; "" means Source.
 	From string
-	// Current is what the new registry must not be older or much smaller than.
+	// Current is the registry in use: the new one must not be older or much smaller.
 	Current *registry.Registry
 	Force   bool
-	// Timeout is for the whole fetch; 0 is two minutes.
+	// Timeout is for the whole fetch; 0 means two minutes.
 	Timeout time.Duration
 }
 
 // A Result is what an update found.
 type Result struct {
-	Registry *registry.Registry // that the cache now has
+	Registry *registry.Registry // now in the cache
 	From     string             // where it came from, without a password
 	Warnings []registry.Warning
-	// NotModified: the server has nothing newer than the cache had.
+	// NotModified says that the server has nothing newer than the cache had.
 	NotModified bool
 }
 
 // Update fetches a registry, and puts it into the cache once it has been read
-// whole. After any error the cache is as it was.
+// whole. After any error the cache is unchanged.
 func (c Cache) Update(ctx context.Context, o Options) (*Result, error) {
 	if o.From == "" {
 		o.From = Source
@@ -90,8 +90,8 @@ func (c Cache) Update(ctx context.Context, o Options) (*Result, error) {
 	return &Result{Registry: r, From: from, Warnings: warnings}, nil
 }
 
-// withoutPassword returns what may be shown, and kept in a file that others may read: a
-// source with a password in its URL has xxxxx there.
+// withoutPassword returns a source as it may be shown, and kept in a file that others may
+// read: without the password that its URL may contain.
 func withoutPassword(from string) string {
 	u, err := url.Parse(from)
 	switch at := strings.LastIndexByte(from, '@'); {
@@ -103,8 +103,8 @@ func withoutPassword(from string) string {
 	return from
 }
 
-// known returns what the cache has from the same place, to ask the server for
-// something newer; nothing where the cache is damaged or shall be replaced.
+// known returns what the cache has from the same source, to ask the server for
+// something newer; nothing if the cache is damaged or is to be replaced.
 func (c Cache) known(from string, replace bool) (*registry.Registry, origin) {
 	was, packed, err := c.read()
 	if err != nil || was.From != from || replace {
@@ -117,7 +117,7 @@ func (c Cache) known(from string, replace bool) (*registry.Registry, origin) {
 	return r, was
 }
 
-// stepBack says why r should not replace the current registry.
+// stepBack returns why r should not replace the current registry, nil if it may.
 func stepBack(r, current *registry.Registry, warnings []registry.Warning) error {
 	switch {
 	case len(warnings) > 0:
@@ -125,7 +125,7 @@ func stepBack(r, current *registry.Registry, warnings []registry.Warning) error 
 	case current == nil:
 		return nil
 	case r.Date() < current.Date():
-		return fmt.Errorf("its date %q lies before %s, that of the registry in use", r.Date(), current.Date())
+		return fmt.Errorf("its date %q is before %s, the date of the registry in use", r.Date(), current.Date())
 	case r.Len() < current.Len()/10*9:
 		return fmt.Errorf("it has %d rows, the registry in use %d", r.Len(), current.Len())
 	}
@@ -134,11 +134,11 @@ func stepBack(r, current *registry.Registry, warnings []registry.Warning) error 
 
 type fetched struct {
 	body        io.ReadCloser
-	origin      origin // but for place and date
+	origin      origin // without From and Date
 	notModified bool
 }
 
-// fetch opens the source. What is known of it makes the request conditional (RFC
+// fetch opens the source. What is known about it makes the request conditional (RFC
 // 9110 section 13).
 func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 	u, err := url.Parse(from)
@@ -150,7 +150,7 @@ func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 		if err != nil {
 			return nil, cause(err)
 		}
-		context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) }) // a pipe may give nothing
+		context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Now()) }) // a pipe may stay silent
 		return &fetched{body: f}, nil
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
@@ -188,7 +188,7 @@ func fetch(ctx context.Context, from string, known origin) (*fetched, error) {
 }
 
 // staySecure follows redirects as net/http does, but never from https to http:
-// nothing else vouches for what comes.
+// nothing but https vouches for the content.
 func staySecure(next *http.Request, via []*http.Request) error {
 	if via[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
 		return fmt.Errorf("redirected to %s, which is not https", next.URL)
@@ -199,7 +199,7 @@ func staySecure(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// cause takes off what a message has named already: operation and URL or path.
+// cause strips what a message has already named: operation and URL or path.
 func cause(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
