@@ -20,8 +20,8 @@ import (
 	"github.com/portwatch/portwatch/records/kafka"
 )
 
-// annotateOptions are the command line of "portwatch annotate". Those of its options
-// that metering has too are in options.
+// annotateOptions is the command line of "portwatch annotate". The options that it
+// shares with metering are in options.
 type annotateOptions struct {
 	options
 	from       []string
@@ -29,8 +29,8 @@ type annotateOptions struct {
 	fields     string
 
 	format records.Format      // fromFormat, parsed
-	head   *records.Head       // fields, parsed; nil without
-	kafka  []*sink.KafkaSource // of from, by number; nil for a file
+	head   *records.Head       // fields, parsed; nil without --fields
+	kafka  []*sink.KafkaSource // for each of from; nil for a file
 }
 
 const annotateUsage = `Usage:
@@ -120,18 +120,18 @@ func parseAnnotateOptions(args []string) (*annotateOptions, error) {
 		return nil, err
 	}
 	if f.NArg() > 0 {
-		return nil, usageError{fmt.Sprintf("annotate: what is %q for", f.Arg(0)), "--from " + f.Arg(0) + ", if it is to be read"}
+		return nil, usageError{fmt.Sprintf("annotate: unexpected argument %q", f.Arg(0)), "--from " + f.Arg(0) + ", if you want to read it"}
 	}
 	return o, o.check()
 }
 
-// check finds what contradicts itself, before anything is opened.
+// check finds contradictions between options, before anything is opened.
 func (o *annotateOptions) check() error {
 	format := slices.Index(records.Formats, o.fromFormat)
 	o.format = records.Format(max(format, 0))
 	switch {
 	case len(o.from) == 0:
-		return usageError{"annotate wants a source", "portwatch annotate --from conn.log, or --from - for standard input"}
+		return usageError{"annotate needs a source", "portwatch annotate --from conn.log, or --from - for standard input"}
 	case format < 0:
 		return usageError{fmt.Sprintf("--from-format %s: unknown format", o.fromFormat), "formats: " + strings.Join(records.Formats, ", ")}
 	case countOf(o.from, "-") > 1:
@@ -155,7 +155,7 @@ func (o *annotateOptions) check() error {
 			continue
 		}
 		if len(o.from) > 1 {
-			return usageError{"--from " + sink.WithoutSecrets(from) + ": a topic has no end, so nothing can be read behind it", "one portwatch annotate for each source"}
+			return usageError{"--from " + sink.WithoutSecrets(from) + ": a topic has no end, so nothing can be read after it", "one portwatch annotate for each source"}
 		}
 		s, err := sink.ParseKafkaSource(from)
 		if err != nil {
@@ -173,7 +173,7 @@ func (o *annotateOptions) check() error {
 			return err
 		}
 		if t.format != "ecs" {
-			return usageError{"--to " + to + ": annotate writes JSON lines, in no other format", "leave format= out"}
+			return usageError{"--to " + to + ": annotate writes only JSON lines", "leave format= out"}
 		}
 		if t.sink != nil {
 			sinks++
@@ -189,7 +189,7 @@ func (o *annotateOptions) check() error {
 	return nil
 }
 
-// annotateCommand runs "portwatch annotate" with the arguments behind these words, and
+// annotateCommand runs "portwatch annotate" with the arguments after these words, and
 // returns the exit status.
 func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	o, err := parseAnnotateOptions(args)
@@ -204,7 +204,7 @@ func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File
 	if err != nil {
 		return notBegun(err, o.stats, new(export.AnnotateCounts).AppendJSON(nil), stderr)
 	}
-	err, unread := apart(r.run(ctx))
+	err, unread := splitUnread(r.run(ctx))
 	if unread && err == nil {
 		return exitDone
 	}
@@ -221,15 +221,15 @@ func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File
 	return exitDone
 }
 
-// An annotateRun is one run of annotate. A reader takes lines or messages in jobs,
-// workers annotate them, and the writer puts the jobs out in the order in which they
+// An annotateRun is one run of annotate. A reader fills jobs with lines or messages,
+// workers annotate them, and the writer outputs the jobs in the order in which they
 // were read.
 type annotateRun struct {
 	options *annotateOptions
 	stderr  *os.File
 	output  rendering // the one form of the records, and where it goes
 	sinks   *sinks
-	delay   context.Context // ends when a signal is so long ago that sinks are given up
+	delay   context.Context // ends so long after a signal that sinks are given up
 
 	free  chan *job
 	work  chan *job
@@ -240,11 +240,11 @@ type annotateRun struct {
 	counts  export.AnnotateCounts
 	started time.Time
 	told    int  // lines that cannot be read
-	unkept  bool // the dead-letter file did not take one of them
+	unkept  bool // the dead-letter file failed to take one of them
 }
 
-// A job is a block of lines, or some messages, and what became of them. One with a
-// barrier has nothing else.
+// A job is a block of lines, or some messages, and the result. A job with a barrier
+// has nothing else.
 type job struct {
 	block    records.Block
 	messages []kafka.Message
@@ -256,7 +256,7 @@ type job struct {
 	counts  export.AnnotateCounts
 
 	done    chan struct{}
-	barrier chan bool // gets whether everything before is where it belongs
+	barrier chan bool // gets whether everything before it was delivered
 }
 
 // A reject is a line that cannot be read.
@@ -267,9 +267,9 @@ type reject struct {
 }
 
 const (
-	jobsEach    = 4    // worker
-	jobMessages = 1000 // of a topic
-	// settleTime is how long, after a signal, the last messages of a topic may take.
+	jobsEach    = 4    // jobs per worker
+	jobMessages = 1000 // the most messages of a topic in one job
+	// settleTime is how long the last messages of a topic may take after a signal.
 	settleTime = 10 * time.Second
 )
 
@@ -280,7 +280,7 @@ func newAnnotateRun(o *annotateOptions, stdout, stderr *os.File) (_ *annotateRun
 	if err != nil {
 		return nil, err
 	}
-	o.files = o.from // what must not be overwritten
+	o.files = o.from // they must not be overwritten
 	if err := o.checkFiles(stdout); err != nil {
 		return nil, err
 	}
@@ -351,7 +351,7 @@ func (r *annotateRun) run(ctx context.Context) error {
 	var failed error
 	select {
 	case failed = <-read:
-	default: // it waits for input that does not come
+	default: // the reader waits for input that does not come
 	}
 	r.sinks.hurry()
 	failed = errors.Join(failed, written, r.output.close(), r.sinks.close())
@@ -374,7 +374,7 @@ func (r *annotateRun) read(ctx context.Context) error {
 		} else {
 			err = r.readFile(ctx, from)
 		}
-		failed = errors.Join(failed, err) // the other sources are read all the same
+		failed = errors.Join(failed, err) // the other sources are still read
 	}
 	return failed
 }
@@ -409,7 +409,7 @@ func (r *annotateRun) readFile(ctx context.Context, name string) error {
 }
 
 // readTopic reads a topic until ctx ends. Offsets are committed when the writer says
-// that everything was brought away.
+// that everything was delivered.
 func (r *annotateRun) readTopic(ctx context.Context, s *sink.KafkaSource) error {
 	c, err := kafka.NewConsumer(kafka.Options{
 		Topic: s.Topic, Group: s.Group, Session: s.Session, Client: s.Client, Report: r.warn,
@@ -432,18 +432,18 @@ func (r *annotateRun) readTopic(ctx context.Context, s *sink.KafkaSource) error 
 		barrier := make(chan bool, 1)
 		r.order <- &job{barrier: barrier}
 		if !<-barrier {
-			return nil // the writer knows why
+			return nil // the writer reports why
 		}
 		c.Commit(r.delay)
 	}
 }
 
-// patience is how long, after a signal, the writer waits for a reader that may itself
-// wait for input that does not come.
+// patience is how long the writer waits after a signal for a reader that may itself be
+// waiting for input that does not come.
 const patience = 200 * time.Millisecond
 
-// write puts out what was read, in order, until there is no more. It calls stop when
-// nobody is left who takes it.
+// write outputs what was read, in order, until there is no more. It calls stop when no
+// output is left.
 func (r *annotateRun) write(ctx context.Context, stop func()) error {
 	var failed error
 	done := ctx.Done()
@@ -467,12 +467,12 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 				stop()
 			}
 			r.free <- j
-			if late != nil { // from now on: the time that it took was not the reader's
+			if late != nil { // wait anew: the time that this job took was not the reader's
 				late = time.After(patience)
 			}
 		case <-done:
 			done = nil
-			if r.options.kafka[0] == nil { // whose consumer ends by itself
+			if r.options.kafka[0] == nil { // a Kafka consumer ends by itself
 				late = time.After(patience)
 			}
 		case <-late:
@@ -483,12 +483,12 @@ func (r *annotateRun) write(ctx context.Context, stop func()) error {
 	}
 }
 
-// put writes a job's records, and tells of what cannot be read.
+// put writes a job's records, and reports what cannot be read.
 func (r *annotateRun) put(j *job) error {
 	r.counts.Add(&j.counts)
 	failed := r.output.write(j.out, false, nil)
 	if len(r.output.places)+len(r.output.sinks) > 0 {
-		failed, _ = apart(failed) // others go on
+		failed, _ = splitUnread(failed) // the other outputs go on
 	}
 	failed = errors.Join(failed, r.output.deliver(j.marks.split(j.out)))
 	for i := range j.rejects {
@@ -497,7 +497,7 @@ func (r *annotateRun) put(j *job) error {
 	return failed
 }
 
-// settle waits until everything that was put out is where it belongs.
+// settle waits until everything that was output has been delivered.
 func (r *annotateRun) settle() error {
 	var failed error
 	for _, v := range r.sinks.list {
@@ -506,21 +506,21 @@ func (r *annotateRun) settle() error {
 	return failed
 }
 
-// toldRejects is how many lines are told of, one by one.
+// toldRejects is how many lines that cannot be read are reported one by one.
 const toldRejects = 10
 
-// reject tells of a line that cannot be read, and keeps it where that was asked for.
+// reject reports a line that cannot be read, and keeps it if that was asked for.
 func (r *annotateRun) reject(x *reject) error {
 	if r.told++; r.told <= toldRejects {
 		r.warn(fmt.Errorf("%s: %w", x.place, x.cause))
 		if r.told == toldRejects {
-			r.warn(errors.New("further lines that cannot be read are counted"))
+			r.warn(errors.New("further lines that cannot be read are only counted"))
 		}
 	}
 	if r.options.letters == "" && r.options.kafka[0] == nil || r.unkept {
-		return nil // its file has it still
+		return nil // its file still has it
 	}
 	err := r.sinks.letters.Write(x.place, r.options.fromFormat, &sink.Record{Body: x.line}, x.cause.Error())
-	r.unkept = err != nil // it is told once
+	r.unkept = err != nil // reported only once
 	return err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// annotatorLines are a line of each kind, with what is usual in it.
+// annotatorLines has a typical line of each kind.
 var annotatorLines = map[string]string{
 	"zeek":    `{"ts":1591367999.305988,"uid":"CMdzit1AMNsmfAIiQc","id.orig_h":"192.168.4.76","id.orig_p":36844,"id.resp_h":"192.168.4.1","id.resp_p":53,"proto":"udp","service":"dns","duration":0.06685185432434082,"orig_bytes":62,"resp_bytes":141,"conn_state":"SF","missed_bytes":0,"history":"Dd","orig_pkts":2,"orig_ip_bytes":118,"resp_pkts":2,"resp_ip_bytes":197,"ip_proto":17}`,
 	"eve":     `{"timestamp":"2026-11-20T12:00:00.000000+0000","flow_id":1234567890123456,"event_type":"flow","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":443,"proto":"TCP","app_proto":"tls","flow":{"pkts_toserver":15,"pkts_toclient":14,"bytes_toserver":2415,"bytes_toclient":9001,"start":"2026-11-20T12:00:00.000000+0000","end":"2026-11-20T12:00:00.000000+0000","age":0,"state":"closed","reason":"timeout","alerted":false},"tcp":{"tcp_flags":"1b","tcp_flags_ts":"1b","tcp_flags_tc":"1b","syn":true,"fin":true,"psh":true,"ack":true,"state":"closed"}}`,
@@ -54,7 +54,8 @@ func BenchmarkAnnotator(b *testing.B) {
 	}
 }
 
-// TestAnnotatorAllocations wants none a line, once an annotator has seen such lines.
+// TestAnnotatorAllocations wants no allocations for a line once an annotator has seen such
+// lines.
 func TestAnnotatorAllocations(t *testing.T) {
 	for name, line := range annotatorLines {
 		a, j, _ := newBenchJob(line)

@@ -50,7 +50,7 @@ func annotated(t *testing.T, lines []byte, args ...string) [][]byte {
 	return slices.Collect(bytes.Lines(out))
 }
 
-// ports are those members of the object portwatch that the registry answers for.
+// ports holds the members of the object portwatch that come from the registry.
 type ports struct {
 	Source, Destination struct {
 		Port struct {
@@ -64,8 +64,8 @@ type ports struct {
 	}
 }
 
-// TestAnnotateOwn takes the object off the records of metering, and wants annotate to
-// say the same of the ports again, and nothing else of the record to change.
+// TestAnnotateOwn removes the object from records of metering, and wants annotate to say
+// the same about the ports again and to change nothing else in the record.
 func TestAnnotateOwn(t *testing.T) {
 	captures, _ := filepath.Glob(filepath.Join("..", "..", "testdata", "*.pcap*"))
 	if len(captures) < 10 {
@@ -87,7 +87,7 @@ func TestAnnotateOwn(t *testing.T) {
 				t.Errorf("only %d records in %s", n, format)
 			}
 			if workers == "1" {
-				captures = captures[:10] // the second time it is about the order
+				captures = captures[:10] // the second time only the order matters
 			}
 		}
 	}
@@ -95,7 +95,7 @@ func TestAnnotateOwn(t *testing.T) {
 
 func annotateOwn(t *testing.T, capture, format, workers string) int {
 	t.Helper()
-	out, _ := program("--offline", "-q", "--no-alerts", "-r", capture, "-o", format).Output() // cut ones fail, in the end
+	out, _ := program("--offline", "-q", "--no-alerts", "-r", capture, "-o", format).Output() // truncated captures fail at the end
 	var stripped []byte
 	var want [][]byte
 	for line := range bytes.Lines(out) {
@@ -141,8 +141,8 @@ func annotateOwn(t *testing.T, capture, format, workers string) int {
 	return len(got)
 }
 
-// TestAnnotateSamples has records that goflow2 and nfdump made of a capture, and wants
-// of each of their ports what metering that capture says of it.
+// TestAnnotateSamples annotates records that goflow2 and nfdump made from a capture, and
+// wants the same about each port as from metering that capture.
 func TestAnnotateSamples(t *testing.T) {
 	testdata := filepath.Join("..", "..", "testdata")
 	out, err := program("--offline", "-q", "--no-alerts", "-r", filepath.Join(testdata, "office.pcap"), "-o", "ecs").Output()
@@ -211,8 +211,8 @@ func TestAnnotateSamples(t *testing.T) {
 	}
 }
 
-// TestAnnotateForSinks: what a sink gets to know of records that others metered. The id is of
-// the place and the line, so that the same record has the same one when it is read again.
+// TestAnnotateForSinks: what a sink is told about records that others metered. The id depends
+// on the place and the line, so that a record gets the same id when it is read again.
 func TestAnnotateForSinks(t *testing.T) {
 	const (
 		dns   = `{"event_type":"dns","src_ip":"10.0.0.1","src_port":40000,"dest_ip":"10.0.0.2","dest_port":53,"proto":"UDP"}`
@@ -244,14 +244,14 @@ func TestAnnotateForSinks(t *testing.T) {
 		test.marks = new(marks)
 		a.work(test.job)
 		test.counts = export.AnnotateCounts{}
-		a.work(test.job) // as a job is used again
+		a.work(test.job) // again, as jobs are reused
 		got := test.marks.split(test.out)
 		if len(got) != len(test.want) || test.counts.Findings.Sum() != 2 {
 			t.Fatalf("%d records, %d findings", len(got), test.counts.Findings.Sum())
 		}
 		rest := test.out
 		for i, w := range test.want {
-			if w.time == 0 && got[i].Time >= began { // the record has none: that of the reading
+			if w.time == 0 && got[i].Time >= began { // the record has none: the time of reading
 				w.time = got[i].Time
 			}
 			id := sha256.Sum256([]byte(w.place + "\n" + w.line))
@@ -268,8 +268,8 @@ func TestAnnotateForSinks(t *testing.T) {
 	}
 }
 
-// TestAnnotateDelivery: each sink gets what standard output gets, once. What one rejects is
-// kept, and what one does not take in the end is lost, which is an error.
+// TestAnnotateDelivery: each sink gets what standard output gets, once. What a sink rejects is
+// kept, and what it has not taken at the end is lost, which is an error.
 func TestAnnotateDelivery(t *testing.T) {
 	const n = 500
 	dir := t.TempDir()
@@ -303,8 +303,8 @@ func TestAnnotateDelivery(t *testing.T) {
 	}
 }
 
-// TestAnnotateSignalEndsDelivery: after SIGTERM a sink that takes a little all the time has the
-// grace, and no more. What it did not take is lost, which is an error.
+// TestAnnotateSignalEndsDelivery: after SIGTERM a sink that keeps taking a little has the
+// grace period and no more. What it did not take is lost, which is an error.
 func TestAnnotateSignalEndsDelivery(t *testing.T) {
 	slow := newTaker(t)
 	slow.answer = func(_ http.ResponseWriter, take func()) {
@@ -314,7 +314,7 @@ func TestAnnotateSignalEndsDelivery(t *testing.T) {
 	stats := filepath.Join(t.TempDir(), "stats.json")
 	c := program("annotate", "--offline", "-q", "--from", "-", "--to", slow.to()+"?batch-records=1&parallel=1", "--drain-timeout", "200ms", "--stats", stats)
 	in := begin(t, c)
-	in.Write(ecsLines(2000)) // more than the pipe holds, and no end of it
+	in.Write(ecsLines(2000)) // more than the pipe holds, and it stays open
 	c.Process.Signal(syscall.SIGTERM)
 	c.Wait()
 	if b := balances(t, stats)[0]; c.ProcessState.ExitCode() != exitFailed || b.Dropped == 0 {
@@ -322,7 +322,7 @@ func TestAnnotateSignalEndsDelivery(t *testing.T) {
 	}
 }
 
-// ecsLines are records with ids of their own.
+// ecsLines returns records with different ids.
 func ecsLines(n int) (lines []byte) {
 	for i := range n {
 		lines = fmt.Appendf(lines, `{"event":{"id":"%d","category":"network"},"source":{"ip":"10.0.0.1","port":%d},"destination":{"ip":"10.0.0.2","port":42000},"network":{"transport":"tcp"}}`+"\n", i, 50000+i)
@@ -435,7 +435,7 @@ func TestAnnotateGroup(t *testing.T) {
 	}
 }
 
-// awaitMembers waits until a group has so many members, and each of them partitions.
+// awaitMembers waits until a group has the given number of members, all with partitions.
 func awaitMembers(t *testing.T, ctx context.Context, client *kgo.Client, group string, n int) {
 	t.Helper()
 	sharing := func() bool {
@@ -492,7 +492,7 @@ func committed(t *testing.T, client *kgo.Client, group, topic string, partitions
 }
 
 // TestAnnotatePoisoned has a message in a topic that cannot be read: it is kept in the
-// dead-letter file, and those behind it arrive.
+// dead-letter file, and those after it arrive.
 func TestAnnotatePoisoned(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
 	if err != nil {
@@ -549,8 +549,8 @@ func TestAnnotatePoisoned(t *testing.T) {
 	}
 }
 
-// TestAnnotateUncommitted: what a sink has not taken when the run ends is not committed, and
-// others of the group can have it at once.
+// TestAnnotateUncommitted: what a sink has not taken when the run ends is not committed, so
+// that other members of the group can read it at once.
 func TestAnnotateUncommitted(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "in"))
 	if err != nil {
@@ -594,7 +594,7 @@ func TestAnnotateUncommitted(t *testing.T) {
 	}
 }
 
-// slowly takes longer for each write than the writer of annotate waits for the reader.
+// slowly takes longer for each write than annotate's writer waits for the reader.
 type slowly struct{ lines int }
 
 func (s *slowly) Write(b []byte) (int, error) {
@@ -605,7 +605,7 @@ func (s *slowly) Write(b []byte) (int, error) {
 
 func (s *slowly) Close() error { return nil }
 
-// TestAnnotateSlowAtSignal: what was read before a signal is written behind it, however long
+// TestAnnotateSlowAtSignal: what was read before a signal is written after it, however long
 // the output takes for each part.
 func TestAnnotateSlowAtSignal(t *testing.T) {
 	const jobs = 8
@@ -627,8 +627,8 @@ func TestAnnotateSlowAtSignal(t *testing.T) {
 	}
 }
 
-// TestAnnotateFull: where nobody is left who takes records, the reading ends, though the reader
-// waits for input, and what is wrong is told.
+// TestAnnotateFull: when no output is left, the reading ends although the reader waits for
+// input, and the error is reported.
 func TestAnnotateFull(t *testing.T) {
 	r := &annotateRun{options: &annotateOptions{kafka: make([]*sink.KafkaSource, 1)}, order: make(chan *job, 1), free: make(chan *job, 1)}
 	r.output.places = []*place{{name: "full", w: fullDisk{}}}
@@ -642,8 +642,8 @@ func TestAnnotateFull(t *testing.T) {
 	}
 }
 
-// TestAnnotateTopicAtSignal: who reads a topic ends by itself, and is waited for: it may have
-// something to commit.
+// TestAnnotateTopicAtSignal: the reader of a topic ends by itself, and the run waits for it,
+// because it may have something to commit.
 func TestAnnotateTopicAtSignal(t *testing.T) {
 	r := &annotateRun{options: &annotateOptions{kafka: []*sink.KafkaSource{{}}}, order: make(chan *job)}
 	ctx, cancel := context.WithCancel(t.Context())

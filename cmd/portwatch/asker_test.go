@@ -10,7 +10,7 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A role is what a datagram's payload says of its sender.
+// A role is what a datagram's payload says about its sender.
 type role int
 
 const (
@@ -19,7 +19,7 @@ const (
 	answerer             // answers
 )
 
-// roleIf is asker or answerer where the payload is one of the two.
+// roleIf returns asker or answerer if one of the two holds, otherwise silent.
 func roleIf(asks, answers bool) role {
 	switch {
 	case asks && !answers:
@@ -30,8 +30,8 @@ func roleIf(asks, answers bool) role {
 	return silent
 }
 
-// protocols say who asks, by the port that theirs is assigned to. They are read in this test
-// alone: portwatch looks at no payload.
+// protocols tells who asks, by the port that a protocol is assigned to. Only this test reads
+// payloads: portwatch itself does not.
 var protocols = map[uint16]func(p []byte) role{
 	53:   dnsRole, // RFC 1035 section 4.1.1
 	137:  dnsRole, // RFC 1002 section 4.2.1.1
@@ -62,7 +62,7 @@ var protocols = map[uint16]func(p []byte) role{
 	},
 }
 
-// anyPort is what is told by itself, whatever the port.
+// anyPort recognizes payloads that are distinctive on any port.
 func anyPort(p []byte) role {
 	const dtlsHandshake, clientHello, serverHello = 22, 1, 2
 	if len(p) > 13 && p[0] == dtlsHandshake && p[1] == 0xfe { // RFC 6347 section 4.2.2
@@ -135,8 +135,8 @@ func oneOf(n int, values ...int) bool {
 	return false
 }
 
-// askers reads from a capture's UDP payloads who asks in which conversation. Those in which
-// both sides ask, or nobody says anything, are left out.
+// askers reads from a capture's UDP payloads who asks in which conversation. It leaves out
+// those in which both sides ask or no payload tells.
 func askers(t *testing.T, name string) map[string]*conversation {
 	file, err := capture.OpenFile(name)
 	if err != nil {
@@ -170,8 +170,8 @@ func askers(t *testing.T, name string) map[string]*conversation {
 	return all
 }
 
-// note takes in what a datagram says. The initiator of a conversation in which the sides
-// disagree is -2 for good; -1 is nobody's yet.
+// note records what a datagram says. An initiator of -1 is not known yet; -2 means for good
+// that the sides disagree.
 func note(all map[string]*conversation, p *flow.Packet, payload []byte) {
 	first, second := p.Key.Endpoints()
 	key, swapped := conversationKey("udp", first, second)
@@ -191,7 +191,7 @@ func note(all map[string]*conversation, p *flow.Packet, payload []byte) {
 	c.packets[from]++
 	says := anyPort(payload)
 	for side, end := range c.endpoints {
-		// who asks a port sends to it, who answers sends from it
+		// an asker sends to the port, an answerer sends from it
 		read := protocols[end.Port()]
 		if read != nil && says == silent && (read(payload) == answerer) == (side == from) {
 			says = read(payload)
@@ -212,7 +212,7 @@ func note(all map[string]*conversation, p *flow.Packet, payload []byte) {
 	}
 }
 
-// payloadOf finds the UDP payload in a frame: behind the addresses, which the decoder knows.
+// payloadOf finds the UDP payload in a frame: after the addresses, which the decoder knows.
 func payloadOf(data []byte, p *flow.Packet) []byte {
 	src, dst := p.Key.Endpoints()
 	if p.Marks&flow.Reverse != 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/portwatch/portwatch/capture"
 )
 
-// saveIPv4 writes a savefile of packets, each told as "SECONDS SOURCE DESTINATION", the
+// saveIPv4 writes a savefile of packets, each given as "SECONDS SOURCE DESTINATION" with the
 // endpoints of a datagram or the addresses of an ICMP echo.
 func saveIPv4(t *testing.T, packets ...string) string {
 	t.Helper()
@@ -51,7 +51,7 @@ func saveIPv4(t *testing.T, packets ...string) string {
 	return path
 }
 
-// TestClockWithoutPorts: time passes, whatever the packets are that it passes with.
+// TestClockWithoutPorts: packets of any kind move the clock.
 func TestClockWithoutPorts(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -72,8 +72,8 @@ func TestClockWithoutPorts(t *testing.T) {
 	}
 }
 
-// TestDurationOfCenturies: packets whose times lie further apart than nanoseconds reach make
-// the longest duration there is, and none that is negative.
+// TestDurationOfCenturies: packets further apart than a duration in nanoseconds can be give
+// the longest duration, not a negative one.
 func TestDurationOfCenturies(t *testing.T) {
 	path := saveIPv4(t, "7e9 10.0.0.1:40001 10.0.0.2:4", "-9e9 10.0.0.1:40001 10.0.0.2:4")
 	stats := filepath.Join(t.TempDir(), "stats")
@@ -91,7 +91,7 @@ func TestDurationOfCenturies(t *testing.T) {
 	}
 }
 
-// TestLiveClockWithoutPorts: on a link that is never silent, but has nothing with ports on it,
+// TestLiveClockWithoutPorts: on a link that is never silent but has no packets with ports,
 // Flows end in time, and the file of -w has what came.
 func TestLiveClockWithoutPorts(t *testing.T) {
 	space := newNamespace(t)

@@ -31,7 +31,7 @@ Prints a script that completes portwatch's command line. To load it:
 `
 
 // completionCommand prints the script for one shell. The scripts are made from
-// the options themselves, so that a new one is completed without more ado.
+// the options themselves, so that a new option is completed without further work.
 func completionCommand(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 1 {
 		meter, others := new(options).flags(), commandOptions()
@@ -46,18 +46,18 @@ func completionCommand(args []string, stdout, stderr io.Writer) int {
 			return write(stdout, stderr, completionUsage)
 		}
 	}
-	report(stderr, usageError{"completion wants one shell: bash, zsh or fish", "portwatch completion bash"})
+	report(stderr, usageError{"completion needs one shell: bash, zsh or fish", "portwatch completion bash"})
 	return exitUsage
 }
 
-// optionSet has the options of a subcommand.
+// An optionSet is the options of one subcommand.
 type optionSet struct {
 	command string
 	flags   *pflag.FlagSet
 }
 
-// commandOptions are the sets of all subcommands; that of registry has the options of each
-// of its own.
+// commandOptions returns the sets of all subcommands; the set of registry has the options
+// of all its commands.
 func commandOptions() (sets []optionSet) {
 	for _, command := range subcommands {
 		flags := pflag.NewFlagSet(command, pflag.ContinueOnError)
@@ -80,7 +80,7 @@ func commandOptions() (sets []optionSet) {
 	return sets
 }
 
-// What a shell should offer as the value of an option.
+// A valueKind is what a shell should offer as the value of an option.
 type valueKind int
 
 const (
@@ -98,7 +98,7 @@ func valueOf(f *pflag.Flag) (kind valueKind, words []string) {
 	case "interface":
 		return deviceValue, nil
 	case "output":
-		if f.DefValue != "" { // that of registry
+		if f.DefValue != "" { // the option of registry
 			return wordValue, []string{"text", "tsv", "csv", "json"}
 		}
 		return wordValue, append(slices.Clone(formats), "none")
@@ -113,7 +113,7 @@ func valueOf(f *pflag.Flag) (kind valueKind, words []string) {
 	return anyValue, nil
 }
 
-// devicesCommand prints one device name a line: -D without its other columns.
+// devicesCommand prints one device name per line: -D without its other columns.
 const devicesCommand = `portwatch -D 2>/dev/null | awk '{print $2}'`
 
 func bashCompletion(meter *pflag.FlagSet, others []optionSet) string {
@@ -143,7 +143,7 @@ _portwatch() {
 	return b.String()
 }
 
-// bashOptions completes the options of a set, and their values.
+// bashOptions returns the cases that complete the options of a set and their values.
 func bashOptions(flags *pflag.FlagSet) string {
 	var all []string
 	var b strings.Builder
@@ -155,7 +155,7 @@ func bashOptions(flags *pflag.FlagSet) string {
 		}
 		all = append(all, names...)
 		switch kind, words := valueOf(f); kind {
-		case fileValue, anyValue: // with no reply, bash itself completes names of files
+		case fileValue, anyValue: // without a reply, bash itself completes file names
 			fmt.Fprintf(&b, "\t\t%s) return ;;\n", strings.Join(names, "|"))
 		case deviceValue:
 			fmt.Fprintf(&b, "\t\t%s) COMPREPLY=($(compgen -W \"$(%s)\" -- \"$cur\")); return ;;\n", strings.Join(names, "|"), devicesCommand)
@@ -201,7 +201,7 @@ func zshOptions(flags *pflag.FlagSet) string {
 		}
 		long := f.Name
 		if value != "" {
-			long += "=" // or the value is the next word
+			long += "=" // otherwise the value is the next word
 		}
 		help = strings.NewReplacer("'", `'\''`, "[", `\[`, "]", `\]`).Replace(help)
 		if f.Shorthand != "" {
@@ -230,7 +230,7 @@ func fishCompletion(meter *pflag.FlagSet, others []optionSet) string {
 	return b.String()
 }
 
-// fishOptions completes the options of a set where a condition holds.
+// fishOptions returns the lines that complete the options of a set under a condition.
 func fishOptions(flags *pflag.FlagSet, condition string) string {
 	var b strings.Builder
 	flags.VisitAll(func(f *pflag.Flag) {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// completed are beginnings of a command line, each with the last word as a shell
-// completes it: as it was typed, where nothing begins so.
+// completed maps the beginning of a command line to its last word as a shell completes it,
+// or as it was typed if nothing begins that way.
 var completed = [][2]string{
 	{"portwatch regis", "registry"},
 	{"portwatch registry exp", "export"},
@@ -33,7 +33,7 @@ var completed = [][2]string{
 	{"portwatch annotate --from-format=ze", "--from-format=zeek"},
 }
 
-// completers load the script $1 into a shell that is as it comes, and complete each of
+// completers load the script $1 into a shell without other settings and complete each of
 // the other arguments. They print a line for each: its last word.
 var completers = map[string][]string{
 	"bash": {"bash", "--norc", "-c", `
@@ -52,7 +52,7 @@ for line in $argv[2..-1]
 	set -l found (complete -C $line | string split -f 1 \t)
 	set -q found[1]; and echo $found; or string split -r -m 1 -f 2 ' ' $line
 end`},
-	// zsh completes only where somebody types: at a terminal of its own, which its line editor
+	// zsh completes only what is typed, so it gets a terminal of its own, which its line editor
 	// must have before the first key comes. ^G, with which no other key begins, shows the line.
 	"zsh": {"zsh", "-f", "-c", `
 export ZDOTDIR=${1:h}
@@ -99,7 +99,7 @@ func TestCompletion(t *testing.T) {
 			for _, c := range completed {
 				args = append(args, c[0])
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a shell may wait for what never comes
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a shell may wait forever
 			defer cancel()
 			c := exec.CommandContext(ctx, completer[0], args...)
 			c.WaitDelay = time.Second
@@ -109,7 +109,7 @@ func TestCompletion(t *testing.T) {
 				t.Fatalf("%v, %d answers of %d:\n%s", err, len(words), len(completed), out)
 			}
 			for i, c := range completed {
-				// zsh ends an option with a = that a space takes away again.
+				// zsh ends an option with a = that a space removes again.
 				got := strings.TrimSuffix(strings.TrimSpace(words[i]), "=")
 				if got != c[1] {
 					t.Errorf("%s: %q, want %q", c[0], got, c[1])

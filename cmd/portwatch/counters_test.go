@@ -47,7 +47,7 @@ func TestCountersDocumented(t *testing.T) {
 	for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(bounds, -1) {
 		documented["limits."+name[1]] = true
 	}
-	// in a row of counters, names without a point are beside the one before
+	// in a row of counters, a name without a dot is in the object of the one before it
 	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|").FindAllStringSubmatch(counters, -1) {
 		beside := ""
 		for _, name := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(row[1], -1) {
@@ -70,8 +70,8 @@ func TestCountersDocumented(t *testing.T) {
 	}
 }
 
-// gather adds the names of counters; of what is counted by names that are no counters',
-// that of the object.
+// gather adds the names of counters, or only the object's name if its keys are not counters'
+// names.
 func gather(names map[string]bool, path string, value any) {
 	switch value := value.(type) {
 	case map[string]any:

@@ -3,28 +3,28 @@ package main
 import "sync"
 
 // A crew does the work of a pipeline. No stage has a goroutine of its own: a worker does
-// whatever there is to do. The reader is one of them, and helps where it can read no
-// further, so that nobody waits as long as there is work, whichever stage costs most.
+// whatever there is to do. The reader is a worker too, and helps when it can read no
+// further, so that nobody waits while there is work, whichever stage costs most.
 // A crew of one is the reader alone.
 type crew struct {
 	*pipeline
 	reader worker
 	others sync.WaitGroup
-	alone  bool // the reader has no others
-	aside  bool // it leaves the work to them
+	alone  bool // the reader is the only worker
+	aside  bool // the reader leaves the work to the others
 
 	metering, tagging, writing post
 	posts                      sync.Mutex
 
-	bell    chan struct{} // there may be something to do: wakes one who sleeps
-	written chan struct{} // closed when all is
+	bell    chan struct{} // there may be work: wakes one sleeping worker
+	written chan struct{} // closed when everything is written
 }
 
-// A post is a stage at which one works at a time.
+// A post is a stage at which one worker works at a time.
 type post struct {
 	taken bool
-	ready func() bool // there is something to do, and it is at hand now; called with crew.posts
-	work  func()      // does it
+	ready func() bool // fetches the next work and reports whether there is any; called with crew.posts held
+	work  func()      // does what ready fetched
 }
 
 // A worker is one goroutine of the crew.
@@ -33,8 +33,8 @@ type worker struct {
 	formats []format
 }
 
-// newCrew starts the goroutines of so many workers. The reader is one of these; with aside,
-// it is one more.
+// newCrew starts the goroutines for the given number of workers. The reader counts as one
+// of them, unless aside is set.
 func newCrew(p *pipeline, workers int, aside bool) *crew {
 	c := &crew{pipeline: p, alone: workers == 1, aside: aside, bell: make(chan struct{}, workers), written: make(chan struct{})}
 	c.metering = post{ready: p.canMeter, work: c.meterSome}
@@ -53,9 +53,9 @@ func newCrew(p *pipeline, workers int, aside bool) *crew {
 	return c
 }
 
-// nextLoad returns an empty load for the reader, who works until there is one, or, alone,
-// as long as there is work. It leaves metering to others while there is anything else to do,
-// so that the table stays in one core's cache.
+// nextLoad returns an empty load for the reader, which works until there is one or, if it
+// is alone, as long as there is work. It leaves metering to others while there is anything
+// else to do, so that the table stays in one core's cache.
 func (c *crew) nextLoad() (l *load) {
 	if c.aside {
 		return <-c.spare
@@ -83,13 +83,13 @@ func (c *crew) nextLoad() (l *load) {
 	return l
 }
 
-// finish works until all is written.
+// finish works until everything is written.
 func (c *crew) finish() {
 	c.reader.until(c.done, c.reader.someOrMeter, c.sleep)
 	c.others.Wait()
 }
 
-// done reports whether all is written.
+// done reports whether everything is written.
 func (c *crew) done() bool {
 	select {
 	case <-c.written:
@@ -99,7 +99,7 @@ func (c *crew) done() bool {
 	}
 }
 
-// sleep returns when there may be something to do, or all is written.
+// sleep returns when there may be something to do, or everything is written.
 func (c *crew) sleep() {
 	select {
 	case <-c.bell:
@@ -107,11 +107,11 @@ func (c *crew) sleep() {
 	}
 }
 
-// ring tells that there may be something to do.
+// ring wakes a worker, because there may be something to do.
 func (c *crew) ring() {
 	select {
 	case c.bell <- struct{}{}:
-	default: // it has been rung for everybody
+	default: // it already rings for everybody
 	}
 }
 
@@ -123,19 +123,19 @@ func (w worker) until(over, work func() bool, sleep func()) {
 			sleep()
 		}
 	}
-	if worked { // there may be more, which is now left to others
+	if worked { // there may be more work, which is now left to others
 		w.ring()
 	}
 }
 
-// some does some of the work behind the meter, if there is any. What only one can do at
-// a time goes first.
+// some does some of the work after the meter, and reports whether there was any. Work that
+// only one worker can do at a time goes first.
 func (w worker) some() bool { return w.at(&w.tagging) || w.at(&w.writing) || w.renderNext() }
 
 func (w worker) someOrMeter() bool { return w.some() || w.at(&w.metering) }
 
-// at does what there is to do at a post, if nobody works there. A worker who finds it taken
-// need not come back: whoever leaves it rings, and so it is looked at again.
+// at does the work of a post, if there is any and nobody works there. A worker that finds
+// the post taken need not come back: whoever leaves it rings, so that it is checked again.
 func (c *crew) at(p *post) bool {
 	if !c.take(p) {
 		return false
@@ -158,7 +158,8 @@ func (c *crew) take(p *post) bool {
 	return true
 }
 
-// meterSome meters a load, and takes what has ended as far as there are chunks.
+// meterSome meters a load, and takes the Flows that have ended while there are chunks for
+// them.
 func (c *crew) meterSome() {
 	m := c.meter
 	m.add()
@@ -202,7 +203,7 @@ func (c *crew) writeNext() {
 	c.free <- chunk.reset()
 }
 
-// renderNext renders a chunk, if there is one. That can be done by all at a time.
+// renderNext renders a chunk, if there is one. All workers can do that at the same time.
 func (w worker) renderNext() bool {
 	select {
 	case chunk := <-w.unrendered:

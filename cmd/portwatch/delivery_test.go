@@ -26,7 +26,7 @@ import (
 	"github.com/portwatch/portwatch/testdata/bench/traffic"
 )
 
-// soak makes the long forms of tests run, where it is set: make soak.
+// soak runs the long forms of tests, if it is set: make soak.
 var soak = os.Getenv("PORTWATCH_SOAK") != ""
 
 // A taker is a receiver over HTTP that remembers the records it has taken. answer
@@ -86,7 +86,7 @@ func (r *taker) take(t *testing.T, body []byte) {
 	}
 }
 
-// eventID is the event.id of a line, empty where that is not whole.
+// eventID returns the event.id of a line, or "" if the line is not whole.
 func eventID(line []byte) string {
 	var record struct{ Event struct{ ID string } }
 	if json.Unmarshal(line, &record) != nil {
@@ -127,7 +127,7 @@ func balances(t *testing.T, path string) []delivered {
 	return counters.Delivery.Sinks
 }
 
-// flows writes a capture with about so many Flows.
+// flows writes a capture with about the given number of Flows.
 func flows(t *testing.T, n int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "flows.pcap")
@@ -208,8 +208,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// TestRejected has what sinks know of each record in the dead-letter file: it is
-// what the record itself says. The file is in the spool, unless it is named.
+// TestRejected: what the dead-letter file says about each record is what the record
+// itself says. The file is in the spool, unless it is named.
 func TestRejected(t *testing.T) {
 	r := newTaker(t)
 	r.answer = func(w http.ResponseWriter, _ func()) { w.WriteHeader(http.StatusBadRequest) }
@@ -278,7 +278,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestFullSpool: what the settings of a spool say of one that is full is done, told and counted.
+// TestFullSpool: a full spool does what its settings say, and reports and counts it.
 func TestFullSpool(t *testing.T) {
 	dir := t.TempDir()
 	stats := filepath.Join(dir, "stats.json")
@@ -293,7 +293,7 @@ func TestFullSpool(t *testing.T) {
 }
 
 // TestSpooledFile rotates files with a spool, which a file that has room does not need:
-// no record is missing, no line half.
+// no record is missing and no line is cut.
 func TestSpooledFile(t *testing.T) {
 	dir := t.TempDir()
 	capture, stats := flows(t, 1000), dir+"/stats.json"
@@ -327,7 +327,8 @@ func TestSpooledFile(t *testing.T) {
 	}
 }
 
-// TestRetryFor: a receiver has so long for an answer, and a record so long to be taken.
+// TestRetryFor: timeout limits how long a receiver may take to answer, and retry-for how long
+// a record is retried before it goes to the dead-letter file.
 func TestRetryFor(t *testing.T) {
 	silent := newTaker(t)
 	over := make(chan struct{})
@@ -343,7 +344,7 @@ func TestRetryFor(t *testing.T) {
 }
 
 // TestFullDisk fills the disk that a file is on, and makes room later: what the file had
-// no room for waits in the spool, and all is there in the end, once and in order.
+// no room for waits in the spool, and everything is there at the end, once and in order.
 func TestFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: a disk of two MiB needs root; run the tests with sudo")
@@ -393,10 +394,10 @@ func TestFullDisk(t *testing.T) {
 }
 
 // TestKill kills the program at random moments while it delivers to a receiver that
-// now and then fails, and takes what it was about to confirm: what was accepted
-// arrives, all of it.
+// now and then fails, or takes records without confirming them: everything that was
+// accepted arrives.
 //
-// A file in the same run tells what was accepted: it gets a record after the spool.
+// A file in the same run shows what was accepted: it gets a record after the spool.
 func TestKill(t *testing.T) {
 	kills, size := 20, 5000
 	switch {
@@ -413,7 +414,7 @@ func TestKill(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case 1:
 			take()
-			panic(http.ErrAbortHandler) // taken, and nobody knows
+			panic(http.ErrAbortHandler) // taken, but not confirmed
 		default:
 			take()
 		}
@@ -479,7 +480,7 @@ func TestKill(t *testing.T) {
 		killed, accepted, len(r.times), twice, b.Found)
 }
 
-// idsIn reads the ids of the whole lines of a file, none where it does not exist.
+// idsIn reads the ids of the whole lines of a file, none if it does not exist.
 func idsIn(t *testing.T, path string) (ids []string) {
 	t.Helper()
 	f, err := os.Open(path)
@@ -501,7 +502,7 @@ func idsIn(t *testing.T, path string) (ids []string) {
 }
 
 // TestSilence has a receiver that accepts connections and never answers: memory
-// stays within the queue's bound, the end comes in time, and all that was not
+// stays within the queue's bound, the run ends in time, and everything that was not
 // delivered is counted. The long form goes on for ten minutes.
 func TestSilence(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -578,7 +579,7 @@ func TestHangup(t *testing.T) {
 	}
 }
 
-// TestHangupWhileDraining: SIGHUP ends nothing either while sinks have their grace.
+// TestHangupWhileDraining: SIGHUP ends nothing even during the sinks' grace period.
 func TestHangupWhileDraining(t *testing.T) {
 	dir := t.TempDir()
 	path, stats := filepath.Join(dir, "flows.jsonl"), filepath.Join(dir, "stats.json")
@@ -589,7 +590,7 @@ func TestHangupWhileDraining(t *testing.T) {
 	}
 	defer c.Process.Kill()
 	waitFor(t, func() bool { return bytes.Count(contents(path), []byte("\n")) >= 100 })
-	time.Sleep(300 * time.Millisecond) // the run is over, and nothing tells so
+	time.Sleep(300 * time.Millisecond) // until the run is over, which nothing shows
 	c.Process.Signal(syscall.SIGHUP)
 	if c.Wait(); c.ProcessState.ExitCode() != exitFailed {
 		t.Fatalf("%v: %s", c.ProcessState, c.Stderr)
@@ -614,8 +615,9 @@ func waitFor(t *testing.T, so func() bool) {
 	}
 }
 
-// TestSignalEndsDelivery: after SIGTERM a receiver that takes nothing, or a little all the
-// time, has the grace and no more; one that is away has none. What waits stays in the spool.
+// TestSignalEndsDelivery: after SIGTERM a receiver that takes nothing, or keeps taking a
+// little, has the grace period and no more; one that is away has none. What waits stays in
+// the spool.
 func TestSignalEndsDelivery(t *testing.T) {
 	capture, err := os.ReadFile(flows(t, 2000)) // more than the pipe holds
 	if err != nil {

@@ -33,7 +33,7 @@ func listDevices(stdout, stderr io.Writer) int {
 	return write(stdout, stderr, b.String())
 }
 
-// orDash keeps a column from being empty, so that programs can count on it.
+// orDash keeps a column from being empty, so that programs can rely on it.
 func orDash(s string) string {
 	if s == "" {
 		return "-"

@@ -34,21 +34,21 @@ func TestDirectionMidstream(t *testing.T) {
 		}
 	}
 	total.log(t)
-	// What holds for one capture alone shows in one of the halves. The lower port is right
-	// so often in the second that no rule can be more than 0.9 points better.
+	// What holds for a single capture shows in one of the halves. In the second, the lower
+	// port is right so often that no rule can be more than 0.9 points better.
 	for i, half := range halves {
 		t.Logf("captures %d, %d, ...   %v", i+1, i+3, half.rules.mean())
 		t.Logf("lower port alone     %v", half.lower.mean())
 		half.atLeast(t, 98.8, 93)
 		half.better(t, 0.8, 10)
 	}
-	// By the lower port alone 3.3% of the conversations are wrong, so that three
-	// points more are all but two conversations of 686.
+	// By the lower port alone 3.3% of the conversations are wrong, so that three points
+	// more leave only two of 686 conversations wrong.
 	total.atLeast(t, 99.7, 96)
 	total.better(t, 3, 12)
 }
 
-// atLeast holds the shares of right verdicts, in percent, to what they have been.
+// atLeast checks that the shares of right verdicts, in percent, have not dropped.
 func (s *table) atLeast(t *testing.T, conversations, ports float64) {
 	t.Helper()
 	if m := s.rules.mean(); m.conversations < conversations || m.ports < ports {
@@ -57,7 +57,7 @@ func (s *table) atLeast(t *testing.T, conversations, ports float64) {
 	}
 }
 
-// better holds them to so many points more than the lower port alone has.
+// better checks that the shares are the given points above those of the lower port alone.
 func (s *table) better(t *testing.T, conversations, ports float64) {
 	t.Helper()
 	lower := s.lower.mean()
@@ -79,7 +79,7 @@ func truthOf(capture string) string {
 }
 
 // A table gathers scores: of all rules, of each by itself, and of the lower port
-// alone, which is what there is to beat.
+// alone, which is the one to beat.
 type table struct {
 	rules, lower scores
 	methods      map[string]score
@@ -228,8 +228,8 @@ func verdicts(t *testing.T, name string, truth map[string]*conversation, cut fun
 	return firstVerdicts(table, truth)
 }
 
-// lost reports whether a frame's packet is one of those that are to be missing. By the
-// outermost header a frame has no other one, but for fragments that it finds.
+// lost reports whether a frame's packet is to be left out. By the outermost header a frame
+// has only one packet, apart from fragments that it joins.
 func lost(b *flow.Batch, left map[string]int) bool {
 	if len(b.Packets) == 0 {
 		return false
@@ -262,7 +262,7 @@ func firstVerdicts(table *flow.Table, truth map[string]*conversation) map[string
 }
 
 // TestDirectionUDP scores the direction of UDP conversations whose payload says
-// who asks: whole ones, and such as lost their first one to three packets.
+// who asks: whole ones, and those that lost their first one to three packets.
 func TestDirectionUDP(t *testing.T) {
 	whole, cut := newTable(), newTable()
 	for _, name := range realCaptures(t) {

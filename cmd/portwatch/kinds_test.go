@@ -13,8 +13,8 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// TestDirectionKinds has one real capture for each kind of traffic of which neither
-// ports nor handshakes say plainly who serves whom. The scripts announced and
+// TestDirectionKinds has one real capture for each kind of traffic in which neither
+// ports nor handshakes clearly show who serves whom. The scripts announced and
 // directions have the same kinds in captures of our own.
 func TestDirectionKinds(t *testing.T) {
 	dir := filepath.Join(captures(t), "real")

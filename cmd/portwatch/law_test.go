@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestLaw reads every capture there is, broken ones above all, and holds the law
+// TestLaw reads every available capture, above all broken ones, and checks the law
 // of the counters: a packet is in exactly one class, and the packets of the
 // outermost Flows add up.
 func TestLaw(t *testing.T) {
@@ -92,7 +92,7 @@ func holdLaw(t *testing.T, capture string) {
 	}
 }
 
-// TestHalves gives a capture as two files: nothing in the output may tell.
+// TestHalves reads a capture as two files: nothing in the output may show it.
 func TestHalves(t *testing.T) {
 	whole := filepath.Join("..", "..", "testdata", "office.pcap")
 	data, err := os.ReadFile(whole)

@@ -11,11 +11,11 @@ import (
 	"github.com/portwatch/portwatch/testdata/bench/traffic"
 )
 
-// BenchmarkLive replays captures as fast as they go through a pair of devices, and tells what a packet
-// cost the program at the other end: of the processor, as the traffic waits for nobody. tcpdump
-// shows what libpcap takes of it.
+// BenchmarkLive replays captures as fast as they go through a pair of devices, and reports the
+// processor time that a packet costs the program at the other end, because the traffic does not
+// wait for it. tcpdump shows how much of that is libpcap's.
 func BenchmarkLive(b *testing.B) {
-	const times = 8 // so that beginning and end weigh little
+	const times = 8 // so that start and end weigh little
 	space := newNamespace(b)
 	for _, c := range traffic.Captures(b, "../../testdata") {
 		for name, program := range map[string][]string{
@@ -43,7 +43,7 @@ func BenchmarkLive(b *testing.B) {
 
 var byTheKernel = regexp.MustCompile(`(\d+) (?:packets dropped )?by (?:the )?kernel`)
 
-// lostPackets finds in a program's last words how many packets the kernel dropped.
+// lostPackets finds in a program's closing lines how many packets the kernel dropped.
 func lostPackets(b *testing.B, words []byte) int {
 	b.Helper()
 	found := byTheKernel.FindSubmatch(words)

@@ -39,7 +39,7 @@ func TestLiveReplay(t *testing.T) {
 	readCounters(t, stats)
 }
 
-// What asks for a netmask is good for a device, whatever libpcap then makes of it.
+// A filter that needs a netmask is valid for a device, whatever libpcap then makes of it.
 func TestLiveBroadcast(t *testing.T) {
 	space := newNamespace(t)
 	space.run(t, "ip", "address", "add", "192.0.2.1/24", "dev", "pw1")
@@ -60,7 +60,7 @@ func TestLiveBroadcast(t *testing.T) {
 }
 
 // flowLines are what a replay must keep of each Flow, sorted: everything but
-// times and what is made of them.
+// times and what depends on them.
 func flowLines(t *testing.T, records []byte) (all []string) {
 	t.Helper()
 	for line := range bytes.Lines(records) {
@@ -103,7 +103,7 @@ func newNamespace(t testing.TB) namespace {
 		t.Skipf("SKIPPED: no network namespace can be made here: %v: %s", err, out)
 	}
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", string(space)).Run() })
-	// The kernel shall send nothing of its own through the pair.
+	// The kernel must send nothing of its own through the pair.
 	space.run(t, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 	space.run(t, "ip", "link", "add", "pw0", "type", "veth", "peer", "name", "pw1")
 	space.run(t, "ip", "link", "set", "pw0", "up")
@@ -122,8 +122,8 @@ func (space namespace) run(t testing.TB, args ...string) {
 	}
 }
 
-// portwatch starts the program, waits until it captures, and returns how to end
-// it as Ctrl-C does: in good order, and at once.
+// portwatch starts the program, waits until it captures, and returns a function that
+// ends it as Ctrl-C does: cleanly and at once.
 func (space namespace) portwatch(t *testing.T, args ...string) (stop func() []byte) {
 	t.Helper()
 	return space.start(t, space.command(append([]string{os.Args[0]}, args...)...))
@@ -147,9 +147,9 @@ func (space namespace) start(t testing.TB, c *exec.Cmd) (stop func() []byte) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Process.Kill() })
-	// A packet socket in the namespace's list tells that the device is open, a thread that waits
-	// in poll(2) that it is read: what comes before, libpcap throws away when it sets the filter.
-	// Where a kernel does not tell the latter, a second has to do.
+	// A packet socket in the namespace's list shows that the device is open, and a thread waiting
+	// in poll(2) that it is being read: libpcap discards what came before it set the filter. If
+	// the kernel does not show the latter, a second must do.
 	begun := time.Now()
 	for {
 		list, err := space.command("cat", "/proc/net/packet").Output()

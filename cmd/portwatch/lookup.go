@@ -41,7 +41,7 @@ func lookupCommand(args []string, stdout, stderr io.Writer) int {
 	return q.run(args, q.lookup())
 }
 
-// lookup adds its option, and returns what answers the questions.
+// lookup adds its option, and returns the function that answers the questions.
 func (q *query) lookup() func([]string) error {
 	asJSON := q.flags.Bool("json", false, "")
 	return func(args []string) error {
@@ -71,8 +71,8 @@ func (q *query) lookup() func([]string) error {
 	}
 }
 
-// A question is an argument of lookup: a port or, where name is not empty, a
-// service name.
+// A question is an argument of lookup: a port or, if name is not empty, a service
+// name.
 type question struct {
 	text       string
 	name       string
@@ -82,7 +82,7 @@ type question struct {
 
 func parseQuestions(args []string) (questions []question, err error) {
 	if len(args) == 0 {
-		return nil, usageError{"lookup wants a port or a service name", "portwatch lookup 443/tcp"}
+		return nil, usageError{"lookup needs a port or a service name", "portwatch lookup 443/tcp"}
 	}
 	for _, arg := range args {
 		q, err := parseQuestion(arg)
@@ -126,7 +126,7 @@ func parseQuestion(arg string) (question, error) {
 	return q, nil
 }
 
-// parseTransport takes what the registry has, and UDP-Lite as records have it.
+// parseTransport accepts the registry's transports, and UDP-Lite, which records have.
 func parseTransport(word string) (registry.Transport, error) {
 	if strings.EqualFold(strings.ReplaceAll(word, "-", ""), flow.UDPLite.String()) {
 		return annotate.RegistryTransport(flow.UDPLite), nil
@@ -134,17 +134,17 @@ func parseTransport(word string) (registry.Transport, error) {
 	return registry.ParseTransport(word)
 }
 
-// isNumber reports whether s is meant as a number, or a range of them.
+// isNumber reports whether s is meant as a number or a range.
 func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789-") == "" }
 
-// An answer is what the registry has about some pairs of one port cell, all in
-// the same words; or about a name without a port.
+// An answer is what the registry has about some pairs of one port cell, for all of
+// which it says the same, or about a name without a port.
 type answer struct {
 	ports      registry.Ports // what was asked for, or the row's cell
 	transports registry.TransportSet
 	entry      *registry.Entry // nil without a port
 	rows       []registry.Row
-	elsewhere  string // what the port is assigned to on further transports
+	elsewhere  string // what the port is assigned to on other transports
 }
 
 func (q *question) answers(r *registry.Registry) (answers []answer) {
@@ -174,7 +174,7 @@ func (q *question) rows(r *registry.Registry) (rows []registry.Row) {
 	return rows
 }
 
-// answerOfRow is about the row's first pair of those that were asked for, where it has one.
+// answerOfRow returns the answer for the row's first requested pair, if it has one.
 func (q *question) answerOfRow(r *registry.Registry, row registry.Row) answer {
 	a := answer{ports: row.Ports, rows: []registry.Row{row}}
 	for _, t := range q.transports {
@@ -186,7 +186,7 @@ func (q *question) answerOfRow(r *registry.Registry, row registry.Row) answer {
 	return a
 }
 
-// addAnswer adds to the transports of the last answer where all else is the same:
+// addAnswer adds to the transports of the last answer if everything else is the same:
 // most services have the same words for tcp and udp.
 func addAnswer(answers []answer, a answer) []answer {
 	if n := len(answers); n > 0 && answers[n-1].sameWords(&a) {
@@ -215,7 +215,7 @@ func (a *answer) sameWords(b *answer) bool {
 	})
 }
 
-// elsewhere says which further transports have the answer's first port: "smtp on
+// elsewhere says which other transports have the answer's first port: "smtp on
 // tcp, udp".
 func elsewhere(r *registry.Registry, a *answer) string {
 	if a.entry == nil {
@@ -256,7 +256,7 @@ func (q *query) printAnswers(answers []answer, further bool) {
 	}
 }
 
-// subject is "443/tcp,udp", or the name where there is no port.
+// subject returns "443/tcp,udp", or the name if there is no port.
 func (a *answer) subject() string {
 	subject := a.ports.String()
 	if a.entry == nil {
@@ -282,7 +282,7 @@ func (a *answer) headline() string {
 	return says(a.entry)
 }
 
-// haveIt says "tcp has it", "tcp and udp have it".
+// haveIt returns "tcp has it" or "tcp and udp have it".
 func haveIt(on []registry.Transport) string {
 	if len(on) == 1 {
 		return on[0].String() + " has it"
@@ -294,7 +294,7 @@ func haveIt(on []registry.Transport) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1] + " have it"
 }
 
-// printFacts prints what is true of the pairs, then each row.
+// printFacts prints what is true of all the pairs, then each row.
 func (q *query) printFacts(a *answer) {
 	note := ""
 	if a.entry != nil {
@@ -314,7 +314,7 @@ func (q *query) printFacts(a *answer) {
 	}
 }
 
-// rowsByName has the row of the primary name first, and those without one of the
+// rowsByName returns the rows with the primary name's first, and those with none of the
 // answer's names last.
 func (a *answer) rowsByName() []registry.Row {
 	if a.entry == nil {
@@ -331,8 +331,9 @@ func (a *answer) rowsByName() []registry.Row {
 	})
 }
 
-// printRow prints what the row says beside what the note above it did. What it says of
-// unauthorized use may be of another port than the one asked for, unless a range is.
+// printRow prints what the row says and the note above it does not. Its text about
+// unauthorized use may be about another port than the one asked for, unless the question
+// is about a range.
 func (q *query) printRow(row *registry.Row, note string, ranged bool) {
 	q.printFact("service name", row.Service)
 	q.printFact("port number", row.Ports.String())
@@ -356,7 +357,7 @@ func (q *query) printRow(row *registry.Row, note string, ranged bool) {
 	q.printFact("notes", row.Notes)
 }
 
-// unknownName suggests names that are near to one that the registry has not.
+// unknownName suggests names that are close to one that the registry does not have.
 func unknownName(r *registry.Registry, q *question) error {
 	hint := "portwatch registry search " + q.name
 	near := nearNames(r, q.name)
@@ -371,8 +372,8 @@ func unknownName(r *registry.Registry, q *question) error {
 
 const maxSuggestions = 5
 
-// nearNames returns the names that take the fewest edits to get from one to the
-// other, if these are few, in the registry's order among equals.
+// nearNames returns the names that are few edits away, the nearest first, equals in the
+// registry's order.
 func nearNames(r *registry.Registry, name string) []string {
 	type candidate struct {
 		name     string
@@ -397,8 +398,8 @@ func nearNames(r *registry.Registry, name string) []string {
 	return names
 }
 
-// editDistance counts the octets to insert, delete, change, or swap with their
-// neighbour, that turn a into b (optimal string alignment).
+// editDistance counts the octets to insert, delete, change or swap with a neighbour in
+// order to turn a into b (optimal string alignment).
 func editDistance(a, b string) int {
 	before, last, this := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range this {
@@ -421,8 +422,8 @@ func editDistance(a, b string) int {
 	return this[len(b)]
 }
 
-// answersJSON is what --json prints for a question: the pairs of a port, each with
-// the rows that cover it, or the rows that have a name.
+// answersJSON is what --json prints for a question: the pairs, each with the rows that
+// cover it, and for a name also the rows that have it.
 type answersJSON struct {
 	Query   string       `json:"query"`
 	Answers []answerJSON `json:"answers,omitempty"`
@@ -431,13 +432,13 @@ type answersJSON struct {
 
 type answerJSON struct {
 	pairJSON
-	// Ports is the range that a row of the name has, where it has one: the answer is for the
-	// first of them.
+	// Ports is the range of a row that has the name, if it is not a single port: the answer
+	// is for its first port.
 	Ports string    `json:"ports,omitempty"`
 	Rows  []rowJSON `json:"rows"`
 }
 
-// rowJSON has the heads of IANA's columns, in their order, as keys.
+// rowJSON has the headings of IANA's columns as keys, in the same order.
 type rowJSON struct {
 	Service      string `json:"service_name"`
 	Ports        string `json:"port_number"`
@@ -454,7 +455,7 @@ type rowJSON struct {
 }
 
 func rowsJSON(rows []registry.Row) []rowJSON {
-	list := make([]rowJSON, len(rows)) // [], not null, where there is none
+	list := make([]rowJSON, len(rows)) // [], not null, if there are none
 	for i := range rows {
 		f := rows[i].Fields()
 		list[i] = rowJSON{f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9], f[10], f[11]}
@@ -462,7 +463,7 @@ func rowsJSON(rows []registry.Row) []rowJSON {
 	return list
 }
 
-// rangeOf is a range in IANA's form, empty for a single port.
+// rangeOf returns a range in IANA's form, "" for a single port.
 func rangeOf(ports registry.Ports) string {
 	if ports.Count == 1 {
 		return ""
@@ -475,7 +476,7 @@ func (q *question) json(r *registry.Registry) answersJSON {
 	if q.name != "" {
 		rows := q.rows(r)
 		j.Rows = rowsJSON(rows)
-		for _, row := range rows { // of each its first port, as for a person
+		for _, row := range rows { // the first port of each, as in the text output
 			for _, t := range row.Transports.List() {
 				if !row.Ports.Empty() && slices.Contains(q.transports, t) {
 					j.Answers = append(j.Answers, answerJSON{pairOf(r, t, row.Ports.First), rangeOf(row.Ports), rowsJSON([]registry.Row{row})})

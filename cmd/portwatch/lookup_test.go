@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// asked is what a command said, and its exit status.
+// asked is what a command printed, and its exit status.
 type asked struct {
 	stdout, stderr string
 	status         int
@@ -113,7 +113,7 @@ func TestLookupCommand(t *testing.T) {
 	}
 }
 
-// What a longer answer must and must not have.
+// What longer answers must and must not contain.
 func TestLookupSays(t *testing.T) {
 	emptyCache(t)
 	for _, tt := range []struct {
@@ -150,13 +150,13 @@ func TestLookupErrors(t *testing.T) {
 		status int
 		stderr string
 	}{
-		"":             {exitUsage, "portwatch: lookup wants a port or a service name\n  try: portwatch lookup 443/tcp\n"},
+		"":             {exitUsage, "portwatch: lookup needs a port or a service name\n  try: portwatch lookup 443/tcp\n"},
 		"htpps":        {exitFailed, "portwatch: lookup htpps: no service of that name\n  try: https, http, rtsps, ipps, ftps; or portwatch registry search htpps\n"},
 		"65536":        {exitUsage, "portwatch: lookup 65536: \"65536\" is not a port number from 0 to 65535\n  try: one port from 0 to 65535, or a service name\n"},
 		"80/icmp":      {exitUsage, "portwatch: lookup 80/icmp: unknown transport \"icmp\"\n  try: tcp, udp, sctp or dccp after the slash\n"},
 		"6000-6063":    {exitUsage, "portwatch: lookup 6000-6063: 64 ports at once\n  try: one port from 0 to 65535, or a service name\n"},
 		"/tcp":         {exitUsage, "portwatch: lookup \"/tcp\": neither a port nor a name\n  try: portwatch lookup 443/tcp\n"},
-		"--nonsense x": {exitUsage, "portwatch: unknown flag: --nonsense\n  try: the same with --help lists the options\n"},
+		"--nonsense x": {exitUsage, "portwatch: unknown flag: --nonsense\n  try: the same command with --help lists the options\n"},
 		"domain/dccp":  {exitFailed, "portwatch: lookup domain/dccp: domain has no entry for dccp\n  try: portwatch lookup domain\n"},
 	} {
 		got := ask(t, lookupCommand, strings.Fields(args)...)
@@ -274,7 +274,7 @@ func TestRegistryCannotSteerTerminal(t *testing.T) {
 			t.Errorf("status %d, %q", got.status, got.stdout)
 		}
 	}
-	for _, name := range []string{"evil[31m", "EVIL\x1b[31m/udp"} { // which it suggests, and which it has for tcp alone
+	for _, name := range []string{"evil[31m", "EVIL\x1b[31m/udp"} { // one it suggests, and one it has only for tcp
 		got := ask(t, lookupCommand, "--registry", file, name)
 		if strings.Contains(got.stderr, "evil\x1b") || !strings.Contains(got.stderr, "evil\ufffd[31m") {
 			t.Errorf("%q: %q", name, got.stderr)

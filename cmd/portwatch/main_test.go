@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the scripts in testdata expect")
 
-// TestMain makes the test binary the program itself, where a test asks for it.
+// TestMain makes the test binary the program itself if a test asks for it.
 func TestMain(m *testing.M) {
 	release = "v0.0.0-test" // golden files must not change with the commit
 	if os.Getenv("PORTWATCH_TEST_MAIN") != "" {
@@ -54,9 +54,9 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// counter is a command of the scripts: counter FILE NAME VALUE wants of a file
-// that --stats wrote that the counter, with its path, has the value; with ! that
-// it has another.
+// counter is a command of the scripts: counter FILE NAME VALUE checks that a counter,
+// named with its path, has a value in a file that --stats wrote; with !, that it has
+// another value.
 func counter(ts *testscript.TestScript, negated bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: counter FILE NAME VALUE")
@@ -74,10 +74,10 @@ func counter(ts *testscript.TestScript, negated bool, args []string) {
 	}
 }
 
-// TestSignal interrupts the reading of a pipe in which nothing more comes: the
-// run ends in good order, with all that was read.
+// TestSignal interrupts the reading of a pipe that has become silent: the run ends
+// cleanly, with everything that was read.
 func TestSignal(t *testing.T) {
-	// What is caught here is as usual in a child, also where the tests run under nohup.
+	// A signal that is caught here has its default action in a child, even under nohup.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	defer signal.Reset(syscall.SIGHUP)
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
@@ -116,8 +116,8 @@ func testSignal(t *testing.T, signal os.Signal) {
 	}
 }
 
-// TestSignalAtStart: whoever waits for a pipe to be opened, or for what it begins with,
-// can be told to stop, and has counted nothing.
+// TestSignalAtStart: a signal ends a run that still waits for a pipe to be opened or for
+// its first octets, and the run has counted nothing.
 func TestSignalAtStart(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -128,7 +128,7 @@ func TestSignalAtStart(t *testing.T) {
 		c := portwatch("-r", from, "-o", "none", "--stats", stats)
 		in := begin(t, c)
 		defer in.Close()
-		time.Sleep(300 * time.Millisecond) // for its start: nothing tells from outside that it waits
+		time.Sleep(300 * time.Millisecond) // for it to start: nothing shows from outside that it waits
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestSignalAtStart(t *testing.T) {
 	}
 }
 
-// TestSavedBehindClosedOutput: where nobody reads the records any more, -w still gets all
+// TestSavedBehindClosedOutput: if nobody reads the records any more, -w still gets all
 // packets.
 func TestSavedBehindClosedOutput(t *testing.T) {
 	from, saved := flows(t, 300_000), filepath.Join(t.TempDir(), "saved.pcap")
@@ -169,7 +169,7 @@ func TestSavedBehindClosedOutput(t *testing.T) {
 	}
 }
 
-// TestSavedToPipe: so it is with a pipe, until nobody reads that either.
+// TestSavedToPipe: the same holds for a pipe, until nobody reads that either.
 func TestSavedToPipe(t *testing.T) {
 	from := flows(t, 50_000)
 	all, records, saved := contents(from), filepath.Join(t.TempDir(), "records"), filepath.Join(t.TempDir(), "saved")
@@ -178,7 +178,7 @@ func TestSavedToPipe(t *testing.T) {
 			t.Fatal(err)
 		}
 		go func() {
-			if f, err := os.Open(pipe); err == nil { // when it is opened to be written
+			if f, err := os.Open(pipe); err == nil { // once it is opened for writing
 				f.Close()
 			}
 		}()
@@ -193,7 +193,7 @@ func TestSavedToPipe(t *testing.T) {
 	leave(saved)
 	c = portwatch("-r", "-", "-w", saved, "--to", "file:"+records, "--idle-timeout", "1ms")
 	in := begin(t, c)
-	in.Write(all[:len(all)/2]) // and no end of it
+	in.Write(all[:len(all)/2]) // and it stays open
 	late := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
 	defer late.Stop()
 	in.Write(all[len(all)/2:])
@@ -202,8 +202,8 @@ func TestSavedToPipe(t *testing.T) {
 	}
 }
 
-// TestLineBuffered: with -l a record is written when it is due, also if what comes through
-// the pipe after that is nothing.
+// TestLineBuffered: with -l a record is written when it is due, even if nothing more comes
+// through the pipe.
 func TestLineBuffered(t *testing.T) {
 	capture, err := os.ReadFile(filepath.Join("..", "..", "testdata", "office.pcap"))
 	if err != nil {

@@ -14,8 +14,8 @@ var (
 	manualOption = regexp.MustCompile(`(?m)^\..*(?:Fl|,) -([a-z-]+)`)
 )
 
-// TestManual holds the manual page and the options together: each option of a metering run has
-// an item with the name of its value, each one of a subcommand is named, and no others are.
+// TestManual compares the manual page with the options: each option of a metering run has an
+// item with the name of its value, each option of a subcommand is named, and no others are.
 func TestManual(t *testing.T) {
 	text, err := os.ReadFile("portwatch.1")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/portwatch/portwatch/unpack"
 )
 
-// report writes an error the way every message of portwatch looks: the program,
-// the operation, the object, the cause; and on a second line what to try.
+// report writes an error in the form of every message of portwatch: program,
+// operation, object and cause, then on a second line what to try.
 func report(w io.Writer, err error) {
 	fmt.Fprintf(w, "portwatch: %v\n", err)
 	if hint := hintFor(err); hint != "" {
@@ -23,8 +23,8 @@ func report(w io.Writer, err error) {
 	}
 }
 
-// reportAll writes errors that were joined, each once: what stops a run may stop more than
-// one part of it.
+// reportAll writes errors that were joined, each text once: what stops a run may stop more
+// than one part of it.
 func reportAll(w io.Writer, err error) {
 	told := make(map[string]bool)
 	for _, e := range flatten(err) {
@@ -35,7 +35,7 @@ func reportAll(w io.Writer, err error) {
 	}
 }
 
-// warn writes what a person should know and what does not end the run.
+// warn writes something that a person should know but that does not end the run.
 func warn(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, "portwatch: warning: "+format+"\n", args...)
 }
@@ -49,7 +49,7 @@ func write(stdout, stderr io.Writer, text string) int {
 	return exitDone
 }
 
-// hintFor says what a person can do about an error.
+// hintFor returns what a person can do about an error.
 func hintFor(err error) string {
 	var usage usageError
 	var failed failure
@@ -63,7 +63,7 @@ func hintFor(err error) string {
 	case errors.As(err, &filter) && isFile(filter.Expr):
 		return eachSavefile
 	case errors.As(err, &filter):
-		return "the expression in quotes as one argument, for instance 'tcp port 80'; pcap-filter(7) has the language"
+		return "the expression in quotes as one argument, for instance 'tcp port 80'; pcap-filter(7) describes the language"
 	case errors.Is(err, capture.ErrNoDevice):
 		return "portwatch -D lists the devices"
 	case errors.Is(err, capture.ErrNotUp):
@@ -77,11 +77,11 @@ func hintFor(err error) string {
 	case errors.Is(err, syscall.EISDIR):
 		return "-r with the name of a savefile in that folder; several -r are read as one observation"
 	case errors.Is(err, capture.ErrTruncated) && errors.As(err, &format) && format.Packet == 0:
-		return "whether the capturing program wrote anything, and whether the file was copied whole"
+		return "check that the capturing program wrote something, and that the file was copied whole"
 	case errors.Is(err, capture.ErrTruncated) && errors.As(err, &format):
-		return "to copy or capture the file again; every whole packet before the cut was read"
+		return "copy or capture the file again; every whole packet before the cut was read"
 	case errors.Is(err, unpack.ErrTruncated):
-		return "to copy the file again; every whole line before the cut was read"
+		return "copy the file again; every whole line before the cut was read"
 	case errors.Is(err, capture.ErrMixed):
 		return "-w with the name of a file, or a filter for packets of one link type"
 	case errors.Is(err, syscall.EMFILE):
@@ -89,26 +89,26 @@ func hintFor(err error) string {
 	case errors.Is(err, spool.ErrInUse):
 		return "--spool with a folder of its own for each process"
 	case errors.Is(err, syscall.ENOSPC):
-		return "to make room on that disk, or to write elsewhere"
+		return "make room on that disk, or write elsewhere"
 	case errors.Is(err, fs.ErrNotExist):
-		return "the name again, with its folder; a relative one counts from the current folder"
+		return "check the name and its folder; a relative path starts at the current folder"
 	case errors.Is(err, fs.ErrPermission):
-		return "ls -l on the name, and whether this user may read and write there"
+		return "ls -l on the name, to check that this user may read and write there"
 	}
 	return ""
 }
 
 const eachSavefile = "-r before each savefile: what stands alone is a filter expression"
 
-// isFile reports whether the first word of a filter expression is the name of a file, as a
-// shell's * leaves it.
+// isFile reports whether the first word of a filter expression is the name of a file, as
+// happens when a shell expands *.
 func isFile(expr string) bool {
 	name, _, _ := strings.Cut(expr, " ")
 	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
 }
 
-// statusOf is the exit status for an error: wrong usage goes before failure.
+// statusOf returns the exit status for an error: wrong usage goes before failure.
 func statusOf(err error) int {
 	_, usage := errors.AsType[usageError](err)
 	_, filter := errors.AsType[*capture.FilterError](err)
@@ -118,7 +118,7 @@ func statusOf(err error) int {
 	return exitFailed
 }
 
-// usageError is a command line that cannot be meant; it ends with status 2.
+// usageError is a mistake in the command line; it ends with status 2.
 type usageError struct{ message, hint string }
 
 func (e usageError) Error() string { return e.message }
@@ -131,7 +131,7 @@ type failure struct {
 
 func (f failure) Unwrap() error { return f.error }
 
-// flatten returns the errors that were joined into one, each by itself.
+// flatten returns separately the errors that were joined into one.
 func flatten(err error) []error {
 	if err == nil {
 		return nil
@@ -147,8 +147,8 @@ func flatten(err error) []error {
 	return all
 }
 
-// cause takes operation and path off a file error, where the message has named
-// them before.
+// cause strips operation and path from a file error, for a message that already
+// names them.
 func cause(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err

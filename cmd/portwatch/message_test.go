@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReportAll: what stops several parts of a run is said once.
+// TestReportAll: an error that stops several parts of a run is reported once.
 func TestReportAll(t *testing.T) {
 	full := func(name string) error { return fmt.Errorf("write to %s: no space", name) }
 	var b strings.Builder

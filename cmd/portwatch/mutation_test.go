@@ -15,9 +15,9 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// TestMutations cuts captures anywhere and changes octets of theirs: whatever a
-// file says, compressed or not, the program ends soon, in good order, with counters
-// that hold the law. The captures are those of the folder, where it is there, and our own.
+// TestMutations cuts captures anywhere and changes octets in them: whatever a file
+// contains, compressed or not, the program ends soon and cleanly, with counters that keep
+// the law. The captures are those of the folder, if it exists, and our own.
 func TestMutations(t *testing.T) {
 	names := ownCaptures(t)
 	if dir, ok := captureFolder(); ok {
@@ -26,7 +26,7 @@ func TestMutations(t *testing.T) {
 		}
 	}
 	mutations, limit := 2000, time.Second
-	if testing.Short() { // under the race detector, which is ten times as slow
+	if testing.Short() { // under the race detector, which makes it ten times slower
 		mutations, limit = 200, 20*time.Second
 	}
 	random := rand.New(rand.NewPCG(3, 4))

@@ -18,7 +18,7 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// options are the command line of a metering run, as typed.
+// options is the command line of a metering run, as typed.
 type options struct {
 	devices    []string
 	files      []string
@@ -58,11 +58,11 @@ type options struct {
 	list     bool
 	version  bool
 	help     bool
-	numeric  bool // for habit: addresses are never resolved
+	numeric  bool // accepted out of habit: addresses are never resolved
 }
 
-// flags binds the options to their names. Short names are tcpdump's, where
-// tcpdump has the option.
+// flags binds the options to their names. Short names are tcpdump's, if tcpdump
+// has the option.
 func (o *options) flags() *pflag.FlagSet {
 	f := pflag.NewFlagSet("portwatch", pflag.ContinueOnError)
 	f.SortFlags = false
@@ -123,9 +123,8 @@ func parseOptions(args []string) (*options, error) {
 	return o, o.check(f)
 }
 
-// checkEmpty finds an option whose value is empty, as a variable is that the shell has not
-// set: without it the run would be another one than was meant. Only an observer may have no
-// name.
+// checkEmpty finds an option whose value is empty, for instance from an unset shell
+// variable: the run would not be the one that was meant. Only an observer may have no name.
 func checkEmpty(f *pflag.FlagSet) (err error) {
 	f.Visit(func(flag *pflag.Flag) {
 		empty := flag.Value.Type() == "string" && flag.Value.String() == ""
@@ -133,13 +132,13 @@ func checkEmpty(f *pflag.FlagSet) (err error) {
 			empty = slices.Contains(list.GetSlice(), "")
 		}
 		if empty && flag.Name != "observer" {
-			err = usageError{fmt.Sprintf("--%s: its value is empty", flag.Name), "a value, or to leave the option out"}
+			err = usageError{fmt.Sprintf("--%s: its value is empty", flag.Name), "give a value, or leave the option out"}
 		}
 	})
 	return err
 }
 
-// check finds what contradicts itself, before anything is opened.
+// check finds contradictions between options, before anything is opened.
 func (o *options) check(f *pflag.FlagSet) error {
 	switch {
 	case len(o.devices) == 0 && len(o.files) == 0:
@@ -190,22 +189,23 @@ func (o *options) check(f *pflag.FlagSet) error {
 		return err
 	}
 	if o.save == "-" && o.recordsToStandardOutput() {
-		return usageError{"-w - and records both want standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
+		return usageError{"-w - and records both need standard output", "add -o none, or send the records elsewhere with --to file:PATH"}
 	}
 	return nil
 }
 
-// maxWorkers is more than there are cores in any machine, and little enough to be started.
+// maxWorkers is more than any machine has cores, yet few enough to start.
 const maxWorkers = 4096
 
 func (o *options) checkWorkers() error {
 	if o.workers < 1 || o.workers > maxWorkers {
-		return usageError{fmt.Sprintf("--workers %d: from 1 to %d cores do the work", o.workers, maxWorkers), "to leave it out: the default is all cores"}
+		return usageError{fmt.Sprintf("--workers %d: must be from 1 to %d", o.workers, maxWorkers), "leave it out to use all cores"}
 	}
 	return nil
 }
 
-// recordsToStandardOutput reports whether records go there, by -o, --to or for want of both.
+// recordsToStandardOutput reports whether records go to standard output, by -o, by --to or
+// by default.
 func (o *options) recordsToStandardOutput() bool {
 	return o.output != "" && o.output != "none" || len(o.to) == 0 && o.output == "" ||
 		slices.ContainsFunc(o.targets, func(t target) bool { return t.path == "-" })
@@ -226,8 +226,8 @@ var tunnelWords = []string{capture.Both: "both", capture.Outer: "outer", capture
 // maxFilter is how long the file of -F may be.
 const maxFilter = 1 << 20
 
-// readFilter takes the BPF expression out of the file of -F. From a # to the end of
-// its line is a comment, as tcpdump has it.
+// readFilter reads the BPF expression from the file of -F. As in tcpdump, a comment runs
+// from a # to the end of its line.
 func (o *options) readFilter() error {
 	if o.filterFile == "" {
 		return nil
@@ -242,8 +242,8 @@ func (o *options) readFilter() error {
 	case err != nil:
 	case len(text) > maxFilter:
 		err = fmt.Errorf("longer than %d octets", maxFilter)
-	case bytes.IndexByte(text, 0) >= 0: // where libpcap would stop reading
-		err = errors.New("it has an octet of value 0, which no expression has")
+	case bytes.IndexByte(text, 0) >= 0: // libpcap would stop reading there
+		err = errors.New("it contains an octet of value 0, which no expression can")
 	}
 	if err != nil {
 		return fmt.Errorf("read filter %s: %w", o.filterFile, cause(err))
@@ -257,19 +257,19 @@ func (o *options) readFilter() error {
 	return nil
 }
 
-// blame names the file of -F where its expression is what is wrong.
+// blame names the file of -F in an error about its expression.
 func (o *options) blame(err error) error {
 	if _, ok := errors.AsType[*capture.FilterError](err); ok && o.filterFile != "" {
-		return failure{fmt.Errorf("read filter %s: %w", o.filterFile, err), "pcap-filter(7), which has the language"}
+		return failure{fmt.Errorf("read filter %s: %w", o.filterFile, err), "pcap-filter(7), which describes the language"}
 	}
 	return err
 }
 
 var errNoInput = errors.New("neither -i nor -r")
 
-// notBehindInput is about words that stand alone: a savefile, an expression, or a subcommand
-// with a typo.
-func notBehindInput(words string) error {
+// wordsWithoutInput is the error for words without -i or -r: a savefile, an expression or a
+// mistyped subcommand.
+func wordsWithoutInput(words string) error {
 	hint := "-i DEVICE or -r FILE before an expression; the subcommands are " + strings.Join(subcommands, ", ")
 	if isFile(words) {
 		hint = eachSavefile

@@ -17,27 +17,28 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// A format turns a record into bytes, a whole number of lines. The sequence
-// counts the records of the run.
+// A format turns a record into bytes, always whole lines. The sequence counts the
+// records of the run.
 type format interface {
 	Append(dst []byte, r *annotate.Record, sequence uint64) []byte
 }
 
-// An alertingFormat has a notion of alerts. The sequence counts those of the run.
+// An alertingFormat can also write alerts. The sequence counts the alerts of the run.
 type alertingFormat interface {
 	AppendAlert(dst []byte, a *annotate.Alert, sequence uint64) []byte
 }
 
-// A headed format has something to write above the first record.
+// A headed format writes something above the first record.
 type headed interface {
 	Header(dst []byte) []byte
 }
 
-// formats are the names that -o and format= take, beside none; sinks take all but the first.
+// formats are the names that -o and format= accept, besides none; sinks accept all but the
+// first.
 var formats = []string{"text", "ecs", "ocsf", "cef", "leef", "zeek", "eve", "csv"}
 
-// newFormat makes the format of a name out of formats, for a place that is a
-// terminal or not.
+// newFormat makes the format with a name from formats, for a place that may be a
+// terminal.
 func (o *options) newFormat(name string, reg *registry.Registry, s screen) format {
 	if name == "text" {
 		location := time.Local
@@ -71,25 +72,25 @@ func (o *options) newFormat(name string, reg *registry.Registry, s screen) forma
 }
 
 // A rendering is a format and the places that get its bytes: a record is
-// rendered once, however many places want it.
+// rendered only once, however many places want it.
 type rendering struct {
 	name      string
 	screen    screen
 	newFormat func() format
-	inOrder   bool   // a line may depend on those before
-	format    format // of the writer, where inOrder
+	inOrder   bool   // a line may depend on the lines before it
+	format    format // the writer's, if inOrder
 	places    []*place
 	sinks     []keeper
 }
 
-// A place is where records go. A file writes its header by itself.
+// A place is where records go. A file writes its own header.
 type place struct {
-	name     string // as messages call it
+	name     string // for messages
 	w        io.WriteCloser
-	terminal bool // on which the progress line may stand
+	terminal bool // the progress line may be on it
 }
 
-// header is what stands above the records of a format, if anything does.
+// header returns what goes above the records of a format, if anything.
 func header(f format) []byte {
 	if h, ok := f.(headed); ok {
 		return h.Header(nil)
@@ -97,19 +98,19 @@ func header(f format) []byte {
 	return nil
 }
 
-// errNobodyReads is a place whose reader closed it, as head does.
+// errNobodyReads means that the reader of a place closed it, as head does.
 var errNobodyReads = errors.New("nobody reads any more")
 
-// apart tells whether somebody closed what they read, and returns what else is wrong.
-func apart(err error) (rest error, unread bool) {
+// splitUnread reports whether one of the joined errors is errNobodyReads, and returns the rest.
+func splitUnread(err error) (rest error, unread bool) {
 	all := flatten(err)
 	kept := slices.DeleteFunc(slices.Clone(all), func(e error) bool { return errors.Is(e, errNobodyReads) })
 	return errors.Join(kept...), len(kept) < len(all)
 }
 
-// write hands bytes to every place, on a terminal in place of the progress line. A place
-// that fails is closed and left out from then on; the others go on. The errors come back
-// joined.
+// write writes bytes to every place, on a terminal where the progress line was. A place
+// that fails is closed and left out from then on; the others go on. The errors are
+// returned joined.
 func (d *rendering) write(b []byte, header bool, line *progress) error {
 	var failed error
 	alive := d.places[:0]
@@ -129,8 +130,8 @@ func (d *rendering) write(b []byte, header bool, line *progress) error {
 	return failed
 }
 
-// write does nothing but write between hide and unhide. To close a file there could wait for
-// ever: for a goroutine that warns, and so waits for unhide.
+// write only writes between hide and unhide. Closing a file there could deadlock: it can
+// wait for a goroutine that warns, which waits for unhide.
 func (p *place) write(b []byte, line *progress) error {
 	if p.terminal {
 		line.hide()
@@ -209,7 +210,7 @@ func (o *options) outputs(stdout *os.File, reg *registry.Registry, sinks *sinks)
 	return list, nil
 }
 
-// checkFiles finds what names the same file twice, which would destroy it.
+// checkFiles finds files that are named twice, which would destroy them.
 func (o *options) checkFiles(stdout *os.File) error {
 	redirected := o.redirected(stdout)
 	if err := o.refuseOverwriting(redirected); err != nil {
@@ -218,8 +219,8 @@ func (o *options) checkFiles(stdout *os.File) error {
 	return o.refuseSharing(redirected)
 }
 
-// redirected is the file that a shell's > or >> made of standard output, if something is
-// to be written there; else nil.
+// redirected returns the file to which a shell's > or >> redirected standard output, or nil
+// if there is none or nothing will be written there.
 func (o *options) redirected(stdout *os.File) os.FileInfo {
 	info, err := stdout.Stat()
 	if err != nil || !info.Mode().IsRegular() || o.save != "-" && !o.recordsToStandardOutput() {
@@ -228,8 +229,8 @@ func (o *options) redirected(stdout *os.File) os.FileInfo {
 	return info
 }
 
-// refuseOverwriting finds outputs that are one of the files to read: that would be emptied
-// before it is read, or grow with what is written while it is read.
+// refuseOverwriting finds outputs that are also inputs: such a file would be emptied before
+// it is read, or grow while it is read.
 func (o *options) refuseOverwriting(redirected os.FileInfo) error {
 	outputs := o.outputFiles()
 	for _, in := range append([]string{o.filterFile, o.registry}, o.files...) {
@@ -241,18 +242,18 @@ func (o *options) refuseOverwriting(redirected os.FileInfo) error {
 			continue
 		}
 		if redirected != nil && os.SameFile(input, redirected) {
-			return usageError{"standard output: it goes to a file that is to be read", "another name for the output"}
+			return usageError{"standard output: it goes to a file that is also an input", "another name for the output"}
 		}
 		for _, out := range outputs {
 			if output, err := os.Stat(out); err == nil && os.SameFile(input, output) && input.Mode().IsRegular() {
-				return usageError{out + ": to be read and to be written at the same time", "another name for the output"}
+				return usageError{out + ": cannot be both read and written", "another name for the output"}
 			}
 		}
 	}
 	return nil
 }
 
-// outputFiles are the paths that the options write to, some of them empty or "-".
+// outputFiles returns the paths that the options write to, some of them empty or "-".
 func (o *options) outputFiles() []string {
 	letters, _, _ := strings.Cut(o.letters, "?")
 	paths := []string{o.save, o.stats, letters}
@@ -262,8 +263,8 @@ func (o *options) outputFiles() []string {
 	return paths
 }
 
-// refuseSharing finds two outputs that are one file: what one writes, the other would
-// overwrite. A pipe or a device takes from several.
+// refuseSharing finds two outputs that are the same file: each would overwrite the other.
+// A pipe or a device can have several writers.
 func (o *options) refuseSharing(redirected os.FileInfo) error {
 	var there []os.FileInfo
 	toMake := make(map[string]bool)
@@ -275,8 +276,8 @@ func (o *options) refuseSharing(redirected os.FileInfo) error {
 		if err == nil && redirected != nil && os.SameFile(info, redirected) {
 			return usageError{out + ": standard output goes there as well", "another name for one of them"}
 		}
-		shared := usageError{out + ": wanted by two outputs", "another name for one of them"}
-		if err == nil { // by whatever name: a file may have several
+		shared := usageError{out + ": used for two outputs", "another name for one of them"}
+		if err == nil { // compare files, not names: a file may have several
 			if slices.ContainsFunc(there, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
 				return shared
 			}
@@ -304,12 +305,12 @@ type target struct {
 	format string
 	file   sink.FileOptions
 
-	sink     *sink.Target // nil for a place that gets bytes
+	sink     *sink.Target // nil for a place, which just gets bytes
 	receiver sink.Receiver
 }
 
-// parseTarget reads what --to takes: "-" or "file:PATH", either one with "?format=NAME"
-// behind it, a file also with the settings of sink.ParseFileOptions; or the URL of a
+// parseTarget reads the value of --to: "-" or "file:PATH", either one with an optional
+// "?format=NAME", a file also with the settings of sink.ParseFileOptions; or the URL of a
 // sink. A path may be relative, and may contain anything but a question mark.
 func (o *options) parseTarget(to string) (target, error) {
 	bad := func(cause, hint string) (target, error) {
@@ -353,7 +354,7 @@ func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, scre
 		return &place{name: "standard output", w: nopCloser{stdout}}, screenOf(stdout), nil
 	}
 	if info, err := os.Stat(t.path); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(t.path, os.O_WRONLY, 0) // a pipe, a device: for writing only, so that its reader counts
+		f, err := os.OpenFile(t.path, os.O_WRONLY, 0) // a pipe or a device: write-only, so that it fails when its reader goes away
 		if err != nil {
 			return nil, screen{}, t.fail(err)
 		}
@@ -370,7 +371,7 @@ func (t target) fail(err error) error {
 	return fmt.Errorf("open %s for records: %w", t.path, cause(err))
 }
 
-// nopCloser keeps standard output open for whoever else writes there.
+// nopCloser keeps standard output open for others that write to it.
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }

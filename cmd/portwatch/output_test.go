@@ -10,8 +10,8 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// TestFormatOfDevices: records of live packets tell when they were made, and of one device
-// its name.
+// TestFormatOfDevices: records of live packets say when they were made and, with a single
+// device, its name.
 func TestFormatOfDevices(t *testing.T) {
 	f := &flow.Record{Transport: flow.TCP, Version: 4}
 	f.Source.Endpoint = netip.MustParseAddrPort("10.0.0.5:40000")

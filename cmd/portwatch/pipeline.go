@@ -10,26 +10,26 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A pipeline is the way of the packets behind the reader:
+// A pipeline is what packets pass through after the reader:
 //
 //	reader --load--> meter --chunk--> tagger --chunk--> renderers --chunk--> writer
 //
-// One meter owns the Flows and decides the order of the records, and one tagger their
-// numbers, so that what the writer gets does not depend on how many cores there are:
-// renderers only turn records, which have their numbers by then, into bytes. Who does
-// the work of a stage is for the crew.
+// A single meter owns the Flows and decides the order of the records, and a single tagger
+// their numbers, so that the output does not depend on the number of cores: renderers only
+// turn records that already have their numbers into bytes. The crew decides who does the
+// work of a stage.
 type pipeline struct {
 	meter  *meter
 	tagger *tagger
 	writer *writer
-	load   *load // that the reader fills
+	load   *load // being filled by the reader
 
-	// The arrows, and the ways back. Each has room for all there are: to put something
-	// in never waits.
+	// The arrows, and the ways back. Each has room for all loads or chunks, so that sending
+	// never waits.
 	loads, spare                  chan *load
 	untagged, unrendered, inOrder chan *chunk
 	free                          chan *chunk
-	unmade                        int // chunks that were not needed yet
+	unmade                        int // chunks that have not been needed yet
 
 	toTag, toWrite *chunk // the next ones
 
@@ -40,10 +40,10 @@ type pipeline struct {
 type load struct {
 	flow.Batch
 	now  int64 // not 0: no packet came until this time on the wall, Unix nanoseconds
-	last bool  // no packet comes behind these
+	last bool  // no packet follows these
 
-	// The times of the first frame, before these, and of the newest, behind the last: the
-	// frames without packets move the clock, too. 0: there is nothing to tell.
+	// The times of the run's first frame, if it comes before these packets, and of its newest,
+	// if no packets follow: frames without packets move the clock, too. 0: not set.
 	began, ended int64
 }
 
@@ -54,41 +54,42 @@ type chunk struct {
 	records  [chunkSize]annotate.Record
 	numbers  [chunkSize]uint64 // event.sequence; 0: the record is not to be written
 	n        int               // records
-	now      int64             // not 0: behind the records, nothing came until this time on the wall
-	last     bool              // no record comes behind these
+	now      int64             // not 0: after the records, nothing came until this time on the wall
+	last     bool              // no record follows these
 	alerts   []placedAlert
-	text     [][]byte // by rendering, those of them that need not be in order
-	marks    []*marks // by rendering, of the records in text; nil where nobody wants them
+	text     [][]byte // by rendering; rendered in parallel unless inOrder
+	marks    []*marks // by rendering, of the records in text; nil without sinks
 	rendered atomic.Bool
 }
 
 // A placedAlert is an alert in the order of the output.
 type placedAlert struct {
 	annotate.Alert
-	behind int    // so many of the chunk's records
+	behind int    // follows this many of the chunk's records
 	number uint64 // event.sequence
 }
 
 const (
-	// loadSize is how many packets go to the meter at once: enough to make a
-	// change of hands cheap, few enough to stay in a core's cache.
+	// loadSize is how many packets go to the meter at once: enough to make handing
+	// them over cheap, few enough to stay in a core's cache.
 	loadSize  = 512
 	chunkSize = 128
-	// usualOctets are more than most records have in any format. What is not used of
-	// them is not taken from the system.
+	// usualOctets is more than most records need in any format. The system provides
+	// memory only for what is used of it.
 	usualOctets = 2 << 10
 	// inFlight is how many loads there are. With few, reader and meter wait for each
-	// other and sleep, and to be woken takes as long as two loads: with 4 in place of
-	// 16 a run took a quarter longer.
+	// other and sleep, and waking up takes as long as two loads: with 4 instead of 16
+	// a run took a quarter longer.
 	inFlight = 16
 )
 
-// newPipeline starts a pipeline with a crew of so many workers. The reader is one of
-// them, unless it has others who let it read: a device does not wait. The last stage is w.
+// newPipeline starts a pipeline with a crew of the given number of workers. The reader is
+// one of them, except live with several workers, when it only reads: a device does not wait.
+// The last stage is w.
 func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeline {
-	loads, chunks := 1, 1 // one worker finds what it made a moment ago in its cache
+	loads, chunks := 1, 1 // a single worker still has in its cache what it just made
 	if workers > 1 {
-		loads, chunks = inFlight, 8+4*workers // few make the stages wait for one another
+		loads, chunks = inFlight, 8+4*workers // with fewer, the stages wait for one another
 	}
 	p := &pipeline{
 		meter: m, tagger: t, writer: w, load: new(load),
@@ -104,7 +105,7 @@ func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeli
 	return p
 }
 
-// send hands the load over and puts an empty one in its place.
+// send hands over the load and replaces it with an empty one.
 func (p *pipeline) send() {
 	p.meter.table.Prepare(&p.load.Batch)
 	p.loads <- p.load
@@ -112,7 +113,7 @@ func (p *pipeline) send() {
 	p.load = p.crew.nextLoad()
 }
 
-// finish ends all Flows, at the time of the newest frame, writes their records, and waits
+// finish ends all Flows at the time of the newest frame, writes their records, and waits
 // until that is done.
 func (p *pipeline) finish(ended int64) {
 	p.load.last, p.load.ended = true, ended
@@ -121,8 +122,8 @@ func (p *pipeline) finish(ended int64) {
 	p.crew.finish()
 }
 
-// canMeter reports whether there is something to meter: a load, or for what ended in the
-// last one a chunk. Like canTag and canWrite it puts that at hand.
+// canMeter reports whether there is something to meter: a new load, or a chunk for what
+// ended in the last one. Like canTag and canWrite, it fetches that.
 func (p *pipeline) canMeter() bool {
 	m := p.meter
 	if m.load != nil {
@@ -139,7 +140,7 @@ func (p *pipeline) canMeter() bool {
 	return m.fresh
 }
 
-// canTag reports whether there is a chunk to tag. The one before is tagged by then.
+// canTag reports whether there is a chunk to tag. The previous one is already tagged.
 func (p *pipeline) canTag() bool {
 	select {
 	case p.toTag = <-p.untagged:
@@ -149,7 +150,7 @@ func (p *pipeline) canTag() bool {
 	}
 }
 
-// canWrite reports whether the chunk that is to be written next is rendered.
+// canWrite reports whether the next chunk to write is rendered.
 func (p *pipeline) canWrite() bool {
 	if p.toWrite == nil {
 		select {
@@ -161,7 +162,7 @@ func (p *pipeline) canWrite() bool {
 	return p.toWrite.rendered.Load()
 }
 
-// emptyChunk returns a chunk without records, nil if there is none.
+// emptyChunk returns an empty chunk, or nil if there is none.
 func (p *pipeline) emptyChunk() *chunk {
 	select {
 	case c := <-p.free:
@@ -192,7 +193,7 @@ func newChunk(renderings []*rendering) *chunk {
 	return c
 }
 
-// reset empties a chunk. What thousands of alerts at a time made of it is not kept.
+// reset empties a chunk. It does not keep the memory that thousands of alerts at once took.
 func (c *chunk) reset() *chunk {
 	c.ends.Reset()
 	c.n, c.now, c.last = 0, 0, false
@@ -204,7 +205,7 @@ func (c *chunk) reset() *chunk {
 	return c
 }
 
-// render turns the records into bytes. A format that is nil is the writer's.
+// render turns the records into bytes. The writer renders where the format is nil.
 func (c *chunk) render(formats []format) {
 	for i, f := range formats {
 		if f != nil {
@@ -235,18 +236,18 @@ func (c *chunk) append(dst []byte, f format, m *marks) []byte {
 	return dst
 }
 
-// A meter turns packets into what is known of Flows that have ended, in their order.
+// A meter turns packets into what is known of the Flows that have ended, in order.
 type meter struct {
 	table *flow.Table
-	eager bool // records wait for no others
+	eager bool // records do not wait for others
 
-	load  *load         // whose records are still to be taken
-	fresh bool          // it is still to be metered
-	chunk *chunk        // that is being filled
+	load  *load         // its records are still to be taken
+	fresh bool          // the load is still to be metered
+	chunk *chunk        // being filled
 	flows atomic.Uint64 // so far, for the progress line
 }
 
-// add meters the load, if that was not done. Its records are still to be taken.
+// add meters the load, unless that was done. Its records are still to be taken.
 func (m *meter) add() {
 	if !m.fresh {
 		return
@@ -268,8 +269,8 @@ func (m *meter) add() {
 	m.flows.Store(m.table.Stats().Created)
 }
 
-// endLoad lets go of the load, all records of which were taken, and reports whether the
-// chunk is to go on although it has room.
+// endLoad lets go of the load, whose records were all taken, and reports whether the chunk
+// should go on although it has room.
 func (m *meter) endLoad() bool {
 	l, c := m.load, m.chunk
 	c.now, c.last = l.now, l.last
@@ -277,16 +278,16 @@ func (m *meter) endLoad() bool {
 	return l.last || m.eager && (len(c.ends.Flows) > 0 || l.now != 0)
 }
 
-// A tagger tells which side of a Flow is the service, makes annotated records of
-// chunks, in their order, and gathers alerts.
+// A tagger decides which side of a Flow is the service, annotates the records of chunks
+// in order, and gathers alerts.
 type tagger struct {
 	judge     *flow.Judge
 	annotator *annotate.Annotator
-	alerts    *annotate.Alerts // nil: none are wanted
+	alerts    *annotate.Alerts // nil if none are wanted
 	flagged   bool             // only records with a finding are written
 
-	number   uint64 // of the last record to be written
-	alert    uint64 // of the last alert
+	number   uint64 // number of the last record to write
+	alert    uint64 // number of the last alert
 	found    export.Findings
 	findings atomic.Uint64 // their sum, for the progress line
 }
@@ -321,7 +322,7 @@ func (t *tagger) tag(c *chunk) {
 	t.findings.Store(t.found.Sum())
 }
 
-// takeAlerts puts the alerts that are due behind so many of the chunk's records.
+// takeAlerts puts the alerts that are due after the given number of the chunk's records.
 func (t *tagger) takeAlerts(c *chunk, behind int) {
 	if !t.alerts.Due() {
 		return
@@ -333,21 +334,21 @@ func (t *tagger) takeAlerts(c *chunk, behind int) {
 	}
 }
 
-// A writer brings chunks to where they go, in their order.
+// A writer writes chunks to their outputs, in order.
 type writer struct {
 	renderings []*rendering
-	summary    *export.Summary // nil: nobody reads it
-	progress   *progress       // that must not be drawn into a record
-	stop       func()          // ends the reading, when writing has become useless
+	summary    *export.Summary // nil if it will not be shown
+	progress   *progress       // must not be drawn into a record
+	stop       func()          // ends the reading when writing has become useless
 	failed     error
 
-	// Whoever clears saving then looks at unread, and the other way round: the last one
-	// who stops reading ends the run.
-	saving atomic.Bool // packets go to a file, or a pipe that is read, which wants all of them
-	unread atomic.Bool // no place for records is left, or there was none
+	// Whoever clears saving then checks unread, and whoever sets unread checks saving, so
+	// that the run ends when the last output has lost its reader.
+	saving atomic.Bool // packets go to a file, or a pipe that is still read, which wants all of them
+	unread atomic.Bool // no output for records is left, or there was none
 }
 
-// begin writes what stands above the first record.
+// begin writes what goes above the first record.
 func (w *writer) begin() {
 	for _, d := range w.renderings {
 		f := d.format
@@ -387,13 +388,13 @@ func (w *writer) write(c *chunk) {
 	}
 }
 
-// fail notes an error and ends the reading. A reader that went away is no
-// error, and ends it only when it was the last one, and nothing is saved.
+// fail notes an error and ends the reading. A reader that went away is not an
+// error, and ends it only if it was the last one and nothing is saved.
 func (w *writer) fail(err error) {
 	if err == nil {
 		return
 	}
-	if rest, unread := apart(err); unread {
+	if rest, unread := splitUnread(err); unread {
 		w.unread.Store(!w.lives())
 		if !w.unread.Load() || w.saving.Load() {
 			if err = rest; err == nil {
@@ -405,7 +406,7 @@ func (w *writer) fail(err error) {
 	w.stop()
 }
 
-// lives reports whether a place or a sink is left.
+// lives reports whether any place or sink is left.
 func (w *writer) lives() bool {
 	return slices.ContainsFunc(w.renderings, func(d *rendering) bool { return len(d.places)+len(d.sinks) > 0 })
 }

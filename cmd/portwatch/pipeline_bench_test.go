@@ -14,7 +14,7 @@ import (
 	"github.com/portwatch/portwatch/testdata/bench/traffic"
 )
 
-// BenchmarkCommand is portwatch as it is typed, its start included, on one core and on all of them.
+// BenchmarkCommand is portwatch as typed, including its start, on one core and on all of them.
 func BenchmarkCommand(b *testing.B) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -42,8 +42,8 @@ func BenchmarkCommand(b *testing.B) {
 	}
 }
 
-// BenchmarkStages takes the packets through one stage more each time, one after the other: the
-// difference of two figures is what the stage costs where it stands.
+// BenchmarkStages takes the packets through one more stage each time: the difference between
+// two figures is what the stage costs in its place.
 func BenchmarkStages(b *testing.B) {
 	reg := registry.Embedded()
 	for _, c := range traffic.Captures(b, "../../testdata") {
@@ -72,7 +72,7 @@ const (
 	stageText // instead of ECS
 )
 
-// stages are those of the pipeline without what stands around them.
+// stages are those of the pipeline, without what surrounds them.
 type stages struct {
 	last      int
 	file      *capture.File
@@ -102,7 +102,7 @@ func newStages(b *testing.B, path string, reg *registry.Registry, last int) *sta
 // run takes the whole file through the stages and counts the records.
 func (s *stages) run(b *testing.B) (records int) {
 	defer s.file.Close()
-	frames := make([]capture.Frame, atOnce)
+	frames := make([]capture.Frame, readSize)
 	for {
 		n, err := s.file.Read(frames)
 		if err == io.EOF {

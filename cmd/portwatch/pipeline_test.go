@@ -40,8 +40,8 @@ func taggedFlows() (*tagger, *chunk) {
 	return tagger, flows
 }
 
-// TestAlertsWithoutFlows: on a device that has become silent, the time on the wall ends the
-// window of an alert.
+// TestAlertsWithoutFlows: on a device that has become silent, the wall clock ends the window
+// of an alert.
 func TestAlertsWithoutFlows(t *testing.T) {
 	tagger, flows := taggedFlows()
 	silence := newChunk(nil)
@@ -55,7 +55,7 @@ func TestAlertsWithoutFlows(t *testing.T) {
 	}
 }
 
-// TestRecordsForSinks: what a sink gets to know of a record is what the record says itself.
+// TestRecordsForSinks: what a sink is told about a record is what the record itself says.
 func TestRecordsForSinks(t *testing.T) {
 	_, flows := taggedFlows()
 	flows.flows[1].Sequence = 3
@@ -67,7 +67,7 @@ func TestRecordsForSinks(t *testing.T) {
 	for _, r := range records {
 		kinds = append(kinds, r.Kind)
 	}
-	if !slices.Equal(kinds, []sink.Kind{sink.Flow, sink.Alert, sink.Flow}) { // an alert stands behind what opened it
+	if !slices.Equal(kinds, []sink.Kind{sink.Flow, sink.Alert, sink.Flow}) { // an alert follows the record that opened it
 		t.Fatalf("%v", kinds)
 	}
 	for _, r := range records {

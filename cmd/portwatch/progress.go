@@ -11,24 +11,24 @@ import (
 	"github.com/portwatch/portwatch/capture"
 )
 
-// progress is the one line on a terminal that tells how far the reading of
-// savefiles has come. A nil *progress shows nothing.
+// progress is the line on a terminal that shows how far the reading of savefiles
+// has come. A nil *progress shows nothing.
 type progress struct {
 	bar  *pb.ProgressBar
 	next time.Time
 	tty  *os.File
 
 	lock  sync.Mutex // of the terminal
-	drawn bool       // the line stands there
+	drawn bool       // the line is on the terminal
 }
 
 const progressEvery = 200 * time.Millisecond
 
-// progressLine has what matters most on the left: what does not fit is cut off.
+// progressLine has what matters most on the left: the right end is cut off if it does not fit.
 const progressLine = `{{counters . }} {{bar . "[" "=" ">" " " "]"}} {{percent . }}  {{rtime . "%s left" "" "?"}}  {{string . "packets"}}  {{string . "flows"}}`
 
-// newProgress returns the progress line for some savefiles, or nil where there
-// are none, the size of one is not known, or the terminal cannot take a line back.
+// newProgress returns the progress line for some savefiles, or nil if there are
+// none, the size of one is unknown, or the terminal cannot erase a line.
 func newProgress(tty *os.File, files []*capture.File) *progress {
 	if os.Getenv("TERM") == "dumb" {
 		return nil
@@ -45,12 +45,12 @@ func newProgress(tty *os.File, files []*capture.File) *progress {
 		return nil
 	}
 	bar := pb.New64(size).SetTemplateString(progressLine).SetWriter(tty)
-	// Static: it draws when told, so that it never draws into a record.
+	// Static: it draws only when told to, so that it never draws into a record.
 	bar.Set(pb.Static, true).Set(pb.Bytes, true).Start()
 	return &progress{bar: bar, tty: tty, next: time.Now().Add(progressEvery)}
 }
 
-// show draws the line if the last time is long enough ago.
+// show draws the line if it was last drawn long enough ago.
 func (p *progress) show(position int64, packets, flows, findings uint64) {
 	if p == nil {
 		return
@@ -71,8 +71,8 @@ func (p *progress) show(position int64, packets, flows, findings uint64) {
 	p.drawn = true
 }
 
-// hide takes the line away, so that something else can be written to the
-// terminal until unhide.
+// hide erases the line, so that something else can be written to the terminal
+// until unhide.
 func (p *progress) hide() {
 	if p != nil {
 		p.lock.Lock()

@@ -29,7 +29,7 @@ func TestProgress(t *testing.T) {
 	p := newProgress(tty, []*capture.File{f})
 	p.show(size/2, 1000, 30, 7) // too early
 	p.hide()
-	p.unhide() // or the others would wait
+	p.unhide() // otherwise the others would wait
 	p.next = time.Now()
 	p.show(size/2, 1000, 30, 7)
 	p.hide()
@@ -59,7 +59,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// fullDisk takes nothing, and when it is closed, waits for one who warns.
+// A fullDisk takes nothing and, when closed, waits for a goroutine that warns.
 type fullDisk struct{ warned *progress }
 
 func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
@@ -70,8 +70,8 @@ func (f fullDisk) Close() error {
 	return nil
 }
 
-// TestProgressBetweenRecords: a record on a terminal stands where the line was, whatever
-// other place wanted the format first, and what becomes of that.
+// TestProgressBetweenRecords: a record on a terminal replaces the line, whichever other place
+// wanted the format first, and whatever becomes of that place.
 func TestProgressBetweenRecords(t *testing.T) {
 	tty, err := os.Create(filepath.Join(t.TempDir(), "tty"))
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 type query struct {
 	flags  *pflag.FlagSet
 	usage  string
-	stdout *bufio.Writer // its errors show when it is flushed
+	stdout *bufio.Writer // its errors appear when it is flushed
 	stderr io.Writer
 	width  int // of the terminal; 0: unlimited
 
@@ -47,12 +47,12 @@ func newQuery(usage string, stdout, stderr io.Writer) *query {
 	return q
 }
 
-// run reads the options, lets ask print the answer for the rest of the arguments,
+// run reads the options, calls ask to print the answer for the remaining arguments,
 // and returns the exit status.
 func (q *query) run(args []string, ask func(args []string) error) int {
-	signal.Reset(os.Interrupt, syscall.SIGTERM) // nothing is to be ended in good order
+	signal.Reset(os.Interrupt, syscall.SIGTERM) // there is nothing to end cleanly
 	if err := q.flags.Parse(args); err != nil {
-		return q.fail(usageError{err.Error(), "the same with --help lists the options"})
+		return q.fail(usageError{err.Error(), "the same command with --help lists the options"})
 	}
 	if q.help {
 		q.stdout.WriteString(q.usage)
@@ -87,8 +87,8 @@ func (q *query) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// printTable prints rows of cells in columns that are as wide as their widest
-// cell. Lines are cut to the terminal.
+// printTable prints rows of cells in columns as wide as their widest cell. Lines
+// are cut to the terminal's width.
 func (q *query) printTable(rows [][]string) {
 	widths := columnWidths(rows)
 	for _, cells := range rows {
@@ -125,8 +125,8 @@ func (q *query) clip(line string) string {
 
 const labelWidth = 18
 
-// printFact prints a label and a text, which goes on below itself where the
-// terminal ends. An empty text prints nothing.
+// printFact prints a label and a text, wrapped to the terminal's width. It prints
+// nothing for an empty text.
 func (q *query) printFact(label, text string) {
 	if text == "" {
 		return
@@ -138,8 +138,8 @@ func (q *query) printFact(label, text string) {
 	}
 }
 
-// wrap breaks a text between words into lines of at most so many characters,
-// where a word is not longer. Without room for words worth reading it does not.
+// wrap breaks a text between words into lines of at most width characters, unless a
+// word is longer. If width is too small to be readable, it does not break the text.
 func wrap(text string, width int) (lines []string) {
 	if width < 20 {
 		return []string{text}
@@ -159,7 +159,7 @@ func wrap(text string, width int) (lines []string) {
 	return append(lines, line)
 }
 
-// printable replaces what could steer a terminal: a registry file is input.
+// printable replaces characters that could control a terminal: a registry file is input.
 func printable(s string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsPrint(c) {

@@ -13,9 +13,9 @@ import (
 	"github.com/portwatch/portwatch/registry/cache"
 )
 
-// findRegistry returns the registry that answers, and in words where it comes
-// from: a file, or the newer of the cached and the embedded one. A damaged cache
-// is told on stderr, as other warnings are.
+// findRegistry returns the registry to use, and in words where it comes from: a
+// file, or the newer of the cached and the embedded one. It warns of a damaged
+// cache on stderr, as of other things.
 func findRegistry(file string, offline bool, stderr io.Writer) (r *registry.Registry, from string, err error) {
 	if file != "" {
 		r, warnings, err := parseRegistry(file)
@@ -34,7 +34,7 @@ func findRegistry(file string, offline bool, stderr io.Writer) (r *registry.Regi
 	}
 	cached, err := c.Newer(embedded.Date())
 	if err != nil {
-		warn(stderr, "cached registry %s: %v; the built-in one of %s answers", c.Path(), cause(err), embedded.Date())
+		warn(stderr, "cached registry %s: %v; using the built-in one of %s", c.Path(), cause(err), embedded.Date())
 	}
 	if cached == nil {
 		return embedded, "built in", nil
@@ -55,7 +55,7 @@ func parseRegistry(file string) (*registry.Registry, []registry.Warning, error) 
 	return r, warnings, nil
 }
 
-// dateOf is a registry's date in a message: one that somebody wrote may have none.
+// dateOf returns a registry's date for a message: a hand-made registry may have none.
 func dateOf(r *registry.Registry) string { return cmp.Or(r.Date(), "no date") }
 
 const registryHint = "IANA's CSV or XML, for instance from " + cache.Source
@@ -92,7 +92,7 @@ func registryCommand(args []string, stdout, stderr io.Writer) int {
 	q := newQuery(registryUsage, stdout, stderr)
 	words := strings.Join(wordsOf["registry"], ", ")
 	if len(args) == 0 {
-		return q.fail(usageError{"registry wants a command: " + words, "portwatch registry --help"})
+		return q.fail(usageError{"registry needs a command: " + words, "portwatch registry --help"})
 	}
 	if command, known := q.commands()[args[0]]; known {
 		return q.run(args[1:], command())
@@ -102,7 +102,8 @@ func registryCommand(args []string, stdout, stderr io.Writer) int {
 	})
 }
 
-// commands are those of "portwatch registry". Each adds its options, and returns what it does.
+// commands returns the commands of "portwatch registry". Each adds its options, and returns
+// the function that does the work.
 func (q *query) commands() map[string]func() func([]string) error {
 	return map[string]func() func([]string) error{
 		"info":   q.info,
@@ -114,10 +115,10 @@ func (q *query) commands() map[string]func() func([]string) error {
 	}
 }
 
-// noArguments is the check of commands that take options only.
+// noArguments checks the arguments of a command that takes only options.
 func noArguments(command string, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Sprintf("registry %s takes no argument, and got %q", command, args[0]), "portwatch registry --help"}
+		return usageError{fmt.Sprintf("registry %s takes no arguments, but got %q", command, args[0]), "portwatch registry --help"}
 	}
 	return nil
 }
@@ -230,7 +231,7 @@ func (q *query) search() func([]string) error {
 	return func(args []string) error {
 		text := strings.Join(strings.Fields(strings.Join(args, " ")), " ")
 		if text == "" {
-			return usageError{"registry search wants a text", "portwatch registry search 430"}
+			return usageError{"registry search needs a text", "portwatch registry search 430"}
 		}
 		if *output != "text" && *output != "csv" {
 			return usageError{fmt.Sprintf("registry search -o %s: unknown format", *output), "formats: text, csv"}
@@ -247,7 +248,7 @@ func (q *query) search() func([]string) error {
 		}
 		if *output == "csv" {
 			q.printCSV(rows)
-			return nil // a failed write shows at the end
+			return nil // a failed write is reported at the end
 		}
 		if len(rows) == 0 {
 			return failure{fmt.Errorf("registry search %s: no row has this text", text), "a shorter text; case does not matter"}
@@ -257,7 +258,7 @@ func (q *query) search() func([]string) error {
 	}
 }
 
-// printCSV prints rows as IANA's CSV has them, with its head.
+// printCSV prints rows as in IANA's CSV, with its header.
 func (q *query) printCSV(rows []registry.Row) {
 	w := csv.NewWriter(q.stdout)
 	w.Write(registry.Columns[:])
@@ -268,11 +269,11 @@ func (q *query) printCSV(rows []registry.Row) {
 	w.Flush()
 }
 
-// shownColumns are those of the registry's columns that a listing has.
+// shownColumns is how many of the registry's columns a listing has.
 const shownColumns = 4
 
-// printRows lists rows in columns. Below a row stand the fields in which the text
-// is, where the columns do not show it.
+// printRows lists rows in columns. If the columns of a row do not contain the text,
+// the fields that do are printed below it.
 func (q *query) printRows(rows []registry.Row, text string) {
 	table := [][]string{{"SERVICE", "PORT", "TRANSPORT", "DESCRIPTION"}}
 	for i := range rows {
@@ -298,11 +299,11 @@ func (q *query) printRows(rows []registry.Row, text string) {
 	}
 }
 
-// indexFold is strings.Index whatever the case.
+// indexFold is strings.Index, but ignores case.
 func indexFold(s, text string) int { return strings.Index(strings.ToLower(s), strings.ToLower(text)) }
 
-// excerpt cuts the front off a long text, so that what stands at an index can be
-// seen on a terminal.
+// excerpt cuts off the front of a long text, so that what is at an index can be seen
+// on a terminal.
 func (q *query) excerpt(s string, at int) string {
 	const lead = 10
 	if q.width == 0 || at < max(lead, q.width/2) || at > len(s) {
@@ -314,7 +315,7 @@ func (q *query) excerpt(s string, at int) string {
 func (q *query) verify() func([]string) error {
 	return func(args []string) error {
 		if len(args) != 1 {
-			return usageError{"registry verify wants one file", "portwatch registry verify service-names-port-numbers.xml"}
+			return usageError{"registry verify needs one file", "portwatch registry verify service-names-port-numbers.xml"}
 		}
 		r, warnings, err := parseRegistry(args[0])
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 func (q *query) diff() func([]string) error {
 	return func(args []string) error {
 		if len(args) != 1 && len(args) != 2 {
-			return usageError{"registry diff wants one or two files", "portwatch registry diff OLD.csv NEW.xml"}
+			return usageError{"registry diff needs one or two files", "portwatch registry diff OLD.csv NEW.xml"}
 		}
 		if slices.Contains(args, "") { // it would stand for the registry in use
 			return usageError{"registry diff: the name of a file is empty", "portwatch registry diff OLD.csv NEW.xml"}
@@ -92,7 +92,7 @@ func (q *query) printFieldChanges(c *registry.RowChange) {
 	}
 }
 
-// says puts an answer in words.
+// says returns an answer in words.
 func says(e *registry.Entry) string {
 	words := e.Status.String()
 	switch names := e.Services(); {

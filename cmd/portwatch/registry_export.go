@@ -28,12 +28,12 @@ func (q *query) export() func([]string) error {
 			return err
 		}
 		formats[*output](r)
-		return nil // a failed write shows at the end
+		return nil // a failed write is reported at the end
 	}
 }
 
-// exportColumns is the head of a table of pairs. Services are joined by |, the
-// transports of registered_on by a comma, and unauthorized is 0 or 1.
+// exportColumns is the header of a table of pairs. Services are joined by |, the
+// transports of registered_on by commas, and unauthorized is 0 or 1.
 var exportColumns = []string{"transport", "port", "class", "status", "service", "services", "registered_on", "unauthorized"}
 
 func exportCells(r *registry.Registry, t registry.Transport, port uint16) []string {
@@ -55,7 +55,7 @@ func setOf(transports []registry.Transport) (s registry.TransportSet) {
 	return s
 }
 
-// exportTSV needs no quotes: white space in names is folded to single spaces.
+// exportTSV needs no quoting: white space in names is folded to single spaces.
 func (q *query) exportTSV(r *registry.Registry) {
 	q.printf("%s\n", strings.Join(exportColumns, "\t"))
 	eachPair(func(t registry.Transport, port uint16) error {

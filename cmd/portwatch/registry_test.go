@@ -122,7 +122,7 @@ func TestSearchFitsTerminal(t *testing.T) {
 	}
 }
 
-// TestSearchOnNarrowTerminals: there is none so narrow that nothing can be shown.
+// TestSearchOnNarrowTerminals: no terminal is too narrow for something to be shown.
 func TestSearchOnNarrowTerminals(t *testing.T) {
 	emptyCache(t)
 	for width := 1; width < 40; width++ {
@@ -211,18 +211,18 @@ func TestRegistryUsage(t *testing.T) {
 		status int
 		says   string
 	}{
-		"":                      {exitUsage, "registry wants a command"},
+		"":                      {exitUsage, "registry needs a command"},
 		"find":                  {exitUsage, "registry find: no such command\n  try: info, search"},
 		"--help":                {exitDone, "Usage:"},
 		"search --help":         {exitDone, "Usage:"},
-		"search":                {exitUsage, "registry search wants a text"},
+		"search":                {exitUsage, "registry search needs a text"},
 		"search -o tsv x":       {exitUsage, "unknown format"},
 		"export -o xml":         {exitUsage, "registry export -o xml: unknown format\n  try: formats: tsv, csv, json"},
 		"export all":            {exitUsage, "registry export takes no argument"},
 		"info x":                {exitUsage, "registry info takes no argument"},
-		"diff":                  {exitUsage, "registry diff wants one or two files"},
+		"diff":                  {exitUsage, "registry diff needs one or two files"},
 		"diff a b --registry c": {exitUsage, "exclude each other"},
-		"verify":                {exitUsage, "registry verify wants one file"},
+		"verify":                {exitUsage, "registry verify needs one file"},
 		"verify nowhere.csv":    {exitFailed, "open registry nowhere.csv: no such file or directory\n  try: "},
 		"update now":            {exitUsage, "registry update takes no argument"},
 		"search qqqqqqq":        {exitFailed, "no row has this text"},
@@ -235,7 +235,7 @@ func TestRegistryUsage(t *testing.T) {
 	}
 }
 
-// newerCSV is the embedded registry with one row more, of the year 2100.
+// newerCSV is the embedded registry with one more row, dated 2100.
 func newerCSV() string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)
@@ -290,12 +290,12 @@ func TestUpdateCommand(t *testing.T) {
 	}
 	got = ask(t, lookupCommand, "25/sctp")
 	if !strings.HasPrefix(got.stdout, "25/sctp  unassigned") || got.status != exitDone ||
-		!strings.Contains(got.stderr, "warning: cached registry "+file+": damaged registry snapshot; the built-in one of 2026-08-17 answers\n") {
+		!strings.Contains(got.stderr, "warning: cached registry "+file+": damaged registry snapshot; using the built-in one of 2026-08-17\n") {
 		t.Errorf("a damaged cache: %+v", got)
 	}
 }
 
-// What the server has not changed since is not therefore what answers.
+// A cached registry that the server has not changed since is not necessarily the one in use.
 func TestUpdateUnchangedAndOld(t *testing.T) {
 	emptyCache(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

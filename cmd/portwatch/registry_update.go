@@ -43,12 +43,12 @@ func (q *query) update() func([]string) error {
 	}
 }
 
-// updateFailure adds what to try.
+// updateFailure adds a hint to an error.
 func updateFailure(err error) error {
-	hint := "see that the address can be reached from here, or --from with a copy of the file"
+	hint := "check that the address can be reached from here, or --from with a copy of the file"
 	switch {
 	case errors.Is(err, cache.ErrRefused):
-		hint = "--force takes it nevertheless"
+		hint = "--force to accept it anyway"
 	case errors.Is(err, cache.ErrBusy):
 		hint = "wait for it to end"
 	case errors.Is(err, registry.ErrFormat):
@@ -71,7 +71,7 @@ func (q *query) printUpdate(result *cache.Result, was *registry.Registry, path s
 		q.printf("against that of %s: %d pairs answer differently; %d rows added, %d removed, %d changed\n",
 			dateOf(was), len(d.Pairs), len(d.Added), len(d.Removed), len(d.Changed))
 	}
-	// Also what the server had not changed may be older than a program that was renewed.
+	// Even if the server has nothing newer, the program may have been upgraded since.
 	if built := registry.Embedded(); r.Date() <= built.Date() && r.SHA256() != built.SHA256() {
 		q.printf("it is not used: the built-in registry of %s is not older; --registry FILE uses any\n", built.Date())
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// The exit statuses. Where several hold, wrong usage goes before failure, and
+// The exit statuses. If several apply, wrong usage goes before failure, and
 // failure before findings.
 const (
 	exitDone     = 0
@@ -29,7 +29,7 @@ const (
 	exitFindings = 3
 )
 
-// command runs portwatch with the arguments behind its name.
+// command runs portwatch with the arguments after its name.
 func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	if len(args) > 0 {
 		switch args[0] {
@@ -49,8 +49,8 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	switch {
 	case errors.Is(err, errNoInput):
 		io.WriteString(stderr, usage)
-		if o.filter != "" { // below the usage, where it is seen
-			report(stderr, notBehindInput(o.filter))
+		if o.filter != "" { // below the usage, where it will be seen
+			report(stderr, wordsWithoutInput(o.filter))
 		}
 		return exitUsage
 	case err != nil:
@@ -66,14 +66,14 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	return meterCommand(ctx, o, stdout, stderr)
 }
 
-// meterCommand runs the pipeline and turns what became of it into a status.
+// meterCommand runs the pipeline and turns the outcome into a status.
 func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int {
 	r, err := openRun(ctx, o, stdout, stderr)
 	if err != nil {
 		none := export.Counts{Limits: limits(&flow.Stats{}, 0, &annotate.AlertStats{}, &capture.Counters{})}
 		return notBegun(err, o.stats, none.AppendJSON(nil), stderr)
 	}
-	err, unread := apart(errors.Join(r.cut, r.meter(ctx), r.close()))
+	err, unread := splitUnread(errors.Join(r.cut, r.meter(ctx), r.close()))
 	if unread && err == nil {
 		return exitDone
 	}
@@ -81,7 +81,7 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 		stderr.Write(r.writer.summary.Append(nil, &r.counts))
 	}
 	if o.verbose {
-		r.tellMore()
+		r.reportVerbose()
 	}
 	reportAll(stderr, err)
 	switch {
@@ -93,10 +93,10 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	return exitDone
 }
 
-// openRun is newRun until a signal comes: it may wait for somebody to open and write a pipe
-// that is to be read.
+// openRun is newRun, but ends at a signal: newRun may wait until somebody opens and writes a
+// pipe that is to be read.
 func openRun(ctx context.Context, o *options, stdout, stderr *os.File) (*run, error) {
-	const enough = time.Second // for what waits for nobody
+	const enough = time.Second // for a newRun that waits for nobody
 	var r *run
 	var err error
 	opened := make(chan struct{})
@@ -117,8 +117,8 @@ func openRun(ctx context.Context, o *options, stdout, stderr *os.File) (*run, er
 	}
 }
 
-// notBegun reports why a run could not begin, if it was no signal. Its counters, all zero,
-// take the place of those that an earlier run has left, unless the options are wrong.
+// notBegun reports why a run could not begin, unless a signal ended it. Unless the options
+// are wrong, its counters, all zero, replace those that an earlier run left.
 func notBegun(err error, stats string, counters []byte, stderr *os.File) int {
 	status := statusOf(err)
 	if errors.Is(err, context.Canceled) {
@@ -140,8 +140,8 @@ type source interface {
 	Close() error
 }
 
-// A run is one observation: the reader and what stands around it. What comes
-// behind the reader is the pipeline.
+// A run is one observation: the reader and everything around it. The pipeline is
+// what comes after the reader.
 type run struct {
 	options *options
 	stderr  *os.File
@@ -152,7 +152,7 @@ type run struct {
 	source   source
 	live     bool
 	files    []*capture.File // what source reads, unless it is live
-	cut      error           // of savefiles that end within their header: the others are read
+	cut      error           // savefiles that end within their header: the others are read
 	filter   *capture.Filter
 	saver    *capture.Saver // nil without -w
 	decoder  *capture.Decoder
@@ -163,21 +163,21 @@ type run struct {
 
 	started  time.Time
 	span     span  // of the packets' times
-	handed   int64 // live: when packets were last sent on, by the time of the newest of them
+	handed   int64 // live: when packets were last sent on, as the time of the newest packet
 	filtered uint64
 	passed   uint64 // packets that the filter let through
 	counts   export.Counts
 	stopped  atomic.Bool
-	until    atomic.Int64 // live, not 0: the time of a signal; what came before it is still read
+	until    atomic.Int64 // live: the time of a signal, or 0; what came before it is still read
 
-	hangups func() // ends what SIGHUP means to the run
+	hangups func() // ends the handling of SIGHUP
 }
 
-// batchTime is how long, live, a packet waits for others to come with it.
+// batchTime is how long a live packet waits for others to be sent on with it.
 const batchTime = int64(100 * time.Millisecond)
 
-// newRun builds the stages: what can fail without a look at the traffic fails
-// before it.
+// newRun builds the stages, so that whatever can fail without looking at the traffic
+// fails before any is read.
 func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	r := &run{options: o, stderr: stderr, live: len(o.devices) > 0, started: time.Now()}
 	if err := o.checkFiles(stdout); err != nil { // before anything is written
@@ -248,8 +248,8 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	return r, nil
 }
 
-// assigned is what the registry has to say to the judgement of directions: that
-// a port is used without authorization makes it a service's all the same.
+// assigned returns what the registry contributes to the judgement of directions. A
+// port with reported unauthorized use counts as a service's port too.
 func assigned(reg *registry.Registry) func(flow.Transport, uint16) bool {
 	return func(t flow.Transport, port uint16) bool {
 		e := reg.Lookup(annotate.RegistryTransport(t), port)
@@ -258,7 +258,7 @@ func assigned(reg *registry.Registry) func(flow.Transport, uint16) bool {
 	}
 }
 
-// openSource opens what -i or -r name.
+// openSource opens what -i or -r names.
 func (r *run) openSource() error {
 	o := r.options
 	if r.live {
@@ -295,8 +295,8 @@ func (r *run) openSource() error {
 	return nil
 }
 
-// meter reads the source to its end, or until ctx ends or nobody reads the
-// records any more, and writes what was metered.
+// meter reads the source to its end, or until ctx ends or nobody reads the output any
+// more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
 	ctx, r.hangups = r.sinks.onHangup(ctx, screenOf(r.stderr).terminal)
 	defer context.AfterFunc(ctx, r.interrupt)()
@@ -308,8 +308,8 @@ func (r *run) meter(ctx context.Context) error {
 	return failed
 }
 
-// interrupt ends the reading when what has come so far is read: a device keeps packets
-// for us. That takes no longer than a second, if the rest of the pipeline goes on.
+// interrupt ends the reading once everything that has come so far is read: a device holds
+// packets for us. That takes at most a second, if the rest of the pipeline keeps up.
 func (r *run) interrupt() {
 	const enough = time.Second
 	if !r.live {
@@ -320,9 +320,10 @@ func (r *run) interrupt() {
 	time.AfterFunc(enough, r.stop)
 }
 
-// interrupted reports whether what came before an interrupt is read: the newest of the frames
-// that were read last is so late that the packets of other devices are read as well, or none
-// has come for as long as the kernel gathers packets before it hands them over.
+// interrupted reports whether everything that came before an interrupt has been read. That is
+// so if the newest of the frames just read is late enough that the packets of other devices
+// were read too, or if none came for as long as the kernel gathers packets before it hands
+// them over.
 func (r *run) interrupted(frames []capture.Frame) bool {
 	until := r.until.Load()
 	if until == 0 {
@@ -334,7 +335,7 @@ func (r *run) interrupted(frames []capture.Frame) bool {
 	return frames[len(frames)-1].Time > until+batchTime
 }
 
-// stop ends the reading, from another goroutine.
+// stop ends the reading; it is called from another goroutine.
 func (r *run) stop() {
 	r.stopped.Store(true)
 	if r.live {
@@ -345,14 +346,14 @@ func (r *run) stop() {
 	}
 }
 
-// atOnce is how many packets are read at once, where there are so many: few enough for
-// their headers to be near when they are decoded.
-const atOnce = 64
+// readSize is how many packets are read at once, if there are that many: few enough that their
+// headers are still in the cache when they are decoded.
+const readSize = 64
 
-// read passes packets on until the source has no more of them.
+// read passes packets on until the source has no more.
 func (r *run) read() error {
-	frames := make([]capture.Frame, atOnce)
-	if r.options.count > 0 { // none of those behind is read
+	frames := make([]capture.Frame, readSize)
+	if r.options.count > 0 { // read none after the last that counts
 		frames = frames[:1]
 	}
 	for !r.stopped.Load() && (r.options.count == 0 || r.passed < r.options.count) {
@@ -369,7 +370,7 @@ func (r *run) read() error {
 		case err == nil:
 		case err == io.EOF:
 			return nil
-		case r.stopped.Load() && errors.Is(err, capture.ErrClosed): // of several files, others may be broken
+		case r.stopped.Load() && errors.Is(err, capture.ErrClosed): // keep the errors of other files
 			return errors.Join(slices.DeleteFunc(flatten(err), func(e error) bool { return errors.Is(e, capture.ErrClosed) })...)
 		default:
 			return err
@@ -378,8 +379,8 @@ func (r *run) read() error {
 	return nil
 }
 
-// tick tells the stages that no packet with ports came until now, and brings to the file of
-// -w what there is.
+// tick tells the stages that no packet with ports came until now, and flushes the file of
+// -w.
 func (r *run) tick(now int64) error {
 	r.pipeline.load.now = now
 	r.pipeline.send()
@@ -394,7 +395,7 @@ func (r *run) packets(frames []capture.Frame) error {
 	var failed error
 	for i := 0; i < len(frames) && r.saver != nil; i++ {
 		if failed = r.checkSaved(r.saver.Write(&frames[i])); failed != nil {
-			frames = frames[:i] // they are saved, and so they count
+			frames = frames[:i] // these are saved, so they count
 		}
 	}
 	r.passed += uint64(len(frames))
@@ -427,8 +428,8 @@ func (r *run) packets(frames []capture.Frame) error {
 	return nil
 }
 
-// waited reports whether packets have waited for long enough, by the times of frames, those
-// without ports among them, and if so begins to wait anew.
+// waited reports whether packets have waited long enough, by the times of all frames,
+// including those without ports, and if so begins to wait anew.
 func (r *run) waited(frames []capture.Frame) bool {
 	newest := frames[len(frames)-1].Time
 	if newest-r.handed <= batchTime && r.handed-newest <= batchTime {
@@ -438,18 +439,18 @@ func (r *run) waited(frames []capture.Frame) bool {
 	return true
 }
 
-// checkSaved takes what became of a write to the file of -w, which is closed if that failed.
+// checkSaved takes the result of a write to the file of -w, and closes the file if it failed.
 func (r *run) checkSaved(err error) error {
 	if err == nil {
 		return nil
 	}
-	r.saver.Close() // has the same to say
+	r.saver.Close() // returns the same error
 	r.saver = nil
 	return r.saveFailure(err)
 }
 
-// saveFailure returns what of an error of the file of -w is to end the run: a pipe that
-// nobody reads any more ends it only where nobody reads records either.
+// saveFailure returns the error that ends the run after one of the file of -w, or nil: a pipe
+// that nobody reads any more ends it only if nobody reads records either.
 func (r *run) saveFailure(err error) error {
 	if !isClosedPipe(err) {
 		return err
@@ -461,7 +462,7 @@ func (r *run) saveFailure(err error) error {
 	return nil
 }
 
-// flush brings to the file of -w what there is: others may be reading it.
+// flush flushes the file of -w, because others may be reading it.
 func (r *run) flush() error {
 	if r.saver == nil {
 		return nil
@@ -474,7 +475,7 @@ func (r *run) matching(frames []capture.Frame) []capture.Frame {
 	kept := frames[:0]
 	for i := range frames {
 		match, err := r.filter.Matches(&frames[i])
-		if err != nil { // of this link type, and told once for each
+		if err != nil { // the filter cannot judge this link type; returned once for each
 			r.warn(err)
 		}
 		if match {
@@ -485,7 +486,7 @@ func (r *run) matching(frames []capture.Frame) []capture.Frame {
 	return kept
 }
 
-// warn tells of something that does not end the run.
+// warn reports something that does not end the run.
 func (r *run) warn(err error) {
 	r.progress.hide()
 	defer r.progress.unhide()
@@ -494,7 +495,7 @@ func (r *run) warn(err error) {
 
 // close ends every stage and gathers the counters.
 func (r *run) close() error {
-	r.progress.hide() // for good: nobody shows it any more
+	r.progress.hide() // for good: nothing shows it any more
 	r.progress.unhide()
 	failed := r.source.Close()
 	if r.saver != nil {
@@ -506,14 +507,14 @@ func (r *run) close() error {
 	return errors.Join(failed, writeCounters(r.options.stats, r.counts.AppendJSON(nil), r.stderr))
 }
 
-// tellMore is what -v adds to the closing report.
-func (r *run) tellMore() {
+// reportVerbose writes what -v adds to the closing report.
+func (r *run) reportVerbose() {
 	d := r.decoder.Counters()
 	for _, fault := range slices.Sorted(maps.Keys(d.Faults)) {
 		fmt.Fprintf(r.stderr, "  broken or cut: %s of %d packets\n", fault, d.Faults[fault])
 	}
 	if n := r.source.Stats().SkippedBlocks; n > 0 {
-		fmt.Fprintf(r.stderr, "  %d blocks of the savefiles are no packets\n", n)
+		fmt.Fprintf(r.stderr, "  %d blocks of the savefiles are not packets\n", n)
 	}
 	for _, d := range r.writer.renderings {
 		for _, p := range d.places {
@@ -527,7 +528,7 @@ func (r *run) tellMore() {
 	fmt.Fprintf(r.stderr, "  %.2f s of processor time, %d cores\n", r.counts.Seconds.CPU.Seconds(), r.options.workers)
 }
 
-// count takes the stages' own counters into those of the run.
+// count collects the stages' counters into those of the run.
 func (r *run) count() {
 	c := &r.counts
 	d := r.decoder.Counters()
@@ -569,7 +570,7 @@ func (r *run) count() {
 	c.Seconds.Capture = r.span.duration()
 }
 
-// limits are how often each bound was hit.
+// limits returns how often each bound was hit.
 func limits(t *flow.Stats, forgotten uint64, alerts *annotate.AlertStats, d *capture.Counters) []export.Named {
 	return []export.Named{
 		{Name: "max_flows", Count: t.Limits.MaxFlows},
@@ -585,7 +586,7 @@ func limits(t *flow.Stats, forgotten uint64, alerts *annotate.AlertStats, d *cap
 	}
 }
 
-// writeCounters writes the closing counters where --stats wants them.
+// writeCounters writes the closing counters to where --stats says.
 func writeCounters(path string, line []byte, stderr io.Writer) error {
 	switch path {
 	case "":
@@ -600,7 +601,7 @@ func writeCounters(path string, line []byte, stderr io.Writer) error {
 	return nil
 }
 
-// showProgress tells a person at the terminal how far the reading has come.
+// showProgress shows on the terminal how far the reading has come.
 func (r *run) showProgress() {
 	var position int64
 	for _, f := range r.files {
@@ -611,7 +612,7 @@ func (r *run) showProgress() {
 	r.progress.show(position, r.passed, p.meter.flows.Load(), p.tagger.findings.Load())
 }
 
-// A span is from the smallest to the largest of the times that it includes.
+// A span reaches from the smallest to the largest time that was included in it.
 type span struct {
 	first, last int64
 	some        bool
@@ -626,7 +627,7 @@ func (s *span) include(t int64) {
 
 func (s *span) duration() time.Duration { return flow.Between(s.first, s.last) }
 
-// processorTime is what the process has used so far, in user and system mode.
+// processorTime returns what the process has used so far, in user and system mode.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

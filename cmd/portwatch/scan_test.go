@@ -21,8 +21,8 @@ var (
 	scanned = netip.MustParseAddr("192.0.2.10")
 )
 
-// scan yields a SYN scan of all ports from 1 on, a port each 100 µs: of those three are open, the
-// other odd ones refuse, and behind the even ones is a firewall that answers nothing.
+// scan yields a SYN scan of all ports from 1 on, one every 100 µs: three are open, the other odd
+// ones refuse, and the even ones are behind a firewall that answers nothing.
 func scan(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)) {
 	for port := 1; port <= 65535; port++ {
 		target, now := netip.AddrPortFrom(scanned, uint16(port)), int64(port)*100
@@ -37,7 +37,7 @@ func scan(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)
 	}
 }
 
-// TestScan: a scan is attempts, not services, and nothing to be called for at night.
+// TestScan: a scan is attempts, not services, and not severe.
 func TestScan(t *testing.T) {
 	var batch flow.Batch
 	scan(func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64) {
@@ -97,7 +97,7 @@ func (p probes) savefile(t *testing.T) string {
 	return name
 }
 
-// TestScanSummary: a person reads a few lines about it.
+// TestScanSummary: the summary of a scan is only a few lines long.
 func TestScanSummary(t *testing.T) {
 	_, got, status := runCommand(t, "-o", "none", "-r", probes(scan).savefile(t))
 	if status != exitDone {
@@ -127,7 +127,7 @@ func sweep(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64
 	}
 }
 
-// tarpit is a SYN scan of a host that says yes on every port.
+// tarpit is a SYN scan of a host that accepts on every port.
 func tarpit(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)) {
 	for port := 1; port <= 65535; port++ {
 		target, now := netip.AddrPortFrom(scanned, uint16(port)), int64(port)*100
@@ -137,8 +137,8 @@ func tarpit(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int6
 	}
 }
 
-// TestScanAlerts: no scan, however wide, is more than a few alerts; and of one that
-// finds nothing, nothing is severe.
+// TestScanAlerts: no scan, however wide, makes more than a few alerts, and a scan that
+// finds nothing makes no severe one.
 func TestScanAlerts(t *testing.T) {
 	type counts map[string]int
 	for _, test := range []struct {
@@ -196,7 +196,7 @@ func TestScanAlerts(t *testing.T) {
 	}
 }
 
-// services is a thousand of them, each used twice, an hour's half apart.
+// services is a thousand services, each used twice, half an hour apart.
 func services(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros int64)) {
 	for i := range 2000 {
 		client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 51514)
@@ -208,8 +208,8 @@ func services(yield func(from, to netip.AddrPort, flags flow.TCPFlags, micros in
 	}
 }
 
-// TestManyAlerts: an opening and an update for each service, also where more of them
-// come at once than a chunk has; the same bytes from any number of cores.
+// TestManyAlerts: an opening and an update for each service, even if more of them come
+// at once than a chunk has room for; the same bytes with any number of cores.
 func TestManyAlerts(t *testing.T) {
 	capture := probes(services).savefile(t)
 	want, _, status := runCommand(t, "-q", "-o", "ecs", "--workers", "1", "-r", capture)

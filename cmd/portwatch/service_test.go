@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestService runs what the service unit starts as systemd would: as a user without rights, who
-// has CAP_NET_RAW and a folder.
+// TestService runs what the service unit starts as systemd would: as an unprivileged user with
+// CAP_NET_RAW and a folder.
 func TestService(t *testing.T) {
 	space := newNamespace(t)
 	unit, err := os.ReadFile("portwatch@.service")
@@ -25,7 +25,7 @@ func TestService(t *testing.T) {
 	args := strings.Fields(strings.NewReplacer(
 		"%I", "pw1", "%H", "sensor", "$PORTWATCH_OPTIONS", string(outputs[1])).Replace(string(start[1])))
 
-	// The user nobody can neither enter the folder of this test's program nor that of t.TempDir.
+	// The user nobody can enter neither the folder of this test's program nor that of t.TempDir.
 	folder, state := t.TempDir(), t.TempDir()
 	program, err := os.ReadFile(os.Args[0])
 	if err != nil {

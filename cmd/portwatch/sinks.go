@@ -23,12 +23,12 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A keeper takes records that are to be delivered, and keeps copies of them.
+// A keeper accepts records to deliver and keeps copies of them.
 type keeper interface {
 	Put(records []sink.Record) error
 }
 
-// deliver hands records to those who bring them to sinks.
+// deliver hands records to the keepers of the rendering's sinks.
 func (d *rendering) deliver(records []sink.Record) error {
 	var failed error
 	for _, k := range d.sinks {
@@ -37,15 +37,15 @@ func (d *rendering) deliver(records []sink.Record) error {
 	return failed
 }
 
-// marks say where in a chunk's text its records are, and what a sink needs to know
-// of each. A nil *marks notes nothing.
+// marks says where in a chunk's text its records are, and what a sink needs to know
+// about each. A nil *marks records nothing.
 type marks struct {
 	list    []mark
-	names   []byte // ids and keys, one behind the other
+	names   []byte // ids and keys, one after the other
 	records []sink.Record
 }
 
-// A mark has the ends of its parts; they begin where those of the one before end.
+// A mark has the ends of its parts, which begin where the previous ones end.
 type mark struct {
 	kind         sink.Kind
 	severity     uint8
@@ -60,7 +60,7 @@ func (m *marks) reset() *marks {
 	return m
 }
 
-// flow notes the record of a Flow that ends at end.
+// flow marks the record of a Flow whose text ends at end.
 func (m *marks) flow(r *annotate.Record, end int) {
 	if m == nil {
 		return
@@ -72,7 +72,7 @@ func (m *marks) flow(r *annotate.Record, end int) {
 	m.add(mark{kind: sink.Flow, severity: uint8(r.Severity()), time: r.Flow.End, end: end}, r.Flow.CommunityID())
 }
 
-// alert notes the alert that ends at end.
+// alert marks an alert whose text ends at end.
 func (m *marks) alert(a *annotate.Alert, end int) {
 	if m == nil {
 		return
@@ -81,7 +81,7 @@ func (m *marks) alert(a *annotate.Alert, end int) {
 	m.add(mark{kind: sink.Alert, severity: uint8(a.Severity), time: a.End, end: end}, a.CommunityID)
 }
 
-// add notes a record whose id was just appended.
+// add marks a record whose id was just appended to names.
 func (m *marks) add(k mark, community [20]byte) {
 	k.id = len(m.names)
 	m.names = flow.AppendCommunityID(m.names, community)
@@ -89,7 +89,7 @@ func (m *marks) add(k mark, community [20]byte) {
 	m.list = append(m.list, k)
 }
 
-// split returns the records of a text, each without its line end, which in CSV is CRLF.
+// split returns the records of a text, each without its line break, which in CSV is CRLF.
 func (m *marks) split(text []byte) []sink.Record {
 	if m == nil {
 		return nil
@@ -106,7 +106,7 @@ func (m *marks) split(text []byte) []sink.Record {
 	return m.records
 }
 
-// sinks are the deliveries of a run, what they share, and the files that records
+// sinks holds the deliveries of a run, what they share, and the files that records
 // are written to.
 type sinks struct {
 	files   []*sink.File
@@ -133,7 +133,7 @@ type delivery struct {
 func (o *options) parseSink(to string) (target, error) {
 	t, r, err := sink.Open(to, o.observer, version())
 	if err != nil {
-		return target{}, usageError{fmt.Sprintf("--to %v", err), "docs/delivery.md has every kind of sink"}
+		return target{}, usageError{fmt.Sprintf("--to %v", err), "docs/delivery.md lists every kind of sink"}
 	}
 	if t.Format == "text" || !slices.Contains(formats, t.Format) {
 		return target{}, usageError{fmt.Sprintf("--to %s: a sink does not take the format %q", t.Name, t.Format),
@@ -142,15 +142,15 @@ func (o *options) parseSink(to string) (target, error) {
 	return target{format: t.Format, sink: t, receiver: r}, nil
 }
 
-// spoolFiles makes sinks of the files that are rotated, where there is a spool: so
-// that a full disk is waited for like any receiver.
+// spoolFiles turns rotated files into sinks if there is a spool, so that the run waits
+// for a full disk as for any receiver.
 func (o *options) spoolFiles() error {
 	if o.spool == "" {
 		return nil
 	}
 	for i := range o.targets {
 		t := &o.targets[i]
-		if !t.file.Rotated() { // as no sink is
+		if !t.file.Rotated() { // sinks never are
 			continue
 		}
 		path, err := filepath.Abs(t.path)
@@ -162,7 +162,7 @@ func (o *options) spoolFiles() error {
 	return nil
 }
 
-// checkSinks finds what contradicts itself in the options of delivery.
+// checkSinks finds contradictions between the options of delivery.
 func (o *options) checkSinks() error {
 	if err := o.spoolFiles(); err != nil {
 		return err
@@ -188,10 +188,10 @@ func (o *options) checkSinks() error {
 	return nil
 }
 
-// defaultDeadLetter is the dead-letter file's name, where none is given.
+// defaultDeadLetter is the name of the dead-letter file if none is given.
 const defaultDeadLetter = "dead-letter.jsonl"
 
-// openSinks opens what sinks share.
+// openSinks opens what the sinks share.
 func (o *options) openSinks(warn func(error)) (*sinks, error) {
 	s := &sinks{grace: o.drain, warn: warn}
 	letters := "portwatch-" + defaultDeadLetter
@@ -217,7 +217,7 @@ func (o *options) openSinks(warn func(error)) (*sinks, error) {
 	return s, nil
 }
 
-// add makes a rendering's records go to a sink, from begin on.
+// add sends a rendering's records to a sink, once begin is called.
 func (s *sinks) add(d *rendering, t target) error {
 	file := t.receiver == nil
 	if file {
@@ -261,9 +261,9 @@ func (s *sinks) openFile(t target, header []byte) (*sink.File, error) {
 	return f, nil
 }
 
-// onHangup opens files anew whenever SIGHUP comes, for those who have renamed them. Where
-// there are none, or it is a terminal that hangs up, the first one ends the run in good
-// order, as SIGTERM does; with nohup none does.
+// onHangup reopens files whenever SIGHUP comes, so that they can be renamed. If there are no
+// files, or a terminal hangs up, the first SIGHUP ends the run cleanly, as SIGTERM does,
+// unless nohup ignores it.
 func (s *sinks) onHangup(ctx context.Context, terminal bool) (_ context.Context, done func()) {
 	if terminal || len(s.files) == 0 {
 		if signal.Ignored(syscall.SIGHUP) {
@@ -288,7 +288,7 @@ func (s *sinks) onHangup(ctx context.Context, terminal bool) (_ context.Context,
 	}
 }
 
-// memoryKeeper puts records where one sink finds them.
+// A memoryKeeper puts records where one sink finds them.
 type memoryKeeper struct{ *sink.Memory }
 
 func (k memoryKeeper) Put(records []sink.Record) error {
@@ -296,16 +296,16 @@ func (k memoryKeeper) Put(records []sink.Record) error {
 	return nil
 }
 
-// spoolKeeper puts records where all sinks find them that want the format.
+// A spoolKeeper puts records where all sinks of the format find them.
 type spoolKeeper struct {
 	spool  *spool.Spool
 	format string
-	file   *delivery // the first of them, if it is a file
+	file   *delivery // the first of these sinks, if it is a file
 	cursor *spool.Cursor
 }
 
-// Put writes to a file at once if that is the only sink of the format and nothing waits for
-// it: records are as safe there as in the spool, which gets what the file had no room for.
+// Put writes straight to a file if that is the only sink of the format and nothing waits for
+// it: records are as safe there as in the spool, which gets what the file has no room for.
 func (k *spoolKeeper) Put(records []sink.Record) error {
 	if k.file != nil && k.cursor.Idle() {
 		n := k.file.Pass(records)
@@ -315,11 +315,11 @@ func (k *spoolKeeper) Put(records []sink.Record) error {
 	return k.spool.Append(k.format, records)
 }
 
-// begin begins to deliver.
+// begin starts the deliveries.
 func (s *sinks) begin() {
 	if s.spool != nil {
 		for _, l := range s.spool.Left() {
-			s.warn(fmt.Errorf("spool: %d records wait for %s (%s), which this run does not deliver to; without %s they go",
+			s.warn(fmt.Errorf("spool: %d records wait for %s (%s), which this run does not deliver to; remove %s to discard them",
 				l.Records, l.Name, l.Format, l.File))
 		}
 	}
@@ -332,7 +332,7 @@ func (s *sinks) begin() {
 	}
 }
 
-// hurry says that no more packets come: sinks that take nothing for the grace are
+// hurry says that no more packets come: sinks that take nothing for the grace period are
 // given up.
 func (s *sinks) hurry() {
 	for _, v := range s.list {
@@ -340,8 +340,8 @@ func (s *sinks) hurry() {
 	}
 }
 
-// limit says that a signal came: sinks have the grace, and no more. What the spool has does
-// not wait for one that is away: until the next run nobody captures.
+// limit says that a signal came: sinks have the grace period and no more. What the spool has
+// for a sink that is away is left for the next run, because nothing captures until then.
 func (s *sinks) limit() {
 	for _, v := range s.list {
 		v.Leave()
@@ -353,7 +353,7 @@ func (s *sinks) limit() {
 	})
 }
 
-// close waits for the deliveries, and closes everything.
+// close waits for the deliveries and closes everything.
 func (s *sinks) close() error {
 	s.balances = make([]sink.Balance, len(s.list))
 	failed := make([]error, len(s.list), len(s.list)+2)
@@ -370,14 +370,14 @@ func (s *sinks) close() error {
 	return errors.Join(failed...)
 }
 
-// abandon is for a run that does not begin.
+// abandon closes the spool of a run that does not begin.
 func (s *sinks) abandon() {
 	if s.spool != nil {
 		s.spool.Close()
 	}
 }
 
-// counts are for the closing report.
+// counts returns the counters for the closing report.
 func (s *sinks) counts() (c export.DeliveryCounts) {
 	for _, b := range s.balances {
 		c.Sinks = append(c.Sinks, export.SinkCounts(b))

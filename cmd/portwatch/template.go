@@ -35,7 +35,7 @@ func templateCommand(args []string, stdout *os.File, stderr io.Writer) int {
 	case len(args) == 0:
 		return write(stdout, stderr, templateList())
 	case len(args) > 1:
-		return fail("template wants one name", "portwatch template lists them")
+		return fail("template needs one name", "portwatch template lists them")
 	case args[0] == "-h" || args[0] == "--help":
 		return write(stdout, stderr, templateUsage)
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/portwatch/portwatch/export/template"
 )
 
-// TestTemplateMapsRecords walks the documents that the program makes of every shipped
+// TestTemplateMapsRecords walks the documents that the program makes from every shipped
 // capture: each field has a mapping in the index template, and a value that an index
-// with this mapping takes.
+// with this mapping accepts.
 func TestTemplateMapsRecords(t *testing.T) {
 	var text bytes.Buffer
 	if err := template.Find("ecs").Write(&text); err != nil {
@@ -39,7 +39,7 @@ func TestTemplateMapsRecords(t *testing.T) {
 	for _, capture := range captures {
 		c := exec.Command(os.Args[0], "-q", "--offline", "--observer", "sensor", "-o", "ecs", "-r", capture)
 		c.Env = append(os.Environ(), "PORTWATCH_TEST_MAIN=1")
-		out, _ := c.Output() // of a cut savefile, what was whole
+		out, _ := c.Output() // of a truncated savefile, what was whole
 		for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 			var document map[string]any
 			if err := json.Unmarshal(lines.Bytes(), &document); err != nil {
@@ -48,7 +48,7 @@ func TestTemplateMapsRecords(t *testing.T) {
 			index.Template.Mappings.check(t, seen, "", document)
 		}
 	}
-	// export has the whole list in its tests; here the captures have to be of use
+	// export has the whole list in its tests; here the captures must be enough
 	for _, field := range []string{"portwatch.alert.scope", "network.inner.vlan.id", "portwatch.findings.rule", "observer.name"} {
 		if !seen[field] {
 			t.Errorf("no capture has %s; seen were %v", field, slices.Sorted(maps.Keys(seen)))
@@ -62,8 +62,8 @@ type node struct {
 	Properties map[string]node
 }
 
-// check wants that a value may be where it is. An index takes a list of values
-// wherever it takes one.
+// check checks that the mapping allows a value. An index accepts a list of values
+// wherever it accepts one.
 func (n node) check(t *testing.T, seen map[string]bool, path string, value any) {
 	t.Helper()
 	if list, is := value.([]any); is {

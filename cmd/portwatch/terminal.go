@@ -6,9 +6,9 @@ import (
 	"golang.org/x/term"
 )
 
-// A screen is what portwatch knows of the terminal that a file is, if it is one.
+// A screen is what portwatch knows about a file that may be a terminal.
 type screen struct {
-	terminal bool // there is one
+	terminal bool // the file is a terminal
 	width    int  // columns; 0: unlimited, as in a pipe
 	color    bool
 }
@@ -21,7 +21,7 @@ func screenOf(f *os.File) screen {
 	if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 		s.width = w
 	}
-	// https://no-color.org: any value that is not empty means no colour.
+	// https://no-color.org: any non-empty value means no colour.
 	s.color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return s
 }

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal returns a terminal of so many columns, and what ends its use and says what was
-// written there.
+// openTerminal returns a terminal of the given width, and a function that closes it and returns
+// what was written there.
 func openTerminal(t *testing.T, columns uint16) (*os.File, func() string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -57,8 +57,8 @@ func openTerminal(t *testing.T, columns uint16) (*os.File, func() string) {
 
 var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[a-zA-Z]")
 
-// TestTerminal: a terminal gets text as wide as it is, in colour where that is wanted, and a
-// file beside it all of the text, without colour.
+// TestTerminal: a terminal gets text as wide as itself, in colour if that is wanted, and a file
+// in the same run gets the whole text without colour.
 func TestTerminal(t *testing.T) {
 	capture := filepath.Join("..", "..", "testdata", "office.pcap")
 	whole, _, _ := runCommand(t, "-q", "--offline", "--utc", "-r", capture, "-o", "text")
@@ -106,8 +106,8 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// TestTerminalProgress: while savefiles are read, a terminal has one line that tells how far
-// that has come. It gives way to records, and nothing of it is left in the end.
+// TestTerminalProgress: while savefiles are read, a terminal has one line that shows how far
+// that has come. It gives way to records, and nothing of it is left at the end.
 func TestTerminalProgress(t *testing.T) {
 	const columns = 120
 	saved := filepath.Join(t.TempDir(), "saved")
@@ -115,7 +115,7 @@ func TestTerminalProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := []string{"--offline", "--utc", "--workers", "1", "--idle-timeout", "1ms", "-w", saved}
-	for range 20 { // in all, more than the pipe holds
+	for range 20 { // together more than the pipe holds
 		args = append(args, "-r", filepath.Join("..", "..", "testdata", "office.pcap"))
 	}
 	run := func(args []string) string {
@@ -128,7 +128,7 @@ func TestTerminalProgress(t *testing.T) {
 				return
 			}
 			defer pipe.Close()
-			io.CopyN(io.Discard, pipe, 1000) // of packets: it has begun
+			io.CopyN(io.Discard, pipe, 1000) // packets: the program has begun
 			time.Sleep(progressEvery)        // the pipe is full, and the line is due
 			io.Copy(io.Discard, pipe)
 		})
@@ -185,7 +185,7 @@ func TestTerminalAsInput(t *testing.T) {
 		tty, _ := openTerminal(t, 100)
 		c := program(strings.Fields(args)...)
 		c.Stdin = tty
-		if err := c.Run(); err != nil { // it is not read
+		if err := c.Run(); err != nil { // standard input is not read
 			t.Errorf("%s: %v", args, err)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// TestTruth holds the whole way, from file to ECS record, against what tshark
-// read in captures of many kinds: every conversation, its packets and octets
-// both ways, and which side opened it.
+// TestTruth compares the whole way from file to ECS record with what tshark read
+// in captures of many kinds: every conversation, its packets and octets in both
+// directions, and which side opened it.
 func TestTruth(t *testing.T) {
 	dir := captures(t)
 	names := capturesIn(t, dir, "real")
@@ -102,7 +102,7 @@ type conversation struct {
 	sources         [2]int // Flows that have this side as their source
 	initiator       int    // of the truth: 0, 1, or -1 for unknown
 	bySYN           bool   // the initiator is known by its SYN
-	hint            string // tshark's name for what lies above
+	hint            string // tshark's name for the protocol above
 }
 
 func conversationKey(transport string, a, b netip.AddrPort) (key string, swapped bool) {
@@ -178,8 +178,8 @@ func readTruth(t *testing.T, name, table string) map[string]*conversation {
 	return all
 }
 
-// conversationsOf runs the program on a capture and sums its ECS records up into
-// conversations, later fragments left out.
+// conversationsOf runs the program on a capture and sums up its ECS records into
+// conversations, without later fragments.
 func conversationsOf(t *testing.T, capture, tunnels string) map[string]*conversation {
 	stdout, _, status := runCommand(t, "-q", "-o", "ecs", "--no-alerts", "--tunnels", tunnels, "-r", capture)
 	if status != exitDone {

@@ -11,8 +11,8 @@ import (
 // release is the version of a released build, set by the linker; tests fix it.
 var release string
 
-// version is what --version and observer.version say: the release, or what the
-// toolchain noted of the module.
+// version returns what --version and observer.version say: the release, or the
+// module version that the toolchain recorded.
 func version() string {
 	if release != "" {
 		return release

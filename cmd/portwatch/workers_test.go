@@ -49,7 +49,7 @@ func TestFlagged(t *testing.T) {
 }
 
 // TestNothingIsLeftLying: what has ended is written while the reader waits for more,
-// however many workers there are and wherever a load is when the pipe falls silent.
+// whatever the number of workers and wherever a load is when the pipe falls silent.
 func TestNothingIsLeftLying(t *testing.T) {
 	const idle = 20 * time.Millisecond
 	path := flows(t, 20_000)
@@ -94,8 +94,8 @@ func TestNothingIsLeftLying(t *testing.T) {
 	}
 }
 
-// lastDue is the last of a savefile's packets with which records become due, and how many
-// records are, before it and with it.
+// lastDue returns the last packet of a savefile that makes records due, and how many records
+// are due before it and with it.
 func lastDue(t *testing.T, path string, idle time.Duration) (packets, before, records int) {
 	t.Helper()
 	f, err := capture.OpenFile(path)
@@ -121,7 +121,7 @@ func lastDue(t *testing.T, path string, idle time.Duration) (packets, before, re
 	return packets, before, records
 }
 
-// beginning is the header of a pcap file and so many of its packets.
+// beginning returns the header of a pcap file and the given number of its packets.
 func beginning(capture []byte, packets int) []byte {
 	end := 24
 	for range packets {
@@ -130,8 +130,9 @@ func beginning(capture []byte, packets int) []byte {
 	return capture[:end]
 }
 
-// TestCrewEnds runs the program so often that workers meet at every turn: none may sleep
-// while there is work, or for ever. With more threads than cores, each is stopped anywhere.
+// TestCrewEnds runs the program so often that workers meet in every possible way: none may
+// sleep while there is work, or forever. With more threads than cores, each may be stopped
+// at any point.
 func TestCrewEnds(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8 * runtime.NumCPU()))
 	runs := 1000

@@ -15,7 +15,7 @@ import (
 // left out: originator, responder, proto, conn_state, history, then packets and
 // octets of the originator and of the responder.
 //
-// Duration is not among it: Zeek leaves out the packets behind a FIN.
+// Duration is not included: Zeek leaves out the packets after a FIN.
 var zeekConns = map[string][]string{
 	"zeek__mixed-vlan-mpls.pcap": {
 		"10.1.2.1 11001 10.34.0.1 23 tcp SH SADF 11 470 0 0",
@@ -49,7 +49,7 @@ var zeekConns = map[string][]string{
 	},
 }
 
-// TestZeek holds our conn.log against Zeek's.
+// TestZeek compares our conn.log with Zeek's.
 func TestZeek(t *testing.T) {
 	dir := captures(t)
 	for name, want := range zeekConns {
@@ -68,7 +68,7 @@ func TestZeek(t *testing.T) {
 	}
 }
 
-// connOf returns of a line what zeekConns has.
+// connOf returns the fields of a line that zeekConns has.
 func connOf(t *testing.T, line []byte) string {
 	t.Helper()
 	var conn map[string]any
