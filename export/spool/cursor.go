@@ -29,24 +29,24 @@ type Cursor struct {
 	window  window
 
 	// The rest is guarded by spool.mu.
-	pos      position // of what is taken next
-	left     tally    // from pos on, in pos's segment
-	waiting  tally    // from pos on
-	flights  []flight // batches that are not settled
-	takes    uint64   // batches that there were
-	saved    position
-	slot     int64
-	returned uint64
-	ended    bool
-	counts   sink.QueueCounts // without Waiting
+	pos     position // of what is taken next
+	left    tally    // from pos on, in pos's segment
+	waiting tally    // from pos on
+	flights []flight // batches that are not settled
+	takes   uint64   // batches that there were
+	saved   position
+	slot    int64
+	ended   bool
+	counts  sink.QueueCounts // without Waiting
 }
 
-// A flight is a batch that is not settled: its mark, where it begins, and the blocks
-// that its records point into.
+// A flight is a batch that is not settled: its mark, where it begins, the blocks that its
+// records point into, and how many of these were returned.
 type flight struct {
-	mark   uint64
-	from   position
-	blocks []*block
+	mark     uint64
+	from     position
+	blocks   []*block
+	returned uint64
 }
 
 // Cursor returns the cursor of the sink with this name for records in this format.
@@ -287,10 +287,16 @@ func (c *Cursor) miss(format string, t tally) {
 }
 
 // lose takes the segment, which was the first one, away from the cursor. That has hopped: it
-// is not before the segment.
+// is not before the segment. What was returned there does not wait for the next run any more.
 func (c *Cursor) lose(g *segment) {
 	if c.pos.number <= g.number {
 		c.skip(g)
+	}
+	for i := range c.flights {
+		if f := &c.flights[i]; f.from.number == g.number {
+			c.counts.Dropped += f.returned
+			f.returned = 0
+		}
 	}
 }
 
@@ -511,7 +517,7 @@ func (c *Cursor) Return(b *sink.Batch, left int) {
 	f := &c.flights[c.flight(b)]
 	f.release()
 	if len(s.segments) > 0 && f.from.number >= s.segments[0].number {
-		c.returned += uint64(left)
+		f.returned = uint64(left)
 	} else {
 		c.counts.Dropped += uint64(left)
 	}
@@ -525,7 +531,10 @@ func (c *Cursor) Counts() sink.QueueCounts {
 	c.spool.mu.Lock()
 	defer c.spool.mu.Unlock()
 	counts := c.counts
-	counts.Waiting = uint64(c.waiting.records) + c.returned
+	counts.Waiting = uint64(c.waiting.records)
+	for _, f := range c.flights {
+		counts.Waiting += f.returned
+	}
 	return counts
 }
 

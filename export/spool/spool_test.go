@@ -486,11 +486,13 @@ func TestFullDropsOldest(t *testing.T) {
 	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
 	dead, half := cursor(t, s, "dead", "ecs"), cursor(t, s, "half", "ecs")
 	var got []string
-	var b, first sink.Batch
+	var b, first, second sink.Batch
 	write(t, s, "ecs", records(0, 100))
 	half.Take(&b, limits) // never settled
 	dead.Take(&first, limits)
 	dead.Done(&first)
+	dead.Take(&second, limits)
+	dead.Return(&second, len(second.Records)) // while its segment is there
 	for i := 1; i < 60; i++ {
 		write(t, s, "ecs", records(i*100, i*100+100))
 		if i%2 == 0 {
