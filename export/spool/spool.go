@@ -179,6 +179,9 @@ func (s *Spool) recover() (err error) {
 		g := s.segments[n-1]
 		g.sealed = g.size < headSize || g.size >= s.segment
 	}
+	for _, g := range s.segments { // who was killed has not
+		s.syncLater(g)
+	}
 	return nil
 }
 
@@ -472,6 +475,15 @@ func (s *Spool) seal() {
 		s.failed = errors.Join(s.failed, s.active.Close())
 		s.active = nil
 	}
+	s.syncLater(g)
+}
+
+// syncAfter is how long a full segment has to be delivered before it is brought to the
+// disk: most never have to.
+const syncAfter = time.Second
+
+// syncLater brings a segment to the disk in the background, after that time or at the end.
+func (s *Spool) syncLater(g *segment) {
 	s.background.Go(func() {
 		select {
 		case <-time.After(syncAfter):
@@ -485,10 +497,6 @@ func (s *Spool) seal() {
 		s.mu.Unlock()
 	})
 }
-
-// syncAfter is how long a full segment has to be delivered before it is brought to the
-// disk: most never have to.
-const syncAfter = time.Second
 
 // sync brings a segment to the disk, unless it has been removed.
 func (s *Spool) sync(g *segment) error {

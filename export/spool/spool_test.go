@@ -121,9 +121,15 @@ func ids(from, to int) (list []string) {
 
 func wantIDs(t *testing.T, got, want []string) {
 	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Errorf("got %d records %.60q, want %d %.60q", len(got), got, len(want), want)
+	if slices.Equal(got, want) {
+		return
 	}
+	same := 0
+	for same < min(len(got), len(want)) && got[same] == want[same] {
+		same++
+	}
+	few := func(list []string) []string { return list[same:min(same+5, len(list))] }
+	t.Errorf("got %d records, want %d; behind the first %d that are right %q, not %q", len(got), len(want), same, few(got), few(want))
 }
 
 func segments(t *testing.T, dir string) []string {
@@ -1050,7 +1056,37 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	}
 }
 
-// TestBare: an error that several files of the folder share is reported once.
+// TestSynced: at the end every segment that is left is brought to the disk, whichever run
+// has written it. One that is not there any more cannot be, which tells that it was tried.
+func TestSynced(t *testing.T) {
+	for _, test := range []struct {
+		what    string
+		records int // of this run, behind 10 of an earlier one that was killed
+		file    int // that is lost
+	}{
+		{"of the run that was killed", 0, 0},
+		{"full before it", 1500, 0},
+		{"full", 1500, 1},
+		{"written to until the end", 1500, 2},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, Options{Max: 4 << 20})
+			cursor(t, s, "a", "ecs")
+			write(t, s, "ecs", records(0, 10))
+			kill(s)
+			s = open(t, dir, Options{Max: 4 << 20})
+			write(t, s, "ecs", records(10, 10+test.records))
+			files := segments(t, dir)
+			os.Remove(files[test.file])
+			if err := s.Close(); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%d of %d files is lost: %v", test.file, len(files), err)
+			}
+		})
+	}
+}
+
+// TestBare: what several files of the folder suffer alike is said once.
 func TestBare(t *testing.T) {
 	gone := func(name string) error { return &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist} }
 	err := bare(errors.Join(errors.Join(gone("a"), io.ErrShortWrite), gone("b")))
