@@ -177,7 +177,7 @@ func (s *Spool) recover() (err error) {
 	s.trim()
 	if n := len(s.segments); reusable && n > 0 {
 		g := s.segments[n-1]
-		g.sealed = g.size < headSize || g.size >= s.segment
+		g.sealed = g.size < headSize // it is none
 	}
 	for _, g := range s.segments { // who was killed has not
 		s.syncLater(g)
