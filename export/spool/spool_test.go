@@ -201,6 +201,66 @@ func TestLargeBlocks(t *testing.T) {
 	}
 	cold(s)
 	wantIDs(t, take(t, c), ids(0, 12))
+	s = open(t, t.TempDir(), Options{Max: MinMax}) // than all that the spool may have
+	c = cursor(t, s, "a", "ecs")
+	for i := range 3 {
+		r := record(i)
+		r.Body = make([]byte, 2*MinMax)
+		write(t, s, "ecs", []sink.Record{r})
+		wantIDs(t, take(t, c), ids(i, i+1))
+	}
+}
+
+// TestBlocksAreGivenBack: memory of records is used again as soon as nobody has them.
+func TestBlocksAreGivenBack(t *testing.T) {
+	for _, from := range []string{"memory", "disk"} {
+		t.Run(from, func(t *testing.T) {
+			s := open(t, t.TempDir(), Options{})
+			ecs, other := cursor(t, s, "a", "ecs"), cursor(t, s, "b", "other")
+			for i := 0; i < 100; i += 25 {
+				write(t, s, "ecs", records(i, i+25))
+				write(t, s, "other", records(i, i+25))
+			}
+			seen := slices.Clone(s.recent)
+			for _, k := range seen {
+				if k.users.Load() != 1 || k.size > appendSize {
+					t.Errorf("%d users before any is read", k.users.Load())
+				}
+			}
+			if from == "disk" {
+				cold(s)
+			}
+			for batches, c := range []*Cursor{ecs, other} {
+				for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
+					var b sink.Batch
+					c.Take(&b, sink.Limits{Records: 7 + 93*batches, Octets: 1 << 20})
+					seen = append(seen, c.flights[0].blocks...)
+					if n < 50 {
+						c.Return(&b, 1)
+					}
+					c.Done(&b)
+				}
+			}
+			for i, k := range seen {
+				if n := k.users.Load(); n != 0 {
+					t.Errorf("block %d of %d has %d users", i, len(seen), n)
+				}
+			}
+		})
+	}
+}
+
+// TestManyAtOnce: what is appended at once is no larger block than may be read at once.
+func TestManyAtOnce(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 5000))
+	for _, k := range s.recent {
+		if k.size > appendSize+1<<10 {
+			t.Errorf("a block of %d octets", k.size)
+		}
+	}
+	wantIDs(t, take(t, c), ids(0, 5000))
 }
 
 // TestCursors has a fast sink, a slow one, one of another format, and one that
@@ -417,13 +477,32 @@ func TestUnreadable(t *testing.T) {
 	if _, err := Open(dir, Options{}); !errors.Is(err, syscall.EISDIR) {
 		t.Errorf("a folder for a segment: %v", err)
 	}
+	another := filepath.Join(dir, "ff"+cursorSuffix) // behind the other
+	if err := errors.Join(os.Remove(segment), os.Mkdir(another, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("a folder for a cursor: %v", err)
+	}
+	if err := errors.Join(os.Remove(another), os.MkdirAll(filepath.Join(dir, "spare", "full"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, syscall.ENOTEMPTY) {
+		t.Errorf("a folder for the spare file: %v", err)
+	}
+	if files := openFiles(t, dir); len(files) != 0 {
+		t.Errorf("open are %q", files)
+	}
 }
 
 func TestOnlyOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) {
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) || err.Error() != fmt.Sprintf("open spool %s: %v", dir, ErrInUse) {
 		t.Errorf("%v", err)
+	}
+	if files := openFiles(t, dir); len(files) != 1 { // of the one that has it
+		t.Errorf("open are %q", files)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -431,8 +510,36 @@ func TestOnlyOneProcess(t *testing.T) {
 	open(t, dir, Options{})
 }
 
-// TestFullBlocks: Append waits until records are taken, and here none are before the spool
-// is full.
+// openFiles are those of a folder that this process has open.
+func openFiles(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no list of open files: ", err)
+	}
+	for _, f := range files {
+		if name, _ := os.Readlink(f); strings.HasPrefix(name, dir) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// TestPrivate: what the spool has is nobody else's business.
+func TestPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "spool")
+	s := open(t, dir, Options{Max: MinMax})
+	cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 500))
+	for _, path := range append(segments(t, dir), filepath.Dir(dir), dir, filepath.Join(dir, "lock"), s.cursors[0].path()) {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
+// TestFullBlocks: who appends waits until records were taken, and nobody takes any
+// before the spool is full.
 func TestFullBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
@@ -479,11 +586,15 @@ func TestReleasedNeverBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
 	time.AfterFunc(20*time.Millisecond, c.Release)
+	other := cursor(t, s, "b", "ocsf")
 	for range 50 {
-		write(t, s, "ecs", records(800, 900))
+		write(t, s, "ecs", []sink.Record{{Body: make([]byte, 50<<10)}})
 	}
-	if n := c.Counts(); n.Accepted != 5000 || n.Dropped == 0 || n.Waiting+n.Dropped != 5000 || n.Missed != n.Dropped {
-		t.Errorf("%+v", n)
+	if n := c.Counts(); n.Accepted != 50 || n.Dropped == 0 || n.Waiting+n.Dropped != 50 || n.Missed != n.Dropped || s.Counts().Full != n.Dropped {
+		t.Errorf("%+v, %+v", n, s.Counts())
+	}
+	if n := other.Counts(); n != (sink.QueueCounts{Kept: true}) {
+		t.Errorf("of another format: %+v", n)
 	}
 }
 
@@ -592,6 +703,9 @@ func TestOthersFillTheDisk(t *testing.T) {
 	if n := c.Counts(); n.Accepted != 1 || n.Dropped != 1 || n.Missed != 0 || s.last != 1 {
 		t.Errorf("%+v, behind %d segments", n, s.last)
 	}
+	if info, err := os.Stat(s.segments[0].path); err != nil || info.Size() != headSize {
+		t.Errorf("%d octets of what had no room stay, or %v", info.Size()-headSize, err)
+	}
 	os.Remove(others)
 	write(t, s, "ecs", []sink.Record{large, record(1)})
 	wantIDs(t, take(t, c), ids(0, 2))
@@ -614,8 +728,11 @@ func TestLeft(t *testing.T) {
 	write(t, s, "ecs", records(10, 20))
 	wantIDs(t, take(t, b), ids(10, 20)) // from the middle of a segment on
 	left := s.Left()
-	if len(left) != 1 || left[0].Name != "a" || left[0].Records != 20 {
-		t.Errorf("%+v", left)
+	if len(left) != 1 || left[0].Name != "a" || left[0].Format != "ecs" || left[0].Records != 20 {
+		t.Fatalf("%+v", left)
+	}
+	if _, err := os.Stat(left[0].File); err != nil {
+		t.Errorf("the file to remove: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -628,8 +745,65 @@ func TestLeft(t *testing.T) {
 	wantIDs(t, take(t, c), ids(0, 20))
 }
 
-// TestRuns has runs that take some records or all, and are closed or killed: each continues
-// where the one before ended, and none loses a record.
+// TestLetGo: without its cursor nothing is kept for a sink, and the room is there at once.
+func TestLetGo(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 3000))
+	if err := errors.Join(s.Close(), os.Remove(c.path())); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{Max: MinMax, Report: func(err error) { t.Error(err) }})
+	c = cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(3000, 3010))
+	if n := s.Counts().Full; n != 0 {
+		t.Errorf("%d times full", n)
+	}
+	wantIDs(t, take(t, c), ids(3000, 3010))
+}
+
+// TestFormats: one name may have a place for each of several formats, and a sink that comes
+// later begins behind what went before, also where nothing of that is left.
+func TestFormats(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	ecs, ocsf := cursor(t, s, "a", "ecs"), cursor(t, s, "a", "ocsf")
+	write(t, s, "ecs", records(0, 30))
+	write(t, s, "ocsf", records(100, 107))
+	write(t, s, "ecs", records(30, 40))
+	kill(s)
+	s = open(t, dir, Options{})
+	ecs, ocsf = cursor(t, s, "a", "ecs"), cursor(t, s, "a", "ocsf")
+	for c, want := range map[*Cursor]uint64{ecs: 40, ocsf: 7} {
+		if n := c.Counts(); n.Found != want || n.Waiting != want || n.Accepted != 0 || !n.Kept {
+			t.Errorf("%s: %+v, want %d", c.format, n, want)
+		}
+	}
+	wantIDs(t, take(t, ocsf), ids(100, 107))
+	wantIDs(t, take(t, ecs), ids(0, 40))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, Options{})
+	late := cursor(t, s, "late", "ecs")
+	kill(s)
+	s = open(t, dir, Options{})
+	write(t, s, "ecs", records(200, 210))
+	late = cursor(t, s, "late", "ecs")
+	wantIDs(t, take(t, late), ids(200, 210))
+	for _, name := range []string{"a\nb", "a\n"} {
+		if _, err := s.Cursor(name, "ecs"); err == nil {
+			t.Errorf("%q is a name", name)
+		}
+		if _, err := s.Cursor("a", name); err == nil {
+			t.Errorf("%q is a format", name)
+		}
+	}
+}
+
+// TestRuns has runs that take a part or all, and end in either way: each goes on where the
+// one before has ended, and none loses what it is told to keep.
 func TestRuns(t *testing.T) {
 	dir := t.TempDir()
 	var got []string
@@ -707,30 +881,38 @@ func TestIdle(t *testing.T) {
 func TestLostSegments(t *testing.T) {
 	for _, size := range []int64{0, 1, headSize, 1000} {
 		for _, taken := range []bool{false, true} {
-			t.Run(fmt.Sprint(size, " ", taken), func(t *testing.T) { lostSegments(t, size, taken) })
+			for _, whole := range []int{0, 5} { // records in a segment before
+				t.Run(fmt.Sprint(size, " ", taken, " ", whole), func(t *testing.T) { lostSegments(t, size, taken, whole) })
+			}
 		}
 	}
 }
 
-func lostSegments(t *testing.T, size int64, taken bool) {
+func lostSegments(t *testing.T, size int64, taken bool, whole int) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
 	c := cursor(t, s, "a", "ecs")
 	cursor(t, s, "slow", "ecs")
 	for i := range 20 {
+		if i == whole {
+			s.mu.Lock()
+			s.seal()
+			s.mu.Unlock()
+		}
 		write(t, s, "ecs", records(i, i+1))
 	}
 	if taken {
 		take(t, c)
 	}
 	kill(s)
-	if err := os.Truncate(segments(t, dir)[0], size); err != nil {
+	files := segments(t, dir)
+	if err := os.Truncate(files[len(files)-1], size); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir, Options{})
 	cursor(t, s, "a", "ecs")
 	rest := int(cursor(t, s, "slow", "ecs").Counts().Waiting)
-	if (rest == 0) != (size <= headSize) || rest == 20 {
+	if (rest == whole) != (size <= headSize) || rest == 20 {
 		t.Errorf("%d of 20 records are left", rest)
 	}
 	write(t, s, "ecs", records(20, 40))
@@ -742,6 +924,76 @@ func lostSegments(t *testing.T, size int64, taken bool) {
 		all = all[rest:]
 	}
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), all)
+}
+
+// TestNoCursor: a cursor that cannot be made safely is none, and leaves no file open.
+func TestNoCursor(t *testing.T) {
+	for what, spoil := range map[string]func(path string) error{
+		"no space left on device": func(path string) error { return os.Symlink("/dev/full", path+".new") },
+		"invalid argument":        func(path string) error { return os.Symlink("/dev/null", path+".new") }, // it cannot be synced
+		"is a directory":          func(path string) error { return os.Mkdir(path+".new", 0o700) },
+		"file exists":             func(path string) error { return os.MkdirAll(filepath.Join(path, "full"), 0o700) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, Options{})
+			if err := spoil(newCursor(s, "a", "ecs").path()); err != nil {
+				t.Fatal(err)
+			}
+			before := len(openFiles(t, ""))
+			if _, err := s.Cursor("a", "ecs"); err == nil || !strings.HasPrefix(err.Error(), "spool "+dir+": ") || !strings.Contains(err.Error(), ": "+what) {
+				t.Errorf("%v", err)
+			}
+			if n := len(openFiles(t, "")); n != before || len(s.cursors) != 0 {
+				t.Errorf("%d files open, and %d before; %d cursors", n, before, len(s.cursors))
+			}
+		})
+	}
+}
+
+// TestTornPlace: a cursor's newest place that is not whole leaves the one before, from its
+// first run on.
+func TestTornPlace(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	cursor(t, s, "slow", "ecs")
+	write(t, s, "ecs", records(0, 10))
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(10, 100))
+	before, err := os.ReadFile(c.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for done := 10; done < 80; {
+		var b sink.Batch
+		c.Take(&b, limits)
+		c.Done(&b)
+		kill(s)
+		text, err := os.ReadFile(c.path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		torn := bytes.Clone(text)
+		for i := range torn {
+			if torn[i] != before[i] {
+				torn[i] ^= 1
+				break
+			}
+		}
+		if err := os.WriteFile(c.path(), torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir, Options{})
+		wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(done, 100))
+		kill(s)
+		if err := os.WriteFile(c.path(), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir, Options{})
+		c = cursor(t, s, "a", "ecs")
+		before = text
+		done += len(b.Records)
+	}
 }
 
 func TestDamagedCursor(t *testing.T) {
@@ -775,8 +1027,9 @@ func TestDamagedCursor(t *testing.T) {
 	if err := os.WriteFile(c.path(), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for size := range len(whole) + 1 {
-		damaged := whole[:size]
+	longer := append(bytes.Clone(whole), 'x')
+	for size := range len(longer) + 1 {
+		damaged := longer[:size]
 		if size == len(whole) {
 			damaged = text // neither position is whole
 		}
@@ -787,6 +1040,16 @@ func TestDamagedCursor(t *testing.T) {
 			t.Errorf("%d octets: %v", size, err)
 		}
 	}
+	another := filepath.Join(dir, "ff"+cursorSuffix)
+	if err := errors.Join(os.WriteFile(c.path(), whole, 0o600), os.WriteFile(another, whole, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "ff.cursor: damaged") {
+		t.Errorf("two files of one cursor: %v", err)
+	}
+	if files := openFiles(t, dir); len(files) != 0 {
+		t.Errorf("open are %q", files)
+	}
 }
 
 func TestParse(t *testing.T) {
@@ -794,9 +1057,21 @@ func TestParse(t *testing.T) {
 	if dir != "/var/spool/x" || o.Max != 100<<20 || o.Full != sink.DropOldest || err != nil {
 		t.Errorf("%s %+v %v", dir, o, err)
 	}
-	for _, text := range []string{"", "?max=1GiB", "x?max=1KiB", "x?full=maybe", "x?min=3"} {
-		if _, _, err := Parse(text); err == nil {
-			t.Errorf("%q is no error", text)
+	for max, segment := range map[string]int64{"1MiB": 64 << 10, "512MiB": 32 << 20, "1GiB": 64 << 20, "16GiB": 64 << 20} {
+		_, o, err := Parse("x?max=" + max)
+		if err != nil {
+			t.Errorf("%s: %v", max, err)
+		}
+		if s := open(t, t.TempDir(), o); s.segment != segment {
+			t.Errorf("%s: a segment of %d octets, want %d", max, s.segment, segment)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "folder", "?max=1GiB": "folder", "x?max=1KiB": "at least", "x?max=1048575": "at least", "x?full=maybe": "full",
+		"x?min=3": "min", "x?max=%zz": "question mark", "?max=1KiB&full=maybe": "full",
+	} {
+		if _, _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, and nothing of %q", text, err, want)
 		}
 	}
 }
@@ -987,7 +1262,8 @@ func TestSpare(t *testing.T) {
 // TestCompressed: records that wait are compressed, those taken at once are not.
 func TestCompressed(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	c := cursor(t, s, "a", "ecs")
+	c, fast := cursor(t, s, "a", "ecs"), cursor(t, s, "fast", "ecs")
+	cursor(t, s, "gone", "ocsf").attached = false
 	same := make([]sink.Record, 500)
 	for i := range same {
 		same[i] = sink.Record{ID: fmt.Append(nil, "id-", i), Body: bytes.Repeat([]byte("alike "), 300)}
@@ -996,6 +1272,7 @@ func TestCompressed(t *testing.T) {
 		before := s.octets
 		for range rounds {
 			write(t, s, "ecs", same)
+			take(t, fast)
 			if taken {
 				take(t, c)
 			}
@@ -1006,6 +1283,14 @@ func TestCompressed(t *testing.T) {
 	if n := grown(1, true); n < octets {
 		t.Errorf("%d octets for %d that are taken at once", n, octets)
 	}
+	if n := grown(2, false); n < 2*octets {
+		t.Errorf("%d octets for %d that wait a moment", n, 2*octets)
+	}
+	take(t, c)
+	before := s.octets
+	if write(t, s, "ocsf", same); s.octets-before > octets/10 {
+		t.Errorf("%d octets for %d that no sink of this run takes", s.octets-before, octets)
+	}
 	grown(40, false)
 	if n := grown(20, false); n > 20*octets/10 {
 		t.Errorf("%d octets for %d that wait", n, 20*octets)
@@ -1015,7 +1300,30 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// TestEarlierForm: a spool in the earlier format is refused, and left as it is.
+// TestSegments: those that will soon be gone are small, others are not.
+func TestSegments(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	cursor(t, s, "a", "ecs")
+	r := sink.Record{Body: make([]byte, 500<<10)}
+	rand.NewChaCha8([32]byte{}).Read(r.Body) // does not become smaller
+	for range 2 * (recentSize - 16<<20) / len(r.Body) {
+		write(t, s, "ecs", []sink.Record{r})
+	}
+	large := 0
+	for i, g := range s.segments {
+		switch {
+		case g.size > briefSegment:
+			large++
+		case g.size < briefSegment-1<<20 && i < len(s.segments)-1:
+			t.Errorf("%d octets are a segment", g.size)
+		}
+	}
+	if n := len(s.segments); n < lagging/briefSegment || n > 2+lagging/briefSegment || large != 1 {
+		t.Errorf("%d segments, %d of them large", n, large)
+	}
+}
+
+// TestEarlierForm: a spool of the form before is refused, and stays as it is.
 func TestEarlierForm(t *testing.T) {
 	for name, text := range map[string]string{
 		"0000000001.segment":      "pwspool1\x12\x34\x56\x78 and so on",
@@ -1045,14 +1353,99 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	cold(s)
 	take(t, c)
 	s.background.Wait()
-	files, err := filepath.Glob("/proc/self/fd/*")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no list of open files: ", err)
-	}
-	for _, f := range files {
-		if name, _ := os.Readlink(f); strings.HasPrefix(name, dir) && strings.HasSuffix(name, "(deleted)") {
+	for _, name := range openFiles(t, dir) {
+		if strings.HasSuffix(name, "(deleted)") {
 			t.Errorf("still open: %s", name)
 		}
+	}
+}
+
+// TestSpareTakesRoom: the file that waits to be a segment goes before the spool is full.
+func TestSpareTakesRoom(t *testing.T) {
+	for _, test := range []struct {
+		room int64 // that is left without that file
+		full uint64
+	}{{10 << 10, 0}, {-10 << 10, 1}} {
+		s := open(t, t.TempDir(), Options{Max: MinMax})
+		c := cursor(t, s, "a", "ecs")
+		for next := 0; s.spare == 0; next += 20 {
+			write(t, s, "ecs", records(next, next+20))
+			take(t, c)
+		}
+		if _, err := os.Stat(s.sparePath()); err != nil {
+			t.Fatal(err)
+		}
+		write(t, s, "ecs", []sink.Record{{Body: make([]byte, MinMax-s.octets-test.room)}})
+		if _, err := os.Stat(s.sparePath()); !errors.Is(err, os.ErrNotExist) || s.stale() != 0 {
+			t.Errorf("%v, %d octets", err, s.stale())
+		}
+		if n := s.Counts().Full; n != test.full {
+			t.Errorf("%d octets of room: %d times full", test.room, n)
+		}
+	}
+}
+
+// TestFailedWrites: what fails in the background, and what is no want of room, ends the
+// run, and is told in the end.
+func TestFailedWrites(t *testing.T) {
+	openAs := func(name string, flag int) *os.File {
+		f, err := os.OpenFile(name, flag, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for _, test := range []struct {
+		what   string
+		spoil  func(s *Spool, c *Cursor)
+		append error // that comes next
+		close  error
+		says   string
+	}{
+		{"nothing", func(*Spool, *Cursor) {}, nil, nil, ""},
+		{"segment", func(s *Spool, _ *Cursor) { s.active = openAs(s.active.Name(), os.O_RDONLY) }, syscall.EBADF, nil, ""},
+		{"cursor", func(_ *Spool, c *Cursor) {
+			var b sink.Batch
+			c.file = openAs("/dev/full", os.O_WRONLY)
+			c.Take(&b, limits)
+			c.Done(&b)
+		}, syscall.ENOSPC, syscall.ENOSPC, "write cursor of a: "},
+		{"cursor in the end", func(_ *Spool, c *Cursor) { c.file = openAs("/dev/null", os.O_WRONLY) }, nil, syscall.EINVAL, ""},
+		{"closed cursor", func(_ *Spool, c *Cursor) { c.file.Close() }, nil, os.ErrClosed, ""},
+		{"closed segment", func(s *Spool, c *Cursor) {
+			s.active.Close()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.seal()
+		}, os.ErrClosed, os.ErrClosed, ""},
+		{"closed lock", func(s *Spool, c *Cursor) { s.lock.Close() }, nil, os.ErrClosed, ""},
+		{"removed segment", func(s *Spool, c *Cursor) {
+			s.mu.Lock()
+			s.seal()
+			s.mu.Unlock()
+			os.Remove(s.segments[0].path)
+			take(t, c)
+		}, os.ErrNotExist, os.ErrNotExist, ""},
+		{"removed folder", func(s *Spool, c *Cursor) { s.dir += "/gone" }, nil, os.ErrNotExist, ""},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			s := open(t, t.TempDir(), Options{})
+			c := cursor(t, s, "a", "ecs")
+			write(t, s, "ecs", records(0, 20))
+			test.spoil(s, c)
+			dir := s.dir
+			for _, call := range []struct {
+				name string
+				got  error
+				want error
+			}{
+				{"write to", s.Append("ecs", records(20, 30)), test.append}, {"close", s.Close(), test.close},
+			} {
+				if !errors.Is(call.got, call.want) || call.want != nil && !strings.HasPrefix(call.got.Error(), call.name+" spool "+dir+": "+test.says) {
+					t.Errorf("%s: %v, want %v", call.name, call.got, call.want)
+				}
+			}
+		})
 	}
 }
 
