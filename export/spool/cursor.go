@@ -219,9 +219,10 @@ func (c *Cursor) see(place position, p *packed) {
 	case !place.before(c.pos): // it has all of it before it
 	case place == c.pos.block():
 		if k, err := p.unpack(place); err == nil {
-			t, err = k.behind(c.pos.inside)
+			rest, err := k.behind(c.pos.inside)
 			k.release()
 			if err == nil {
+				t = rest
 				break
 			}
 		}

@@ -996,6 +996,30 @@ func TestTornPlace(t *testing.T) {
 	}
 }
 
+// TestPlaceInside: a cursor whose place lies where no record begins gets all of that block.
+func TestPlaceInside(t *testing.T) {
+	for _, inside := range []uint32{0, 7, 1 << 20} {
+		dir := t.TempDir()
+		s := open(t, dir, Options{})
+		c := cursor(t, s, "a", "ecs")
+		write(t, s, "ecs", records(0, 10))
+		place := s.recent[0].place
+		write(t, s, "ecs", records(10, 20))
+		kill(s)
+		place.inside = inside
+		text := fmt.Appendf(appendSlot(appendSlot(nil, place), place), "a\necs\n")
+		if err := os.WriteFile(c.path(), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir, Options{})
+		c = cursor(t, s, "a", "ecs")
+		if n := c.Counts(); n.Found != 20 || n.Waiting != 20 {
+			t.Errorf("%d octets into the block: %+v", inside, n)
+		}
+		wantIDs(t, take(t, c), ids(0, 20))
+	}
+}
+
 func TestDamagedCursor(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
