@@ -635,6 +635,67 @@ func TestFullDropsOldest(t *testing.T) {
 	}
 }
 
+// TestFullIsTold: once, what becomes of records now, and who can do something about it.
+func TestFullIsTold(t *testing.T) {
+	type sinks []struct {
+		name     string
+		attached bool
+		taken    bool
+	}
+	for _, test := range []struct {
+		what  string
+		full  sink.Overflow
+		sinks sinks
+		want  string // behind the octets
+	}{
+		{"one waits", sink.Block, sinks{{"a", true, false}}, "new records wait until a sink has delivered some"},
+		{"one is gone", sink.Block, sinks{{"a", false, false}}, "new records wait for a, which this run does not deliver to: end it, and deliver there or remove "},
+		{"one is gone, one keeps up", sink.Block, sinks{{"a", false, false}, {"b", true, true}}, "new records wait for a, which"},
+		{"one keeps up, one is gone", sink.Block, sinks{{"b", true, true}, {"a", false, false}}, "new records wait for a, which"},
+		{"one is gone, one waits", sink.Block, sinks{{"a", false, false}, {"b", true, false}}, "new records wait until"},
+		{"one waits, one is gone", sink.Block, sinks{{"b", true, false}, {"a", false, false}}, "new records wait until"},
+		{"drops, one is gone", sink.DropOldest, sinks{{"a", false, false}}, "the oldest records make room for new ones"},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			var told []string
+			s := open(t, t.TempDir(), Options{Max: MinMax, Full: test.full, Report: func(err error) { told = append(told, err.Error()) }})
+			var cursors []*Cursor
+			for _, k := range test.sinks {
+				c := cursor(t, s, k.name, "ecs")
+				c.attached = k.attached
+				cursors = append(cursors, c)
+			}
+			s.release() // nobody waits in this test
+			r := sink.Record{Body: make([]byte, 60<<10)}
+			rand.NewChaCha8([32]byte{}).Read(r.Body)
+			for i := range 20 {
+				write(t, s, "ecs", []sink.Record{r})
+				for j, k := range test.sinks {
+					if k.taken {
+						take(t, cursors[j])
+					}
+				}
+				if i == 15 && len(told) != 0 {
+					t.Fatalf("told too early %q", told)
+				}
+			}
+			if len(told) != 1 {
+				t.Fatalf("told %q", told)
+			}
+			octets := int64(0)
+			rest, _ := strings.CutPrefix(told[0], "spool "+s.dir+": full, with ")
+			fmt.Sscan(rest, &octets)
+			_, rest, _ = strings.Cut(rest, " octets: ")
+			if octets < MinMax-int64(len(r.Body))-1<<10 || octets > MinMax || !strings.HasPrefix(rest, test.want) {
+				t.Errorf("told %q, want %q", told, test.want)
+			}
+			if strings.HasSuffix(test.want, " ") && !strings.HasSuffix(rest, test.want+cursors[0].path()) {
+				t.Errorf("told %q, and not what to remove", told)
+			}
+		})
+	}
+}
+
 // TestDroppedWhileRead: a full spool drops the segment that a sink is reading. What was read
 // of it counts as dropped, and is not delivered as well.
 func TestDroppedWhileRead(t *testing.T) {
@@ -691,17 +752,22 @@ func TestOthersFillTheDisk(t *testing.T) {
 		t.Fatalf("mount: %v: %s", err, out)
 	}
 	defer exec.Command("umount", "-l", disk).Run()
-	s := open(t, filepath.Join(disk, "spool"), Options{Full: sink.DropOldest})
+	var told []string
+	o := Options{Max: 4 << 20, Full: sink.DropOldest, Report: func(err error) { told = append(told, err.Error()) }}
+	s := open(t, filepath.Join(disk, "spool"), o)
 	c := cursor(t, s, "a", "ecs")
 	others := filepath.Join(disk, "others")
 	if err := os.WriteFile(others, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	large := record(0)
-	large.Body = make([]byte, 1<<20) // a little too large
+	large.Body = make([]byte, 1<<20) // a little too large, and more than a segment should have
 	write(t, s, "ecs", []sink.Record{large})
 	if n := c.Counts(); n.Accepted != 1 || n.Dropped != 1 || n.Missed != 0 || s.last != 1 {
 		t.Errorf("%+v, behind %d segments", n, s.last)
+	}
+	if want := "no space left on device: the oldest records make room for new ones, which are dropped where that is not enough"; len(told) != 1 || !strings.HasSuffix(told[0], want) {
+		t.Errorf("told %q", told)
 	}
 	if info, err := os.Stat(s.segments[0].path); err != nil || info.Size() != headSize {
 		t.Errorf("%d octets of what had no room stay, or %v", info.Size()-headSize, err)
