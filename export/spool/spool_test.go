@@ -603,7 +603,7 @@ func TestFullDropsOldest(t *testing.T) {
 	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
 	dead, half := cursor(t, s, "dead", "ecs"), cursor(t, s, "half", "ecs")
 	var got []string
-	var b, first, second sink.Batch
+	var b, late, first, second sink.Batch
 	write(t, s, "ecs", records(0, 100))
 	half.Take(&b, limits) // never settled
 	dead.Take(&first, limits)
@@ -612,12 +612,16 @@ func TestFullDropsOldest(t *testing.T) {
 	dead.Return(&second, len(second.Records)) // while its segment is there
 	for i := 1; i < 60; i++ {
 		write(t, s, "ecs", records(i*100, i*100+100))
-		if i%2 == 0 {
+		switch {
+		case i%2 == 0:
 			got = append(got, take(t, half)...)
+		case i == 57:
+			half.Take(&late, limits)
+			half.Return(&late, len(late.Records)) // its segment stays
 		}
 	}
 	got = append(got, take(t, half)...)
-	if n := half.Counts(); n.Accepted != 6000 || n.Dropped != 0 || n.Waiting != 0 || len(got)+len(b.Records) != 6000 {
+	if n := half.Counts(); n.Accepted != 6000 || n.Dropped != 0 || int(n.Waiting) != len(late.Records) || len(got)+len(b.Records)+len(late.Records) != 6000 {
 		t.Errorf("the one that keeps up: %+v, and got %d", n, len(got))
 	}
 	half.Return(&b, len(b.Records)) // its segment is gone
@@ -1473,6 +1477,33 @@ func TestSpareTakesRoom(t *testing.T) {
 			t.Errorf("%d octets of room: %d times full", test.room, n)
 		}
 	}
+}
+
+// TestKilledBeforeTheFirstBlock: what a file had in its earlier life is nothing that was cut.
+func TestKilledBeforeTheFirstBlock(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax})
+	c := cursor(t, s, "a", "ecs")
+	next := 0
+	for ; s.spare == 0; next += 20 {
+		write(t, s, "ecs", records(next, next+20))
+		take(t, c)
+	}
+	f, err := s.newFile(segmentPath(dir, s.last+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() < s.segment/2 {
+		t.Fatalf("it has no earlier life: %v, %v", info.Size(), err)
+	}
+	f.Close()
+	kill(s)
+	s = open(t, dir, Options{Max: MinMax})
+	if n := s.Counts().CutOctets; n != 0 {
+		t.Errorf("%d octets were cut", n)
+	}
+	write(t, s, "ecs", records(next, next+20))
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(next, next+20))
 }
 
 // TestFailedWrites: what fails in the background, and what is no want of room, ends the
