@@ -273,7 +273,7 @@ func (s *Spool) write(k *block, out []byte) error {
 	for tries := 0; ; tries++ {
 		err := errFull
 		var g *segment
-		if s.octets == 0 || s.octets+s.stale()+k.size <= s.o.Max {
+		if s.octets == 0 || s.octets+k.size <= s.o.Max {
 			if g, err = s.reserve(k.size); err == nil {
 				offset := g.size
 				s.mu.Unlock()
@@ -291,7 +291,7 @@ func (s *Spool) write(k *block, out []byte) error {
 		case err != errFull && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT):
 			return err
 		}
-		if s.shed() {
+		if err != errFull && s.shed() {
 			tries--
 			continue
 		}
@@ -373,33 +373,26 @@ func (s *Spool) newFile(path string) (*os.File, error) {
 
 func (s *Spool) sparePath() string { return filepath.Join(s.dir, "spare") }
 
-// stale are the octets on the disk that are no segment's.
-func (s *Spool) stale() int64 {
-	if g := s.unsealed(); g != nil && s.tail > g.size {
-		return s.spare + s.tail - g.size
-	}
-	return s.spare
-}
-
-// shed gives stale octets back to the disk, and reports whether there were any.
+// shed gives the disk back what is no segment's, and reports whether there was any. While
+// the spool is half empty, that has its room: the next segment takes it.
 func (s *Spool) shed() bool {
-	if s.stale() == 0 {
-		return false
-	}
-	if s.spare > 0 {
+	spare := s.spare > 0
+	if spare {
 		os.Remove(s.sparePath()) // the next start tries again
 		s.spare = 0
 	}
-	s.cutTail()
-	return true
+	return s.cutTail() || spare
 }
 
-// cutTail cuts what is behind the end of the active segment.
-func (s *Spool) cutTail() {
-	if g := s.unsealed(); g != nil && s.active != nil && s.tail > g.size {
+// cutTail cuts what is behind the end of the active segment, and reports whether there was any.
+func (s *Spool) cutTail() bool {
+	g := s.unsealed()
+	some := g != nil && s.active != nil && s.tail > g.size
+	if some {
 		s.active.Truncate(g.size) // it has its end, which tells as much
 	}
 	s.tail = 0
+	return some
 }
 
 // unsealed returns the last segment, nil if it takes no more.

@@ -98,8 +98,8 @@ func write(t *testing.T, s *Spool, format string, list []sink.Record) {
 // take takes all that waits and returns the ids, in order.
 func take(t *testing.T, c *Cursor) (ids []string) {
 	t.Helper()
+	var b sink.Batch
 	for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
-		var b sink.Batch
 		c.Take(&b, limits)
 		for _, r := range b.Records {
 			ids = append(ids, string(r.ID))
@@ -241,12 +241,28 @@ func TestBlocksAreGivenBack(t *testing.T) {
 					c.Done(&b)
 				}
 			}
+			if len(s.recent) != 0 || s.held != 0 {
+				t.Errorf("%d blocks with %d octets are kept", len(s.recent), s.held)
+			}
 			for i, k := range seen {
 				if n := k.users.Load(); n != 0 {
 					t.Errorf("block %d of %d has %d users", i, len(seen), n)
 				}
 			}
 		})
+	}
+}
+
+// TestUnwanted: what no sink of this run will read is not kept in memory.
+func TestUnwanted(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	cursor(t, s, "a", "ecs")
+	cursor(t, s, "gone", "ocsf").attached = false
+	for _, format := range []string{"ocsf", "csv", "ecs", "csv"} {
+		write(t, s, format, records(0, 10))
+	}
+	if len(s.recent) != 2 || s.recent[0].format != "ecs" { // and one behind it
+		t.Errorf("%d blocks are kept", len(s.recent))
 	}
 }
 
@@ -279,7 +295,8 @@ func TestCursors(t *testing.T) {
 		t.Errorf("%d segments while one cursor is at the beginning", n)
 	}
 	wantIDs(t, take(t, slow), ids(0, 1000))
-	wantIDs(t, take(t, other), ids(1000, 1010))
+	write(t, s, "ocsf", records(1010, 1020)) // behind what the others have taken
+	wantIDs(t, take(t, other), ids(1000, 1020))
 	if n := len(segments(t, dir)); n > 1 {
 		t.Errorf("%d segments when all have passed", n)
 	}
@@ -745,17 +762,68 @@ func TestDroppedWhileRead(t *testing.T) {
 	wantIDs(t, take(t, c), ids(all, next))
 }
 
-// TestOthersFillTheDisk: if there is nothing to drop but a new record, it is dropped at
-// once, without creating file after file for it.
-func TestOthersFillTheDisk(t *testing.T) {
+// smallDisk returns the folder of one with two MiB.
+func smallDisk(t *testing.T) (dir string) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("SKIPPED: a disk of two MiB needs root; run the tests with sudo")
 	}
-	disk := t.TempDir()
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "portwatch-test", disk).CombinedOutput(); err != nil {
+	dir = t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=2m", "portwatch-test", dir).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v: %s", err, out)
 	}
-	defer exec.Command("umount", "-l", disk).Run()
+	t.Cleanup(func() { exec.Command("umount", "-l", dir).Run() })
+	return dir
+}
+
+// TestSpareMakesRoom: on a disk that others have filled, what is no segment's goes before a
+// record does, and a segment that cannot begin leaves nothing.
+func TestSpareMakesRoom(t *testing.T) {
+	disk := smallDisk(t)
+	s, c := spare(t, filepath.Join(disk, "spool"), Options{Max: MinMax, Full: sink.DropOldest})
+	f, err := os.Create(filepath.Join(disk, "others"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fill := func() {
+		for block := make([]byte, 4096); err == nil; {
+			_, err = f.Write(block)
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		err = nil
+	}
+	fill()
+	r := record(0)
+	r.Body = make([]byte, 20<<10)
+	write(t, s, "ecs", []sink.Record{r})
+	if n, full := c.Counts(), s.Counts().Full; n.Dropped != 0 || full != 0 || s.spare != 0 {
+		t.Errorf("%+v, %d times full, %d spare octets", n, full, s.spare)
+	}
+	wantIDs(t, take(t, c), ids(0, 1))
+	s.mu.Lock()
+	s.seal()
+	s.trim()
+	s.sweep()
+	s.shed()
+	s.mu.Unlock()
+	fill()
+	before := len(openFiles(t, disk))
+	write(t, s, "ecs", []sink.Record{r})
+	if n, full := c.Counts(), s.Counts().Full; n.Dropped != 1 || full != 1 {
+		t.Errorf("%+v, %d times full", n, full)
+	}
+	if files := segments(t, s.dir); len(files) != 0 || len(openFiles(t, disk)) != before {
+		t.Errorf("%q stay, open are %q", files, openFiles(t, disk))
+	}
+}
+
+// TestOthersFillTheDisk: where there is nothing to drop but a new record, it is dropped at
+// once, and no file is made again and again for it.
+func TestOthersFillTheDisk(t *testing.T) {
+	disk := smallDisk(t)
 	var told []string
 	o := Options{Max: 4 << 20, Full: sink.DropOldest, Report: func(err error) { told = append(told, err.Error()) }}
 	s := open(t, filepath.Join(disk, "spool"), o)
@@ -855,6 +923,20 @@ func TestFormats(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	s = open(t, dir, Options{Max: MinMax})
+	ecs = cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 1000)) // several segments, of which the first go
+	take(t, ecs)
+	write(t, s, "ecs", records(1000, 1010))
+	kill(s)
+	s = open(t, dir, Options{})
+	ocsf = cursor(t, s, "a", "ocsf")
+	write(t, s, "ocsf", records(107, 110))
+	wantIDs(t, take(t, ocsf), ids(107, 110))
+	take(t, cursor(t, s, "a", "ecs"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	s = open(t, dir, Options{})
 	late := cursor(t, s, "late", "ecs")
 	kill(s)
@@ -942,6 +1024,43 @@ func TestIdle(t *testing.T) {
 	c.Done(&b)
 	if !c.Idle() {
 		t.Error("not idle")
+	}
+	if cursor(t, s, "a", "ocsf"); !c.Idle() {
+		t.Error("not idle beside a sink of another format")
+	}
+	if cursor(t, s, "b", "ecs"); c.Idle() {
+		t.Error("idle beside another sink that wants the records")
+	}
+	c.Passed(3)
+	if n := c.Counts(); n.Accepted != 5+3 || n.Waiting != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
+// TestChanged: who waits for records hears of them, and of the end, also when it was busy.
+func TestChanged(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	changed := func() bool {
+		select {
+		case <-c.Changed():
+			return true
+		default:
+			return false
+		}
+	}
+	write(t, s, "other", records(0, 5))
+	if changed() {
+		t.Error("for records of another format")
+	}
+	write(t, s, "ecs", records(0, 5))
+	write(t, s, "ecs", records(5, 10))
+	if _, octets, ended := c.Ready(); !changed() || changed() || ended || octets != int64(len(record(0).Body)*10+0+1+2+3+4+5+6+7+8+9) {
+		t.Errorf("records, %d octets, ended is %v", octets, ended)
+	}
+	c.End()
+	if n, _, ended := c.Ready(); !changed() || !ended || n != 10 {
+		t.Errorf("the end, with %d records, is %v", n, ended)
 	}
 }
 
@@ -1318,9 +1437,19 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// TestSpare: the file of a segment that all have passed is used for a later one. What it
-// had before never comes back, and is not counted as cut.
+// TestSpare: the file of a segment that all have passed is the next one. What it had
+// before never comes back, and is nothing that was cut; a full segment ends with its last block.
 func TestSpare(t *testing.T) {
+	for how, end := range map[string]func(*Spool) error{
+		"kill": func(s *Spool) error { kill(s); return nil },
+		"full": func(s *Spool) error { s.seal(); kill(s); return nil },
+		"end":  (*Spool).Close,
+	} {
+		t.Run(how, func(t *testing.T) { reuse(t, end, how != "kill") })
+	}
+}
+
+func reuse(t *testing.T, stop func(*Spool) error, exact bool) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
@@ -1333,11 +1462,16 @@ func TestSpare(t *testing.T) {
 		}
 	}
 	write(t, s, "ecs", records(next, next+2))
-	size := s.unsealed().size
-	if info, err := os.Stat(s.unsealed().path); err != nil || info.Size() <= size+int64(len(end)) {
-		t.Fatalf("%v, %v: nothing follows its %d octets", info, err, size)
+	size, path := s.unsealed().size, s.unsealed().path
+	if info, err := os.Stat(path); err != nil || info.Size() <= size+int64(len(end)) {
+		t.Fatalf("%v, %v: nothing is behind its %d octets", info, err, size)
 	}
-	kill(s)
+	if err := stop(s); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || exact && info.Size() != size {
+		t.Errorf("%d octets behind the last block, %v", info.Size()-size, err)
+	}
 	s = open(t, dir, Options{Max: MinMax})
 	if n := s.Counts().CutOctets; n != 0 {
 		t.Errorf("%d octets were cut", n)
@@ -1412,6 +1546,13 @@ func TestSegments(t *testing.T) {
 			t.Errorf("%d octets are a segment", g.size)
 		}
 	}
+	memory := int64(0)
+	for _, k := range s.recent {
+		memory += int64(cap(k.buf))
+	}
+	if memory != s.held || memory > recentSize || memory < recentSize*3/4 {
+		t.Errorf("%d octets are in memory, of which it knows %d", memory, s.held)
+	}
 	if n := len(s.segments); n < lagging/briefSegment || n > 2+lagging/briefSegment || large != 1 {
 		t.Errorf("%d segments, %d of them large", n, large)
 	}
@@ -1454,41 +1595,86 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	}
 }
 
-// TestSpareTakesRoom: the file that waits to be a segment goes before the spool is full.
+// spare makes a spool whose next segment has a file already, and whose active one has not
+// come to be like that.
+func spare(t *testing.T, dir string, o Options) (*Spool, *Cursor) {
+	t.Helper()
+	s := open(t, dir, o)
+	c := cursor(t, s, "a", "ecs")
+	for next := 0; s.spare == 0; next += 20 {
+		write(t, s, "ecs", records(next, next+20))
+		take(t, c)
+	}
+	if info, err := os.Stat(s.sparePath()); err != nil || info.Size() < s.spare || s.tail != 0 {
+		t.Fatalf("%v, %v, tail %d", info, err, s.tail)
+	}
+	return s, c
+}
+
+// TestSpareTakesRoom: what is full has not more on the disk than it may, and what is not is
+// not told to be.
 func TestSpareTakesRoom(t *testing.T) {
+	for room, full := range map[int64]uint64{10 << 10: 0, -1 << 10: 1} {
+		dir := t.TempDir()
+		s, c := spare(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+		r := sink.Record{Body: make([]byte, MinMax-s.octets-room)}
+		rand.NewChaCha8([32]byte{}).Read(r.Body)
+		write(t, s, "ecs", []sink.Record{r})
+		octets := int64(0)
+		for _, path := range append(segments(t, dir), s.sparePath()) {
+			if info, err := os.Stat(path); err == nil {
+				octets += info.Size()
+			}
+		}
+		if n := s.Counts().Full; n != full || octets > MinMax {
+			t.Errorf("%d octets of room: %d times full, with %d octets", room, n, octets)
+		}
+		if n := c.Counts(); n.Dropped != 0 {
+			t.Errorf("%d octets of room, in all: %+v", room, n)
+		}
+	}
+}
+
+// TestNewFile: the spare file is used once, and one that is not there or cannot be moved is
+// none. What fails leaves nothing behind.
+func TestNewFile(t *testing.T) {
 	for _, test := range []struct {
-		room int64 // that is left without that file
-		full uint64
-	}{{10 << 10, 0}, {-10 << 10, 1}} {
-		s := open(t, t.TempDir(), Options{Max: MinMax})
-		c := cursor(t, s, "a", "ecs")
-		for next := 0; s.spare == 0; next += 20 {
-			write(t, s, "ecs", records(next, next+20))
-			take(t, c)
-		}
-		if _, err := os.Stat(s.sparePath()); err != nil {
-			t.Fatal(err)
-		}
-		write(t, s, "ecs", []sink.Record{{Body: make([]byte, MinMax-s.octets-test.room)}})
-		if _, err := os.Stat(s.sparePath()); !errors.Is(err, os.ErrNotExist) || s.stale() != 0 {
-			t.Errorf("%v, %d octets", err, s.stale())
-		}
-		if n := s.Counts().Full; n != test.full {
-			t.Errorf("%d octets of room: %d times full", test.room, n)
-		}
+		what  string
+		spoil func(s *Spool, path string) error
+		want  error
+	}{
+		{"a spare file", func(*Spool, string) error { return nil }, nil},
+		{"none any more", func(s *Spool, _ string) error { return os.Remove(s.sparePath()) }, nil},
+		{"a folder in its way", func(_ *Spool, path string) error { return os.MkdirAll(filepath.Join(path, "full"), 0o700) }, os.ErrExist},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			dir := t.TempDir()
+			s, _ := spare(t, dir, Options{Max: MinMax})
+			path, before := segmentPath(dir, s.last+1), len(openFiles(t, dir))
+			if err := test.spoil(s, path); err != nil {
+				t.Fatal(err)
+			}
+			f, err := s.newFile(path)
+			if !errors.Is(err, test.want) {
+				t.Errorf("%v", err)
+			}
+			if f != nil {
+				f.Close()
+			}
+			if _, err := os.Stat(s.sparePath()); s.spare != 0 || !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a spare file of %d octets, %v", s.spare, err)
+			}
+			if files := openFiles(t, dir); len(files) != before {
+				t.Errorf("open are %q", files)
+			}
+		})
 	}
 }
 
 // TestKilledBeforeTheFirstBlock: what a file had in its earlier life is nothing that was cut.
 func TestKilledBeforeTheFirstBlock(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, Options{Max: MinMax})
-	c := cursor(t, s, "a", "ecs")
-	next := 0
-	for ; s.spare == 0; next += 20 {
-		write(t, s, "ecs", records(next, next+20))
-		take(t, c)
-	}
+	s, _ := spare(t, dir, Options{Max: MinMax})
 	f, err := s.newFile(segmentPath(dir, s.last+1))
 	if err != nil {
 		t.Fatal(err)
@@ -1502,8 +1688,8 @@ func TestKilledBeforeTheFirstBlock(t *testing.T) {
 	if n := s.Counts().CutOctets; n != 0 {
 		t.Errorf("%d octets were cut", n)
 	}
-	write(t, s, "ecs", records(next, next+20))
-	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(next, next+20))
+	write(t, s, "ecs", records(0, 20))
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 20))
 }
 
 // TestFailedWrites: what fails in the background, and what is no want of room, ends the
@@ -1595,6 +1781,41 @@ func TestSynced(t *testing.T) {
 			os.Remove(files[test.file])
 			if err := s.Close(); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%d of %d files is lost: %v", test.file, len(files), err)
+			}
+		})
+	}
+}
+
+// TestSync: a segment is on the disk when its file and the folder are, and one that was
+// removed need not be.
+func TestSync(t *testing.T) {
+	const cannot = "/dev/null" // be synced
+	for _, test := range []struct {
+		what      string
+		path, dir string
+		gone      bool
+		want      error
+	}{
+		{"a file", "file", ".", false, nil},
+		{"no file", "none", ".", false, os.ErrNotExist},
+		{"no file any more", "none", ".", true, nil},
+		{"a bad file", cannot, ".", false, syscall.EINVAL},
+		{"a bad file that nobody needs", cannot, ".", true, nil},
+		{"no folder", "file", "none", false, os.ErrNotExist},
+		{"a bad folder", "file", cannot, false, syscall.EINVAL},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("file", []byte(magic), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			before := len(openFiles(t, ""))
+			s := &Spool{dir: test.dir}
+			if err := s.sync(&segment{path: test.path, gone: test.gone}); !errors.Is(err, test.want) {
+				t.Errorf("%v, want %v", err, test.want)
+			}
+			if files := openFiles(t, ""); len(files) != before {
+				t.Errorf("open are %q", files)
 			}
 		})
 	}
