@@ -668,19 +668,16 @@ func (s *Spool) absent() (who *Cursor) {
 // Append nor any method of a cursor is called any more.
 func (s *Spool) Close() error {
 	s.mu.Lock()
-	if g := s.unsealed(); g != nil && !slices.ContainsFunc(s.cursors, func(c *Cursor) bool { return c.floor().before(g.end()) }) {
-		s.seal() // nobody wants any of it
-	}
+	s.seal()
 	s.trim()
 	s.sweep()
-	g := s.unsealed()
 	s.mu.Unlock()
 	close(s.closing)
 	s.background.Wait()
 	failed := s.failed
 	s.shed()
-	if s.active != nil {
-		failed = errors.Join(failed, s.active.Close(), s.sync(g))
+	if s.active != nil { // of a segment without a block
+		failed = errors.Join(failed, s.active.Close())
 	}
 	for _, c := range s.cursors {
 		failed = errors.Join(failed, c.close())

@@ -234,9 +234,10 @@ func TestBlocksAreGivenBack(t *testing.T) {
 				for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
 					var b sink.Batch
 					c.Take(&b, sink.Limits{Records: 7 + 93*batches, Octets: 1 << 20})
-					seen = append(seen, c.flights[0].blocks...)
+					seen = append(seen, c.flights[len(c.flights)-1].blocks...)
 					if n < 50 {
 						c.Return(&b, 1)
+						continue
 					}
 					c.Done(&b)
 				}
@@ -306,6 +307,9 @@ func TestCursors(t *testing.T) {
 	if n := len(segments(t, dir)); n != 0 {
 		t.Errorf("%d segments after the end", n)
 	}
+	if files := openFiles(t, dir); len(files) != 0 {
+		t.Errorf("open are %q after the end", files)
+	}
 }
 
 // TestUnsettledComeAgain: batches are settled in any order, and everything from the first
@@ -343,6 +347,30 @@ func TestUnsettledComeAgain(t *testing.T) {
 			write(t, s, "ecs", records(100, 110))
 			wantIDs(t, take(t, c), ids(10, 110))
 		})
+	}
+}
+
+// TestUnsettledStays: the segment of a batch that is not settled stays, however many behind
+// it are done with.
+func TestUnsettledStays(t *testing.T) {
+	for _, returned := range []bool{false, true} {
+		dir := t.TempDir()
+		s := open(t, dir, Options{Max: MinMax})
+		c := cursor(t, s, "a", "ecs")
+		write(t, s, "ecs", records(0, 1000))
+		var b sink.Batch
+		c.Take(&b, limits)
+		wantIDs(t, take(t, c), ids(len(b.Records), 1000))
+		if returned {
+			c.Return(&b, 3)
+		}
+		kill(s)
+		s = open(t, dir, Options{Max: MinMax})
+		c = cursor(t, s, "a", "ecs")
+		wantIDs(t, take(t, c), ids(0, 1000))
+		if n := len(segments(t, dir)); n > 1 {
+			t.Errorf("%d segments when all is settled", n)
+		}
 	}
 }
 
@@ -389,11 +417,36 @@ func TestTornTail(t *testing.T) {
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 30))
 }
 
-// TestDamage changes an octet in the middle of the first of several segments, before the
-// spool is opened or while it is open, or truncates the file there: what is whole before
-// that place and in other segments is delivered, the rest is counted.
+// TestCut: what is cut behind the whole blocks of several segments is told of each, and
+// counted in all.
+func TestCut(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax})
+	cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 500))
+	kill(s)
+	for i, path := range segments(t, dir)[:3] {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text[:len(text)-1-i], 0o600); err != nil { // a part of its end
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	s = open(t, dir, Options{Max: MinMax, Report: func(err error) { told = append(told, err.Error()) }})
+	if n := s.Counts().CutOctets; n != 7+6+5 || len(told) != 3 || told[2] != fmt.Sprintf("spool %s: cut 5 octets of records that were not whole from 0000000003.segment", dir) {
+		t.Errorf("%d octets were cut, told %q", n, told)
+	}
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 500))
+}
+
+// TestDamage has an octet turned in the middle of the first segment of several,
+// before the spool is opened and while it is, or the file cut there, or removed: what is whole before
+// it and in other segments comes, the rest is counted.
 func TestDamage(t *testing.T) {
-	for when, why := range map[string]string{"before": "not whole", "while": "damaged", "cut": "unexpected EOF"} {
+	for when, why := range map[string]string{"before": "not whole", "while": "damaged", "cut": "unexpected EOF", "gone": "no such file"} {
 		t.Run(when, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, Options{Max: MinMax})
@@ -410,9 +463,12 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			if when == "cut" {
+			switch when {
+			case "cut":
 				f.Truncate(s.segment / 2)
-			} else {
+			case "gone":
+				os.Remove(f.Name())
+			default:
 				f.WriteAt([]byte{0xff}, s.segment/2)
 			}
 			var told []string
@@ -428,7 +484,7 @@ func TestDamage(t *testing.T) {
 			if lost == 0 || lost == 600 || len(told) != 1 || !strings.Contains(told[0], why) {
 				t.Fatalf("%d records lost, told %q", lost, told)
 			}
-			if got[0] != "id-0" {
+			if (got[0] == "id-0") == (when == "gone") {
 				t.Errorf("what stands before the damage did not come")
 			}
 			n := slices.IndexFunc(got, func(id string) bool { return id == fmt.Sprint("id-", 599) })
@@ -442,7 +498,33 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// A badDisk cannot read anything after the first good octets.
+// TestLessThanCounted: what was counted and is not there is lost, and nobody waits for it.
+func TestLessThanCounted(t *testing.T) {
+	var told []string
+	s := open(t, t.TempDir(), Options{Report: func(err error) { told = append(told, err.Error()) }})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	s.trim() // and the cursor stands in the segment
+	c.left.add(tally{3, 100})
+	c.waiting.add(tally{3, 100})
+	var got []string
+	for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
+		var b sink.Batch
+		if c.Take(&b, limits); len(b.Records) > 0 {
+			for _, r := range b.Records {
+				got = append(got, string(r.ID))
+			}
+			c.Done(&b)
+		}
+	}
+	wantIDs(t, got, ids(0, 20))
+	want := fmt.Sprintf("spool %s: read 0000000001.segment: damaged: 3 records of a are lost", s.dir)
+	if n := c.Counts(); n.Dropped != 3 || len(told) != 1 || told[0] != want {
+		t.Errorf("%+v, told %q, want %q", n, told, want)
+	}
+}
+
+// A badDisk cannot read what lies behind so many octets.
 type badDisk struct {
 	io.ReaderAt
 	good int64
@@ -656,12 +738,29 @@ func TestFullDropsOldest(t *testing.T) {
 	}
 }
 
+// TestReturnedToNothing: a batch that comes back when not one segment is left is lost.
+func TestReturnedToNothing(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	var b sink.Batch
+	c.Take(&b, limits)
+	s.mu.Lock()
+	s.seal()
+	s.dropOldest()
+	s.mu.Unlock()
+	c.Return(&b, len(b.Records))
+	if n := c.Counts(); n.Accepted != 20 || n.Dropped != 20 || n.Waiting != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
 // TestFullIsTold: once, what becomes of records now, and who can do something about it.
 func TestFullIsTold(t *testing.T) {
 	type sinks []struct {
 		name     string
 		attached bool
-		taken    bool
+		has      string // done or taken what it can
 	}
 	for _, test := range []struct {
 		what  string
@@ -669,13 +768,14 @@ func TestFullIsTold(t *testing.T) {
 		sinks sinks
 		want  string // behind the octets
 	}{
-		{"one waits", sink.Block, sinks{{"a", true, false}}, "new records wait until a sink has delivered some"},
-		{"one is gone", sink.Block, sinks{{"a", false, false}}, "new records wait for a, which this run does not deliver to: end it, and deliver there or remove "},
-		{"one is gone, one keeps up", sink.Block, sinks{{"a", false, false}, {"b", true, true}}, "new records wait for a, which"},
-		{"one keeps up, one is gone", sink.Block, sinks{{"b", true, true}, {"a", false, false}}, "new records wait for a, which"},
-		{"one is gone, one waits", sink.Block, sinks{{"a", false, false}, {"b", true, false}}, "new records wait until"},
-		{"one waits, one is gone", sink.Block, sinks{{"b", true, false}, {"a", false, false}}, "new records wait until"},
-		{"drops, one is gone", sink.DropOldest, sinks{{"a", false, false}}, "the oldest records make room for new ones"},
+		{"one waits", sink.Block, sinks{{"a", true, ""}}, "new records wait until a sink has delivered some"},
+		{"one is gone", sink.Block, sinks{{"a", false, ""}}, "new records wait for a, which this run does not deliver to: end it, and deliver there or remove "},
+		{"one is gone, one keeps up", sink.Block, sinks{{"a", false, ""}, {"b", true, "done"}}, "new records wait for a, which"},
+		{"one keeps up, one is gone", sink.Block, sinks{{"b", true, "done"}, {"a", false, ""}}, "new records wait for a, which"},
+		{"one is gone, one waits", sink.Block, sinks{{"a", false, ""}, {"b", true, ""}}, "new records wait until"},
+		{"one waits, one is gone", sink.Block, sinks{{"b", true, ""}, {"a", false, ""}}, "new records wait until"},
+		{"one is gone, one has not settled", sink.Block, sinks{{"a", false, ""}, {"b", true, "taken"}}, "new records wait until"},
+		{"drops, one is gone", sink.DropOldest, sinks{{"a", false, ""}}, "the oldest records make room for new ones"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			var told []string
@@ -692,8 +792,11 @@ func TestFullIsTold(t *testing.T) {
 			for i := range 20 {
 				write(t, s, "ecs", []sink.Record{r})
 				for j, k := range test.sinks {
-					if k.taken {
+					switch k.has {
+					case "done":
 						take(t, cursors[j])
+					case "taken":
+						cursors[j].Take(new(sink.Batch), limits)
 					}
 				}
 				if i == 15 && len(told) != 0 {
@@ -714,6 +817,22 @@ func TestFullIsTold(t *testing.T) {
 				t.Errorf("told %q, and not what to remove", told)
 			}
 		})
+	}
+}
+
+// TestNobodyToTell: a spool may have nobody who hears of what happens.
+func TestNobodyToTell(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{Max: MinMax, Full: sink.DropOldest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 3000))
+	if n := c.Counts(); n.Dropped == 0 {
+		t.Errorf("%+v", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -820,6 +939,37 @@ func TestSpareMakesRoom(t *testing.T) {
 	}
 }
 
+// TestDiskGetsRoom: who waits for room on a disk that others have filled goes on when they
+// have made some, of which nobody tells.
+func TestDiskGetsRoom(t *testing.T) {
+	disk := smallDisk(t)
+	var told []string
+	s := open(t, filepath.Join(disk, "spool"), Options{Report: func(err error) { told = append(told, err.Error()) }})
+	c := cursor(t, s, "a", "ecs")
+	r := record(0)
+	r.Body = make([]byte, 500<<10)
+	others := filepath.Join(disk, "others")
+	if err := os.WriteFile(others, make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Append("ecs", []sink.Record{r}) }()
+	for s.Counts().Full == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	os.Remove(others)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if want := "no space left on device: new records wait until a sink has delivered some"; len(told) != 1 || !strings.HasSuffix(told[0], want) {
+		t.Errorf("told %q", told)
+	}
+	wantIDs(t, take(t, c), ids(0, 1))
+	if n := s.Counts().Full; n != 1 {
+		t.Errorf("%d times full", n)
+	}
+}
+
 // TestOthersFillTheDisk: where there is nothing to drop but a new record, it is dropped at
 // once, and no file is made again and again for it.
 func TestOthersFillTheDisk(t *testing.T) {
@@ -846,6 +996,9 @@ func TestOthersFillTheDisk(t *testing.T) {
 	}
 	os.Remove(others)
 	write(t, s, "ecs", []sink.Record{large, record(1)})
+	if s.last != 2 {
+		t.Errorf("%d segments", s.last)
+	}
 	wantIDs(t, take(t, c), ids(0, 2))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -894,11 +1047,11 @@ func TestLetGo(t *testing.T) {
 	}
 	s = open(t, dir, Options{Max: MinMax, Report: func(err error) { t.Error(err) }})
 	c = cursor(t, s, "a", "ecs")
-	write(t, s, "ecs", records(3000, 3010))
+	write(t, s, "ecs", records(3000, 3400))
 	if n := s.Counts().Full; n != 0 {
 		t.Errorf("%d times full", n)
 	}
-	wantIDs(t, take(t, c), ids(3000, 3010))
+	wantIDs(t, take(t, c), ids(3000, 3400))
 }
 
 // TestFormats: one name may have a place for each of several formats, and a sink that comes
@@ -934,11 +1087,12 @@ func TestFormats(t *testing.T) {
 	write(t, s, "ocsf", records(107, 110))
 	wantIDs(t, take(t, ocsf), ids(107, 110))
 	take(t, cursor(t, s, "a", "ecs"))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	kill(s)
 	s = open(t, dir, Options{})
 	late := cursor(t, s, "late", "ecs")
+	if n := len(s.segments); n != 0 || len(segments(t, dir)) == 0 {
+		t.Fatalf("%d segments, whose files are to go: %q", n, segments(t, dir))
+	}
 	kill(s)
 	s = open(t, dir, Options{})
 	write(t, s, "ecs", records(200, 210))
@@ -998,12 +1152,14 @@ func TestFullAfterRestart(t *testing.T) {
 		write(t, s, "ecs", records(run*1000, run*1000+1500))
 		kill(s)
 		octets := int64(0)
-		for _, path := range segments(t, dir) {
+		for _, path := range append(segments(t, dir), s.sparePath()) {
 			info, err := os.Stat(path)
-			if err != nil {
+			if err != nil && path != s.sparePath() {
 				t.Fatal(err)
 			}
-			octets += info.Size()
+			if err == nil {
+				octets += info.Size()
+			}
 		}
 		if octets > MinMax+1<<10 { // each has a begin and an end
 			t.Errorf("run %d: %d octets", run, octets)
@@ -1130,7 +1286,8 @@ func TestNoCursor(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := len(openFiles(t, ""))
-			if _, err := s.Cursor("a", "ecs"); err == nil || !strings.HasPrefix(err.Error(), "spool "+dir+": ") || !strings.Contains(err.Error(), ": "+what) {
+			if _, err := s.Cursor("a", "ecs"); err == nil || !strings.HasPrefix(err.Error(), "spool "+dir+": ") || !strings.Contains(err.Error(), ": "+what) ||
+				what != "file exists" && !strings.HasPrefix(err.Error(), "spool "+dir+": "+what) {
 				t.Errorf("%v", err)
 			}
 			if n := len(openFiles(t, "")); n != before || len(s.cursors) != 0 {
@@ -1147,6 +1304,9 @@ func TestTornPlace(t *testing.T) {
 	s := open(t, dir, Options{})
 	cursor(t, s, "slow", "ecs")
 	write(t, s, "ecs", records(0, 10))
+	if err := os.WriteFile(newCursor(s, "a", "ecs").path()+".new", make([]byte, 1000), 0o600); err != nil { // of one who was killed
+		t.Fatal(err)
+	}
 	c := cursor(t, s, "a", "ecs")
 	write(t, s, "ecs", records(10, 100))
 	before, err := os.ReadFile(c.path())
@@ -1207,6 +1367,29 @@ func TestPlaceInside(t *testing.T) {
 		}
 		wantIDs(t, take(t, c), ids(0, 20))
 	}
+}
+
+// TestPlaceInTheEnd: a place that could not be written comes to the file in the end.
+func TestPlaceInTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 50))
+	var b sink.Batch
+	c.Take(&b, limits)
+	file := c.file
+	var err error
+	if c.file, err = os.OpenFile("/dev/full", os.O_WRONLY, 0); err != nil {
+		t.Fatal(err)
+	}
+	c.Done(&b)
+	c.file.Close()
+	c.file = file
+	if err := s.Close(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%v", err)
+	}
+	s = open(t, dir, Options{})
+	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(len(b.Records), 50))
 }
 
 func TestDamagedCursor(t *testing.T) {
@@ -1635,6 +1818,20 @@ func TestSpareTakesRoom(t *testing.T) {
 	}
 }
 
+// TestNoSpare: the file of a small segment is not worth keeping.
+func TestNoSpare(t *testing.T) {
+	s := open(t, t.TempDir(), Options{Max: MinMax})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	s.mu.Lock()
+	s.seal()
+	s.mu.Unlock()
+	take(t, c)
+	if _, err := os.Stat(s.sparePath()); s.spare != 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d octets, %v", s.spare, err)
+	}
+}
+
 // TestNewFile: the spare file is used once, and one that is not there or cannot be moved is
 // none. What fails leaves nothing behind.
 func TestNewFile(t *testing.T) {
@@ -1717,6 +1914,15 @@ func TestFailedWrites(t *testing.T) {
 			c.Take(&b, limits)
 			c.Done(&b)
 		}, syscall.ENOSPC, syscall.ENOSPC, "write cursor of a: "},
+		{"cursor that stays where it is", func(_ *Spool, c *Cursor) {
+			var first, second, third sink.Batch
+			c.Take(&first, sink.Limits{Records: 1, Octets: 1 << 20})
+			c.Take(&second, sink.Limits{Records: 1, Octets: 1 << 20})
+			c.Take(&third, sink.Limits{Records: 1, Octets: 1 << 20})
+			c.Done(&first)
+			c.file = openAs("/dev/full", os.O_WRONLY)
+			c.Done(&third)
+		}, nil, syscall.EINVAL, ""}, // it cannot be synced either
 		{"cursor in the end", func(_ *Spool, c *Cursor) { c.file = openAs("/dev/null", os.O_WRONLY) }, nil, syscall.EINVAL, ""},
 		{"closed cursor", func(_ *Spool, c *Cursor) { c.file.Close() }, nil, os.ErrClosed, ""},
 		{"closed segment", func(s *Spool, c *Cursor) {
@@ -1732,6 +1938,20 @@ func TestFailedWrites(t *testing.T) {
 			s.mu.Unlock()
 			os.Remove(s.segments[0].path)
 			take(t, c)
+		}, os.ErrNotExist, os.ErrNotExist, ""},
+		{"removed segment, and one that is not", func(s *Spool, c *Cursor) {
+			for range 2 {
+				s.mu.Lock()
+				s.seal()
+				s.mu.Unlock()
+				write(t, s, "ecs", records(30, 40))
+			}
+			var b sink.Batch
+			c.Take(&b, limits) // both go with it
+			first := s.segments[0].path
+			take(t, c)
+			os.Remove(first)
+			c.Done(&b)
 		}, os.ErrNotExist, os.ErrNotExist, ""},
 		{"removed folder", func(s *Spool, c *Cursor) { s.dir += "/gone" }, nil, os.ErrNotExist, ""},
 	} {
@@ -1818,6 +2038,24 @@ func TestSync(t *testing.T) {
 				t.Errorf("open are %q", files)
 			}
 		})
+	}
+}
+
+// TestEmptyEnd: a spool that has nothing ends with its folder on the disk.
+func TestEmptyEnd(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	before := len(openFiles(t, s.dir))
+	s.mu.Lock()
+	if _, err := s.reserve(100); err != nil || len(openFiles(t, s.dir)) != before+1 { // and nothing is written
+		t.Fatal(err)
+	}
+	s.mu.Unlock()
+	s.dir += "/gone"
+	if err := s.Close(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if files := openFiles(t, strings.TrimSuffix(s.dir, "/gone")); len(files) != 0 {
+		t.Errorf("open are %q", files)
 	}
 }
 
