@@ -1706,6 +1706,9 @@ func TestCompressed(t *testing.T) {
 	if n := grown(20, false); n > 20*octets/10 {
 		t.Errorf("%d octets for %d that wait", n, 20*octets)
 	}
+	if cap(s.packed) < octets/100 {
+		t.Error("the memory of a compressed block is not used again")
+	}
 	if got := take(t, c); len(got) != 60*500 {
 		t.Errorf("%d records came back", len(got))
 	}
@@ -1818,17 +1821,41 @@ func TestSpareTakesRoom(t *testing.T) {
 	}
 }
 
-// TestNoSpare: the file of a small segment is not worth keeping.
+// TestNoSpare: the file of a small segment is not worth keeping, and beside segments that
+// have half of the size there is no room for one.
 func TestNoSpare(t *testing.T) {
+	for octets, kept := range map[int64]bool{MinMax / 64: false, MinMax / 4: true, MinMax * 3 / 4: false} {
+		s := open(t, t.TempDir(), Options{Max: MinMax})
+		c := cursor(t, s, "a", "ecs")
+		for i := 0; s.octets < octets; i += 10 {
+			write(t, s, "ecs", records(i, i+10))
+		}
+		s.mu.Lock()
+		s.seal()
+		s.mu.Unlock()
+		for before := s.segments[0]; !before.gone; {
+			var b sink.Batch
+			c.Take(&b, limits)
+			c.Done(&b)
+		}
+		if _, err := os.Stat(s.sparePath()); (s.spare > 0) != kept || (err == nil) != kept {
+			t.Errorf("beside %d octets of %d: %d, %v", s.octets, octets, s.spare, err)
+		}
+	}
+}
+
+// TestShed: what is no segment's goes once.
+func TestShed(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
-	write(t, s, "ecs", records(0, 20))
+	for next := 0; s.tail == 0; next += 20 {
+		write(t, s, "ecs", records(next, next+20))
+		take(t, c)
+	}
 	s.mu.Lock()
-	s.seal()
-	s.mu.Unlock()
-	take(t, c)
-	if _, err := os.Stat(s.sparePath()); s.spare != 0 || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%d octets, %v", s.spare, err)
+	defer s.mu.Unlock()
+	if first, second := s.shed(), s.shed(); !first || second {
+		t.Errorf("%v, then %v", first, second)
 	}
 }
 
