@@ -387,7 +387,7 @@ func (s *Spool) shed() bool {
 // cutTail cuts what is behind the end of the active segment, and reports whether there was any.
 func (s *Spool) cutTail() bool {
 	g := s.unsealed()
-	some := g != nil && s.active != nil && s.tail > g.size
+	some := g != nil && s.tail > g.size
 	if some {
 		s.active.Truncate(g.size) // it has its end, which tells as much
 	}

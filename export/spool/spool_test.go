@@ -1854,8 +1854,12 @@ func TestShed(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.spare = 0 // what is behind the active segment goes alone, too
 	if first, second := s.shed(), s.shed(); !first || second {
 		t.Errorf("%v, then %v", first, second)
+	}
+	if info, err := os.Stat(s.unsealed().path); err != nil || info.Size() != s.unsealed().size {
+		t.Errorf("%d octets stay, or %v", info.Size()-s.unsealed().size, err)
 	}
 }
 
@@ -2007,23 +2011,24 @@ func TestFailedWrites(t *testing.T) {
 // has written it. One that is not there any more cannot be, which tells that it was tried.
 func TestSynced(t *testing.T) {
 	for _, test := range []struct {
-		what    string
-		records int // of this run, behind 10 of an earlier one that was killed
-		file    int // that is lost
+		what          string
+		before, after int // records of a run that was killed, and of the next one
+		file          int // that is lost
 	}{
-		{"of the run that was killed", 0, 0},
-		{"full before it", 1500, 0},
-		{"full", 1500, 1},
-		{"written to until the end", 1500, 2},
+		{"full, of the run that was killed", 1500, 0, 0},
+		{"the last of the run that was killed", 10, 0, 0},
+		{"the last of the run that was killed, and full now", 10, 1500, 0},
+		{"full", 10, 1500, 1},
+		{"written to until the end", 10, 1500, 2},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, Options{Max: 4 << 20})
 			cursor(t, s, "a", "ecs")
-			write(t, s, "ecs", records(0, 10))
+			write(t, s, "ecs", records(0, test.before))
 			kill(s)
 			s = open(t, dir, Options{Max: 4 << 20})
-			write(t, s, "ecs", records(10, 10+test.records))
+			write(t, s, "ecs", records(test.before, test.before+test.after))
 			files := segments(t, dir)
 			os.Remove(files[test.file])
 			if err := s.Close(); !errors.Is(err, os.ErrNotExist) {
