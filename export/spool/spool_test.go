@@ -168,6 +168,9 @@ func comeBack(t *testing.T, disk bool, step int) {
 		c.Take(&b, limits)
 		for i := range b.Records { // they are the batch's until Done
 			r := &b.Records[i]
+			if cap(r.ID) > len(r.ID) || cap(r.Key) > len(r.Key) || cap(r.Body) > len(r.Body) {
+				t.Error("what is appended to a record would stand in the next one")
+			}
 			r.ID, r.Key, r.Body = bytes.Clone(r.ID), bytes.Clone(r.Key), bytes.Clone(r.Body)
 		}
 		octets := 0
@@ -1517,6 +1520,13 @@ func TestBadHead(t *testing.T) {
 	k := newBlock("ecs", 0)
 	r := record(1)
 	k.add(&r)
+	out := k.form(plain, nil)
+	sign(out, 1)
+	for number, want := range map[uint32]error{1: nil, 2: errDamaged} { // of the file's earlier life
+		if _, err := parseBlock(out, number); err != want {
+			t.Errorf("a block of segment 1 in segment %d: %v", number, err)
+		}
+	}
 	for inside, want := range map[int]error{len(k.data): nil, len(k.data) + 1: errDamaged} {
 		if sum, err := k.behind(uint32(inside)); sum != (tally{}) || err != want {
 			t.Errorf("from %d of %d octets: %v, %v", inside, len(k.data), sum, err)
