@@ -37,10 +37,15 @@ func letters(n int) []byte {
 	return data
 }
 
+// skip is a frame that zstd and LZ4 pass over.
+func skip(kind byte, octets int) []byte {
+	frame := binary.LittleEndian.AppendUint32([]byte{kind, 0x2a, 0x4d, 0x18}, uint32(octets))
+	return append(frame, letters(octets)...)
+}
+
 func TestReader(t *testing.T) {
 	text, more := letters(1000), letters(300)
 	both := slices.Concat(text, more)
-	skip := func(kind byte) []byte { return []byte{kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4} }
 	for method, pack := range compressed.By {
 		streams := map[string][]byte{
 			"one":                  pack(both),
@@ -50,7 +55,10 @@ func TestReader(t *testing.T) {
 			"before four zeros":    append(pack(both), make([]byte, 4)...),
 		}
 		if method != "gzip" { // pzstd, for one, keeps sizes there
-			streams["behind frames to skip"] = slices.Concat(skip(0x50), skip(0x5f), pack(both))
+			streams["behind frames to skip"] = slices.Concat(skip(0x50, 4), skip(0x5f, 0), pack(both))
+		}
+		if method == "zstd" { // behind more than is looked at, it is that
+			streams["behind much to skip"] = slices.Concat(skip(0x50, 2*bufferSize), pack(both))
 		}
 		for what, stream := range streams {
 			for how, in := range map[string]io.Reader{"at once": bytes.NewReader(stream), "by octet": iotest.OneByteReader(bytes.NewReader(stream))} {
@@ -99,6 +107,18 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// TestCutToSkip: a stream of one frame to skip is empty, and one that is cut in it has no end.
+func TestCutToSkip(t *testing.T) {
+	first := skip(0x52, 20)
+	stream := slices.Concat(first, compressed.By["zstd"](letters(10)))
+	for cut := 4; cut < len(first)+4; cut++ {
+		got, method, err := unpacked(bytes.NewReader(stream[:cut]))
+		if want := cut != len(first); len(got) != 0 || method != "zstd" || errors.Is(err, ErrTruncated) != want || (err != nil) != want {
+			t.Errorf("cut at %d: %d octets as %q, %v", cut, len(got), method, err)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	text := letters(4000)
 	for method, pack := range compressed.By {
@@ -109,6 +129,7 @@ func TestErrors(t *testing.T) {
 			want   string
 		}{
 			"rubbish behind it":       {append(pack(text), "rubbish"...), "rubbish after the end of the " + method + " stream"},
+			"four octets behind it":   {append(pack(text), "rubb"...), "rubbish after the end of the " + method + " stream"},
 			"rubbish behind zeros":    {append(pack(text), "\x00\x00\x00\x00rubbish"...), "rubbish after the end of the " + method + " stream"},
 			"rubbish behind more":     {append(pack(text), "\x00\x00\x00\x00\x00\x00\x00\x00r"...), "rubbish after the end of the " + method + " stream"},
 			"a checksum that is none": {wrong, "broken " + method + " stream: "},
@@ -121,7 +142,21 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// The programs that people compress with, at their extreme settings.
+// TestBrokenReader: what a reader says of itself can be tested for, however the stream is compressed.
+func TestBrokenReader(t *testing.T) {
+	broken := errors.New("broken")
+	for method, pack := range compressed.By {
+		stream := pack(letters(4000))
+		for _, n := range []int{4, 20, len(stream) - 1, len(stream)} {
+			_, as, err := unpacked(io.MultiReader(bytes.NewReader(stream[:n]), iotest.ErrReader(broken)))
+			if as != method || !errors.Is(err, broken) {
+				t.Errorf("%s, behind %d of %d octets: as %q, %v", method, n, len(stream), as, err)
+			}
+		}
+	}
+}
+
+// The programs that people compress with, at the settings that differ most.
 func TestPrograms(t *testing.T) {
 	text := letters(400_000)
 	for _, command := range []string{
@@ -166,6 +201,8 @@ func TestClaims(t *testing.T) {
 		"a segment of 128 MiB":             append(single, raw...),
 		"larger and larger windows":        growing,
 		"windows of any size":              larger,
+		"windows behind a checksum":        slices.Concat(compressed.By["zstd"](letters(10)), larger),
+		"windows behind a frame to skip":   slices.Concat(skip(0x50, 4), larger),
 		"a frame to skip":                  append(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, magicSkippable), 1<<32-1), header(0, largest)...),
 		"LZ4 blocks of 4 MiB":              compressed.By["lz4"](nil)[:7],
 		"a name in gzip that does not end": append([]byte{0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3}, bytes.Repeat([]byte{'x'}, 1<<20)...),
@@ -211,6 +248,12 @@ func TestWindows(t *testing.T) {
 		if got, _, err := unpacked(&stream); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d octets of %d, %v", name, len(got), len(data), err)
 		}
+	}
+	within := slices.Concat(data[:5000], binary.LittleEndian.AppendUint32(nil, magicZstd), []byte{0, 17 << 3, 9, 0, 0, 'x'}, data[5000:8000])
+	if stream := compressed.By["zstd"](within); !bytes.Contains(stream, within) {
+		t.Error("octets at random are compressed")
+	} else if got, _, err := unpacked(iotest.OneByteReader(bytes.NewReader(stream))); err != nil || !bytes.Equal(got, within) {
+		t.Errorf("a header within a block: %d octets of %d, %v", len(got), len(within), err)
 	}
 	for n := 24; n < 724; n += 7 {
 		for _, more := range [][]byte{nil, compressed.By["zstd"](nil)} {
