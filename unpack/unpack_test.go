@@ -142,6 +142,18 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestDictionary: a dictionary is not there, however many octets its id has.
+func TestDictionary(t *testing.T) {
+	for flag, id := range [][]byte{1: {7}, 2: {7, 8}, 3: {7, 8, 9, 10}} {
+		stream := append(binary.LittleEndian.AppendUint32(nil, magicZstd), byte(flag), 0)
+		stream = slices.Concat(stream, id, []byte{1<<3 | 1, 0, 0, 'x'})
+		got, _, err := unpacked(bytes.NewReader(stream))
+		if want := len(id) > 0; errors.Is(err, zstd.ErrUnknownDictionary) != want || (string(got) == "x") == want {
+			t.Errorf("an id of %d octets: %q, %v", len(id), got, err)
+		}
+	}
+}
+
 // TestBrokenReader: what a reader says of itself can be tested for, however the stream is compressed.
 func TestBrokenReader(t *testing.T) {
 	broken := errors.New("broken")
@@ -199,6 +211,7 @@ func TestClaims(t *testing.T) {
 		"a window, and nothing in it":      header(0, largest),
 		"a window for one octet":           append(header(0, largest), raw...),
 		"a segment of 128 MiB":             append(single, raw...),
+		"a segment of 16 EiB":              header(zstdSingleSegment|3<<6, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0),
 		"larger and larger windows":        growing,
 		"windows of any size":              larger,
 		"windows behind a checksum":        slices.Concat(compressed.By["zstd"](letters(10)), larger),
@@ -247,6 +260,26 @@ func TestWindows(t *testing.T) {
 		w.Close()
 		if got, _, err := unpacked(&stream); err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%s: %d octets of %d, %v", name, len(got), len(data), err)
+		}
+	}
+	for _, test := range []struct {
+		apart  int  // octets between two that are the same
+		window byte // that the header claims, of what they are in
+	}{{12 << 20, 14 << 3}, {12 << 20, 13<<3 | 4}, {14 << 20, 13<<3 | 7}, {20 << 20, 14<<3 | 4}} {
+		far := slices.Concat(data[:5000], make([]byte, test.apart), data[:5000])
+		var stream bytes.Buffer
+		w, err := zstd.NewWriter(&stream, zstd.WithWindowSize(128<<20), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write(far)
+		w.Close()
+		if stream.Len() > zstdEvidence || stream.Bytes()[zstdMagic]&zstdSingleSegment != 0 {
+			t.Fatalf("a stream of %d octets, %x", stream.Len(), stream.Bytes()[:6])
+		}
+		stream.Bytes()[zstdMagic+1] = test.window
+		if got, _, err := unpacked(&stream); err != nil || !bytes.Equal(got, far) {
+			t.Errorf("%d octets apart in a window of %x: %d octets of %d, %v", test.apart, test.window, len(got), len(far), err)
 		}
 	}
 	within := slices.Concat(data[:5000], binary.LittleEndian.AppendUint32(nil, magicZstd), []byte{0, 17 << 3, 9, 0, 0, 'x'}, data[5000:8000])
