@@ -208,17 +208,18 @@ func TestClaims(t *testing.T) {
 		larger = append(append(larger, header(0, byte(i%(18<<3)))...), raw...)
 	}
 	for name, stream := range map[string][]byte{
-		"a window, and nothing in it":      header(0, largest),
-		"a window for one octet":           append(header(0, largest), raw...),
-		"a segment of 128 MiB":             append(single, raw...),
-		"a segment of 16 EiB":              header(zstdSingleSegment|3<<6, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0),
-		"larger and larger windows":        growing,
-		"windows of any size":              larger,
-		"windows behind a checksum":        slices.Concat(compressed.By["zstd"](letters(10)), larger),
-		"windows behind a frame to skip":   slices.Concat(skip(0x50, 4), larger),
-		"a frame to skip":                  append(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, magicSkippable), 1<<32-1), header(0, largest)...),
-		"LZ4 blocks of 4 MiB":              compressed.By["lz4"](nil)[:7],
-		"a name in gzip that does not end": append([]byte{0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3}, bytes.Repeat([]byte{'x'}, 1<<20)...),
+		"a window, and nothing in it":          header(0, largest),
+		"a window for one octet":               append(header(0, largest), raw...),
+		"a segment of 128 MiB":                 append(single, raw...),
+		"a segment of 16 EiB":                  append(header(zstdSingleSegment|3<<6, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), make([]byte, zstdEvidence)...),
+		"windows behind an octet that repeats": slices.Concat(header(0, 0), []byte{0x43, 0x1f, 0, 'x'}, larger), // 1000 times
+		"larger and larger windows":            growing,
+		"windows of any size":                  larger,
+		"windows behind a checksum":            slices.Concat(compressed.By["zstd"](letters(10)), larger),
+		"windows behind a frame to skip":       slices.Concat(skip(0x50, 4), larger),
+		"a frame to skip":                      append(binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, magicSkippable), 1<<32-1), header(0, largest)...),
+		"LZ4 blocks of 4 MiB":                  compressed.By["lz4"](nil)[:7],
+		"a name in gzip that does not end":     append([]byte{0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3}, bytes.Repeat([]byte{'x'}, 1<<20)...),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -282,11 +283,25 @@ func TestWindows(t *testing.T) {
 			t.Errorf("%d octets apart in a window of %x: %d octets of %d, %v", test.apart, test.window, len(got), len(far), err)
 		}
 	}
-	within := slices.Concat(data[:5000], binary.LittleEndian.AppendUint32(nil, magicZstd), []byte{0, 17 << 3, 9, 0, 0, 'x'}, data[5000:8000])
+	// What looks like a header within a block, wherever a piece of it may begin, stays as it is.
+	within := slices.Clone(data[:100_000])
+	for i := range 40 {
+		copy(within[i*1001:], binary.LittleEndian.AppendUint32(nil, magicZstd))
+		copy(within[i*1001+zstdMagic:], []byte{0, 1 << 3})
+	}
 	if stream := compressed.By["zstd"](within); !bytes.Contains(stream, within) {
 		t.Error("octets at random are compressed")
 	} else if got, _, err := unpacked(iotest.OneByteReader(bytes.NewReader(stream))); err != nil || !bytes.Equal(got, within) {
-		t.Errorf("a header within a block: %d octets of %d, %v", len(got), len(within), err)
+		t.Errorf("headers within a block: %d octets of %d, %v", len(got), len(within), err)
+	}
+	// More than the largest window comes of few octets, which refer to nothing so far back.
+	repeated := append(binary.LittleEndian.AppendUint32(nil, magicZstd), 0, 14<<3)
+	for range maxZstdWindow/zstdMaxBlock + 1 {
+		repeated = append(repeated, 1<<1, 0, 0x10, 'x')
+	}
+	src, _, err := NewReader(bytes.NewReader(append(repeated, 1, 0, 0)))
+	if n, failed := io.Copy(io.Discard, src); n != maxZstdWindow+zstdMaxBlock || err != nil || failed != nil {
+		t.Errorf("%d octets of an x, %v, %v", n, err, failed)
 	}
 	for n := 24; n < 724; n += 7 {
 		for _, more := range [][]byte{nil, compressed.By["zstd"](nil)} {
