@@ -8,8 +8,9 @@ type Queue interface {
 	Ready() (records int, octets int64, ended bool)
 	// Changed receives a value after Ready has more to report.
 	Changed() <-chan struct{}
-	// Take moves the next records into the batch: as many as the limits allow, and at
-	// least one if any wait. They belong to the batch until Done or Return.
+	// Take puts the next records into the batch, as many as the limits allow and at
+	// least one if any waits, unless it cannot be read for the moment. They are the
+	// batch's until Done or Return.
 	Take(b *Batch, l Limits)
 	// Done says that every record of the batch is settled.
 	Done(b *Batch)

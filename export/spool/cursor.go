@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/portwatch/portwatch/export/sink"
 )
@@ -27,6 +29,7 @@ type Cursor struct {
 	// Take alone uses these.
 	current *block // that pos is in the middle of; nil: it is at a block's begin
 	window  window
+	told    bool // that too many files are open
 
 	// The rest is guarded by spool.mu.
 	pos     position // of what is taken next
@@ -387,7 +390,20 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 		}
 		c.pos = next
 		s.forgetRecent()
-		if err != nil {
+		switch {
+		case err == nil:
+		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+			// Nothing is damaged: it can be read when somebody has closed a file.
+			told := c.told
+			c.told = true
+			s.mu.Unlock()
+			if !told {
+				s.report(fmt.Errorf("spool %s: read %s: %w: trying again", s.dir, filepath.Base(g.path), bare(err)))
+			}
+			time.Sleep(openAgain)
+			s.mu.Lock()
+			return
+		default:
 			err = fmt.Errorf("spool %s: read %s: %w: %d records of %s are lost",
 				s.dir, filepath.Base(g.path), bare(err), c.left.records, c.name)
 			c.skip(g)
@@ -397,6 +413,9 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 		}
 	}
 }
+
+// openAgain is how long Take waits when too many files are open.
+const openAgain = 100 * time.Millisecond
 
 // read fills the batch with what lies behind the flight's beginning in a segment of so
 // many octets, and returns the place behind it and the octets of the bodies. An error

@@ -501,6 +501,37 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestTooManyFiles: a segment that cannot be opened as long as others have too many files
+// open is not damaged, and nothing of it is lost.
+func TestTooManyFiles(t *testing.T) {
+	var told []string
+	s := open(t, t.TempDir(), Options{Report: func(err error) { told = append(told, err.Error()) }})
+	c := cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	cold(s)
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := before
+	few.Cur = 3
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	var b sink.Batch
+	for range 2 {
+		c.Take(&b, limits)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("spool %s: read 0000000001.segment: too many open files: trying again", s.dir)
+	if n := c.Counts(); len(b.Records) != 0 || n.Dropped != 0 || n.Waiting != 20 || len(told) != 1 || told[0] != want {
+		t.Errorf("%d records, %+v, told %q, want %q", len(b.Records), n, told, want)
+	}
+	wantIDs(t, take(t, c), ids(0, 20))
+}
+
 // TestLessThanCounted: what was counted and is not there is lost, and nobody waits for it.
 func TestLessThanCounted(t *testing.T) {
 	var told []string
