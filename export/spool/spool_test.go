@@ -1094,13 +1094,14 @@ func TestLetGo(t *testing.T) {
 func TestFormats(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
-	ecs, ocsf := cursor(t, s, "a", "ecs"), cursor(t, s, "a", "ocsf")
+	cursor(t, s, "a", "ecs")
+	cursor(t, s, "a", "ocsf")
 	write(t, s, "ecs", records(0, 30))
 	write(t, s, "ocsf", records(100, 107))
 	write(t, s, "ecs", records(30, 40))
 	kill(s)
 	s = open(t, dir, Options{})
-	ecs, ocsf = cursor(t, s, "a", "ecs"), cursor(t, s, "a", "ocsf")
+	ecs, ocsf := cursor(t, s, "a", "ecs"), cursor(t, s, "a", "ocsf")
 	for c, want := range map[*Cursor]uint64{ecs: 40, ocsf: 7} {
 		if n := c.Counts(); n.Found != want || n.Waiting != want || n.Accepted != 0 || !n.Kept {
 			t.Errorf("%s: %+v, want %d", c.format, n, want)
@@ -1124,15 +1125,14 @@ func TestFormats(t *testing.T) {
 	take(t, cursor(t, s, "a", "ecs"))
 	kill(s)
 	s = open(t, dir, Options{})
-	late := cursor(t, s, "late", "ecs")
+	cursor(t, s, "late", "ecs")
 	if n := len(s.segments); n != 0 || len(segments(t, dir)) == 0 {
 		t.Fatalf("%d segments, whose files are to go: %q", n, segments(t, dir))
 	}
 	kill(s)
 	s = open(t, dir, Options{})
 	write(t, s, "ecs", records(200, 210))
-	late = cursor(t, s, "late", "ecs")
-	wantIDs(t, take(t, late), ids(200, 210))
+	wantIDs(t, take(t, cursor(t, s, "late", "ecs")), ids(200, 210))
 	for _, name := range []string{"a\nb", "a\n"} {
 		if _, err := s.Cursor(name, "ecs"); err == nil {
 			t.Errorf("%q is a name", name)
