@@ -1207,6 +1207,9 @@ func TestIdle(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
 	write(t, s, "ecs", records(0, 5))
+	if c.Idle() {
+		t.Error("idle while records wait")
+	}
 	var b sink.Batch
 	c.Take(&b, limits)
 	if n, _, _ := c.Ready(); n != 0 || c.Idle() {
@@ -1882,6 +1885,12 @@ func TestNoSpare(t *testing.T) {
 		}
 		if _, err := os.Stat(s.sparePath()); (s.spare > 0) != kept || (err == nil) != kept {
 			t.Errorf("beside %d octets of %d: %d, %v", s.octets, octets, s.spare, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(s.sparePath()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a spare file stays in the end: %v", err)
 		}
 	}
 }
