@@ -160,49 +160,58 @@ func begin(t *testing.T, c *exec.Cmd) io.WriteCloser {
 }
 
 // TestDelivery: each sink gets what standard output gets, records and alerts, once, whatever
-// the number of workers, with a spool and without one, which makes one of a rotated file.
+// the number of workers, with a spool and without one, which makes one of a rotated file;
+// also where there is more than a sink is handed at once.
 func TestDelivery(t *testing.T) {
-	office := filepath.Join("..", "..", "testdata", "office.pcap")
-	for _, workers := range []string{"1", "3"} {
-		for _, spooled := range []bool{false, true} {
-			takers, sinks := []*taker{newTaker(t), newTaker(t)}, 2
-			dir := t.TempDir()
-			stats, file, rotated := filepath.Join(dir, "stats.json"), filepath.Join(dir, "file"), filepath.Join(dir, "rotated")
-			args := []string{"-q", "--offline", "-r", office, "-o", "ecs", "--to", "file:" + rotated + "?rotate=1GiB", "--to", takers[0].to(),
-				"--to", takers[1].to(), "--to", "file:" + file, "--workers", workers, "--stats", stats}
-			if spooled {
-				args = append(args, "--spool", filepath.Join(dir, "spool"))
-				sinks++
+	office, many := filepath.Join("..", "..", "testdata", "office.pcap"), flows(t, 3*chunkSize)
+	for _, test := range []struct {
+		capture, workers string
+		spooled          bool
+	}{
+		{office, "1", false},
+		{office, "1", true},
+		{office, "3", false},
+		{office, "3", true},
+		{many, "1", false},
+		{many, "1", true},
+	} {
+		takers, sinks := []*taker{newTaker(t), newTaker(t)}, 2
+		dir := t.TempDir()
+		stats, file, rotated := filepath.Join(dir, "stats.json"), filepath.Join(dir, "file"), filepath.Join(dir, "rotated")
+		args := []string{"-q", "--offline", "-r", test.capture, "-o", "ecs", "--to", "file:" + rotated + "?rotate=1GiB", "--to", takers[0].to(),
+			"--to", takers[1].to(), "--to", "file:" + file, "--workers", test.workers, "--stats", stats}
+		if test.spooled {
+			args = append(args, "--spool", filepath.Join(dir, "spool"))
+			sinks++
+		}
+		stdout, stderr, status := runCommand(t, args...)
+		if status != exitDone || len(stderr) > 0 {
+			t.Fatalf("status %d: %s", status, stderr)
+		}
+		for _, name := range []string{rotated, file} {
+			if got := contents(name); !bytes.Equal(got, stdout) {
+				t.Errorf("%s has %d octets of %d", name, len(got), len(stdout))
 			}
-			stdout, stderr, status := runCommand(t, args...)
-			if status != exitDone || len(stderr) > 0 {
-				t.Fatalf("status %d: %s", status, stderr)
-			}
-			for _, name := range []string{rotated, file} {
-				if got := contents(name); !bytes.Equal(got, stdout) {
-					t.Errorf("%s has %d octets of %d", name, len(got), len(stdout))
+		}
+		n := bytes.Count(stdout, []byte("\n"))
+		for _, r := range takers {
+			for line := range bytes.Lines(stdout) {
+				id := eventID(line)
+				if got := r.bodies[id]; !bytes.Equal(got, line) || r.times[id] != 1 {
+					t.Errorf("got %d times %.200q for %.200q", r.times[id], got, line)
 				}
 			}
-			n := bytes.Count(stdout, []byte("\n"))
-			for _, r := range takers {
-				for line := range bytes.Lines(stdout) {
-					id := eventID(line)
-					if got := r.bodies[id]; !bytes.Equal(got, line) || r.times[id] != 1 {
-						t.Errorf("got %d times %.200q for %.200q", r.times[id], got, line)
-					}
-				}
-				if n == 0 || n != len(r.bodies) {
-					t.Errorf("%d lines, %d records", n, len(r.bodies))
-				}
+			if n == 0 || n != len(r.bodies) {
+				t.Errorf("%d lines, %d records", n, len(r.bodies))
 			}
-			all := balances(t, stats)
-			if len(all) != sinks {
-				t.Errorf("%d sinks: %+v", sinks, all)
-			}
-			for _, b := range all {
-				if b.Delivered != uint64(n) {
-					t.Errorf("%d lines: %+v", n, b)
-				}
+		}
+		all := balances(t, stats)
+		if len(all) != sinks {
+			t.Errorf("%d sinks: %+v", sinks, all)
+		}
+		for _, b := range all {
+			if b.Delivered != uint64(n) {
+				t.Errorf("%d lines: %+v", n, b)
 			}
 		}
 	}
