@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"slices"
@@ -14,10 +15,8 @@ import (
 	"github.com/portwatch/portwatch/registry"
 )
 
-// taggedFlows returns a tagger, and a chunk with what it made of two Flows to a port that is
-// not registered.
-func taggedFlows() (*tagger, *chunk) {
-	var b flow.Batch
+// unregistered are the packets of two Flows to a port that is not registered.
+func unregistered() (b flow.Batch) {
 	for client := range uint16(2) {
 		from, to := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.5"), 40000+client), netip.MustParseAddrPort("10.0.0.9:42001")
 		for _, flags := range []flow.TCPFlags{flow.SYN, flow.SYN | flow.ACK} {
@@ -30,11 +29,19 @@ func taggedFlows() (*tagger, *chunk) {
 			from, to = to, from
 		}
 	}
-	table := flow.NewTable(flow.Options{})
+	return b
+}
+
+func newTagger() *tagger {
+	return &tagger{judge: flow.NewJudge(nil), annotator: annotate.New(registry.Embedded()), alerts: annotate.NewAlerts(time.Hour)}
+}
+
+// taggedFlows returns a tagger, and a chunk with what it made of them.
+func taggedFlows() (*tagger, *chunk) {
+	b, table := unregistered(), flow.NewTable(flow.Options{})
 	table.Add(&b)
 	table.Flush()
-	tagger := &tagger{judge: flow.NewJudge(nil), annotator: annotate.New(registry.Embedded()), alerts: annotate.NewAlerts(time.Hour)}
-	flows := newChunk(nil)
+	tagger, flows := newTagger(), newChunk(nil)
 	table.Take(flows.ends)
 	tagger.tag(flows)
 	return tagger, flows
@@ -55,7 +62,40 @@ func TestAlertsWithoutFlows(t *testing.T) {
 	}
 }
 
-// TestRecordsForSinks: what a sink is told about a record is what the record itself says.
+// TestTicks: on a silent device, each stage gets to know the time on the wall, and what that
+// ends is written at once: the Flows, and later the window of their alert.
+func TestTicks(t *testing.T) {
+	var out bytes.Buffer
+	w := &writer{renderings: []*rendering{{
+		newFormat: func() format { return export.NewECS(registry.Embedded(), export.Options{}) },
+		places:    []*place{{w: nopCloser{&out}}},
+	}}}
+	p := newPipeline(1, false, &meter{table: flow.NewTable(flow.Options{}), eager: true}, newTagger(), w)
+	p.load.Batch = unregistered()
+	for _, test := range []struct {
+		now                    time.Duration
+		flows, opened, updated int // so far
+	}{
+		{0, 0, 0, 0},
+		{time.Minute, 0, 0, 0},
+		{10 * time.Minute, 2, 1, 0},
+		{11 * time.Minute, 2, 1, 0},
+		{2 * time.Hour, 2, 1, 1},
+		{4 * time.Hour, 2, 1, 1},
+	} {
+		p.load.now = int64(test.now)
+		p.send()
+		for what, want := range map[string]int{
+			`"dataset":"portwatch.flow"`: test.flows, `"update":false`: test.opened, `"update":true`: test.updated,
+		} {
+			if n := bytes.Count(out.Bytes(), []byte(what)); n != want {
+				t.Errorf("%v: %d times %s, want %d", test.now, n, what, want)
+			}
+		}
+	}
+}
+
+// TestRecordsForSinks: what a sink gets to know of a record is what the record says itself.
 func TestRecordsForSinks(t *testing.T) {
 	_, flows := taggedFlows()
 	flows.flows[1].Sequence = 3
