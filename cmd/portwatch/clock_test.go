@@ -72,8 +72,18 @@ func TestClockWithoutPorts(t *testing.T) {
 	}
 }
 
-// TestDurationOfCenturies: packets further apart than a duration in nanoseconds can be give
-// the longest duration, not a negative one.
+// TestClockBefore1970: a time before the epoch is one like any other, also where a packet is
+// handed over alone.
+func TestClockBefore1970(t *testing.T) {
+	path := saveIPv4(t, "-1.8e9 10.0.0.1:40001 10.0.0.2:4", "-1799999990 10.0.0.1:40001 10.0.0.2:4", "-1799999980 10.0.0.1:40001 10.0.0.2:4")
+	out, stderr, status := runCommand(t, "-q", "-o", "ecs", "--no-alerts", "-l", "-c", "3", "-r", path)
+	if status != exitDone || strings.Count(string(out), `"end_reason":"forced-end"`) != 1 || !strings.Contains(string(out), `"packets":3,`) {
+		t.Errorf("status %d, %s%s, want one record", status, out, stderr)
+	}
+}
+
+// TestDurationOfCenturies: packets whose times lie further apart than nanoseconds reach make
+// the longest duration there is, and none that is negative.
 func TestDurationOfCenturies(t *testing.T) {
 	path := saveIPv4(t, "7e9 10.0.0.1:40001 10.0.0.2:4", "-9e9 10.0.0.1:40001 10.0.0.2:4")
 	stats := filepath.Join(t.TempDir(), "stats")
