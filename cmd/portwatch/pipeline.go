@@ -261,9 +261,7 @@ func (m *meter) add() {
 		m.table.Advance(m.load.now)
 	}
 	if m.load.last {
-		if m.load.ended != 0 {
-			m.table.Advance(m.load.ended)
-		}
+		m.table.Advance(m.load.ended)
 		m.table.Flush()
 	}
 	m.flows.Store(m.table.Stats().Created)
