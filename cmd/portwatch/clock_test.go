@@ -72,13 +72,18 @@ func TestClockWithoutPorts(t *testing.T) {
 	}
 }
 
-// TestClockBefore1970: a time before the epoch is one like any other, also where a packet is
-// handed over alone.
+// TestClockBefore1970: a time before the epoch is one like any other, for Flows and for alerts,
+// also where each packet is handed over alone.
 func TestClockBefore1970(t *testing.T) {
-	path := saveIPv4(t, "-1.8e9 10.0.0.1:40001 10.0.0.2:4", "-1799999990 10.0.0.1:40001 10.0.0.2:4", "-1799999980 10.0.0.1:40001 10.0.0.2:4")
-	out, stderr, status := runCommand(t, "-q", "-o", "ecs", "--no-alerts", "-l", "-c", "3", "-r", path)
-	if status != exitDone || strings.Count(string(out), `"end_reason":"forced-end"`) != 1 || !strings.Contains(string(out), `"packets":3,`) {
-		t.Errorf("status %d, %s%s, want one record", status, out, stderr)
+	path := saveIPv4(t, "-1.8e9 10.0.0.1:40001 10.0.0.2:4", "-1799999990 10.0.0.1:40001 10.0.0.2:4", "-1799999900 10.0.0.1:40002 10.0.0.2:4")
+	out, stderr, status := runCommand(t, "-q", "-o", "ecs", "-l", "-c", "3", "-r", path)
+	if status != exitDone {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	for _, once := range []string{`"end_reason":"idle-timeout"`, `"end_reason":"forced-end"`, `"update":false`, `"update":true`} {
+		if n := strings.Count(string(out), once); n != 1 {
+			t.Errorf("%d times %s in %s", n, once, out)
+		}
 	}
 }
 

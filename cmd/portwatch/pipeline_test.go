@@ -92,6 +92,9 @@ func TestTicks(t *testing.T) {
 				t.Errorf("%v: %d times %s, want %d", test.now, n, what, want)
 			}
 		}
+		if n := p.meter.flows.Load(); n != 2 {
+			t.Errorf("%v: the progress line is told of %d Flows", test.now, n)
+		}
 	}
 }
 
