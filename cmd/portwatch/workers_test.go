@@ -16,7 +16,7 @@ import (
 
 // TestWorkers wants the same bytes from any number of cores, in every format.
 func TestWorkers(t *testing.T) {
-	names := ownCaptures(t)
+	names := append(ownCaptures(t), flows(t, 3*chunkSize))
 	if dir, ok := captureFolder(); ok && !testing.Short() {
 		names = append(names, capturesIn(t, dir, "real")...)
 	}
