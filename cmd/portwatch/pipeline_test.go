@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -31,6 +32,8 @@ func unregistered() (b flow.Batch) {
 	}
 	return b
 }
+
+func newECS() format { return export.NewECS(registry.Embedded(), export.Options{}) }
 
 func newTagger() *tagger {
 	return &tagger{judge: flow.NewJudge(nil), annotator: annotate.New(registry.Embedded()), alerts: annotate.NewAlerts(time.Hour)}
@@ -66,10 +69,7 @@ func TestAlertsWithoutFlows(t *testing.T) {
 // ends is written at once: the Flows, and later the window of their alert.
 func TestTicks(t *testing.T) {
 	var out bytes.Buffer
-	w := &writer{renderings: []*rendering{{
-		newFormat: func() format { return export.NewECS(registry.Embedded(), export.Options{}) },
-		places:    []*place{{w: nopCloser{&out}}},
-	}}}
+	w := &writer{renderings: []*rendering{{newFormat: newECS, places: []*place{{w: nopCloser{&out}}}}}}
 	p := newPipeline(1, false, &meter{table: flow.NewTable(flow.Options{}), eager: true}, newTagger(), w)
 	p.load.Batch = unregistered()
 	for _, test := range []struct {
@@ -94,6 +94,38 @@ func TestTicks(t *testing.T) {
 		}
 		if n := p.meter.flows.Load(); n != 2 {
 			t.Errorf("%v: the progress line is told of %d Flows", test.now, n)
+		}
+	}
+}
+
+// failing is a place, or what keeps records for a sink.
+type failing struct{ write, close error }
+
+func (f failing) Write(b []byte) (int, error) { return len(b), f.write }
+func (f failing) Close() error                { return f.close }
+func (f failing) Put([]sink.Record) error     { return f.write }
+
+// TestWriterFails: where records cannot go, the reading ends, and the cause is told.
+func TestWriterFails(t *testing.T) {
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		name  string
+		to    rendering
+		stops bool
+	}{
+		{"place", rendering{places: []*place{{w: failing{write: broken}}}}, true},
+		{"sink", rendering{sinks: []keeper{failing{write: broken}}}, true},
+		{"place, at the end", rendering{places: []*place{{w: failing{close: broken}}}}, false},
+		{"none", rendering{places: []*place{{w: failing{}}}, sinks: []keeper{failing{}}}, false},
+	} {
+		test.to.newFormat = newECS
+		stopped := false
+		w := &writer{renderings: []*rendering{&test.to}, stop: func() { stopped = true }}
+		p := newPipeline(1, false, &meter{table: flow.NewTable(flow.Options{})}, newTagger(), w)
+		p.load.Batch = unregistered()
+		p.finish(0)
+		if err := w.close(); errors.Is(err, broken) != (test.name != "none") || stopped != test.stops {
+			t.Errorf("%s: %v, the reading has ended: %t", test.name, err, stopped)
 		}
 	}
 }
