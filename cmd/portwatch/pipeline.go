@@ -201,6 +201,11 @@ func (c *chunk) reset() *chunk {
 	if c.alerts = c.alerts[:0]; cap(c.alerts) > chunkSize {
 		c.alerts = nil
 		clear(c.text)
+		for _, m := range c.marks {
+			if m != nil {
+				*m = marks{}
+			}
+		}
 	}
 	return c
 }

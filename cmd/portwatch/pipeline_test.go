@@ -98,6 +98,26 @@ func TestTicks(t *testing.T) {
 	}
 }
 
+// TestChunkForgets: what many alerts at a time take is not kept for chunks that have none.
+func TestChunkForgets(t *testing.T) {
+	_, flows := taggedFlows()
+	c := newChunk([]*rendering{{sinks: []keeper{failing{}}}})
+	for range 1000 {
+		c.alerts = append(c.alerts, placedAlert{Alert: flows.alerts[0].Alert})
+	}
+	c.render([]format{newECS()})
+	c.marks[0].split(c.text[0])
+	if len(c.text[0]) == 0 || len(c.marks[0].records) != len(c.alerts) {
+		t.Fatalf("%d octets, %d records of %d alerts", len(c.text[0]), len(c.marks[0].records), len(c.alerts))
+	}
+	c.reset()
+	m := c.marks[0]
+	if cap(c.alerts) > chunkSize || cap(c.text[0]) > 0 || cap(m.list) > chunkSize || cap(m.names) > 0 || cap(m.records) > chunkSize {
+		t.Errorf("kept: %d alerts, %d octets, %d marks, %d octets of names, %d records",
+			cap(c.alerts), cap(c.text[0]), cap(m.list), cap(m.names), cap(m.records))
+	}
+}
+
 // failing is a place, or what keeps records for a sink.
 type failing struct{ write, close error }
 
