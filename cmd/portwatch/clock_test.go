@@ -100,8 +100,10 @@ func TestDurationOfCenturies(t *testing.T) {
 		if n := strings.Count(string(out), text); status != exitDone || n != want {
 			t.Errorf("status %d, %d times %s in %s%s, want %d: record and alert", status, n, text, out, stderr, want)
 		}
-		if counts := string(contents(stats)); !strings.Contains(counts, `"capture":9223372036.854776`) {
-			t.Errorf("%s", counts)
+		for _, part := range []string{`"capture":9223372036.854776`, `"late_packets":1,`} {
+			if counts := string(contents(stats)); !strings.Contains(counts, part) {
+				t.Errorf("no %s in %s", part, counts)
+			}
 		}
 	}
 }

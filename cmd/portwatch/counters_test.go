@@ -2,12 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/capture"
+	"github.com/portwatch/portwatch/flow"
 )
 
 // TestCountersDocumented: docs/limits.md has each counter of --stats, and none that is
@@ -70,8 +75,26 @@ func TestCountersDocumented(t *testing.T) {
 	}
 }
 
-// gather adds the names of counters, or only the object's name if its keys are not counters'
-// names.
+// TestLimits: how often a bound was hit is told under its own name.
+func TestLimits(t *testing.T) {
+	var table flow.Stats
+	table.Limits.MaxFlows, table.Limits.AnnouncedEndpoints, table.Limits.Late = 1, 2, 3
+	decoder := capture.Counters{Limits: map[string]uint64{"nesting": 4, "headers": 5, "fragments": 6}, Panics: 7}
+	got := make(map[string]uint64)
+	for _, l := range limits(&table, 8, &annotate.AlertStats{CutShort: 9, Uncounted: 10}, &decoder) {
+		got[l.Name] = l.Count
+	}
+	want := map[string]uint64{
+		"max_flows": 1, "announced_endpoints": 2, "late_packets": 3, "nesting": 4, "headers": 5, "fragments": 6, "decoder_panics": 7,
+		"learned_endpoints": 8, "alerts": 9, "alert_attempts": 10,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// gather adds the names of counters; of what is counted by names that are no counters',
+// that of the object.
 func gather(names map[string]bool, path string, value any) {
 	switch value := value.(type) {
 	case map[string]any:
