@@ -132,7 +132,7 @@ func TestSignalAtStart(t *testing.T) {
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Wait(); err != nil {
+		if err := c.Wait(); err != nil || fmt.Sprint(c.Stderr) != "" {
 			t.Errorf("-r %s: %v: %s", from, err, c.Stderr)
 		}
 		if n := readCounters(t, stats).Packets["read"]; n != 0 {
