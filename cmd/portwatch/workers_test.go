@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -94,8 +95,42 @@ func TestNothingIsLeftLying(t *testing.T) {
 	}
 }
 
-// lastDue returns the last packet of a savefile that makes records due, and how many records
-// are due before it and with it.
+// writes tells of each Write.
+type writes chan int
+
+func (w writes) Write(b []byte) (int, error) { w <- len(b); return len(b), nil }
+func (writes) Close() error                  { return nil }
+
+// TestEachLoadIsWritten is the same without a pipe, so often that workers meet at every turn:
+// what a load ends is written while the reader waits for the next one.
+func TestEachLoadIsWritten(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8 * runtime.NumCPU()))
+	loads := 20_000
+	if testing.Short() {
+		loads = 2000
+	}
+	for _, workers := range []int{1, 2, 3, 8} {
+		out := make(writes, 1)
+		w := &writer{renderings: []*rendering{{newFormat: newECS, places: []*place{{w: out}}}}}
+		p := newPipeline(workers, false, &meter{table: flow.NewTable(flow.Options{}), eager: true}, newTagger(), w)
+		key, _ := flow.KeyOf(flow.TCP, scanner, netip.AddrPortFrom(scanned, 443))
+		for i := range loads {
+			now := int64(i+1) * int64(time.Hour)
+			p.load.Packets = append(p.load.Packets, flow.Packet{Key: key, Time: now, Flags: flow.SYN, Octets: 40})
+			p.load.now = now + int64(time.Minute)
+			p.send()
+			select {
+			case <-out:
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%d workers: the record of load %d is not written", workers, i)
+			}
+		}
+		p.finish(0)
+	}
+}
+
+// lastDue is the last of a savefile's packets with which records become due, and how many
+// records are, before it and with it.
 func lastDue(t *testing.T, path string, idle time.Duration) (packets, before, records int) {
 	t.Helper()
 	f, err := capture.OpenFile(path)
