@@ -129,10 +129,16 @@ func (m *Merged) Stats() Stats {
 	return s
 }
 
-// Close closes the files.
+// Close closes the files. It returns what was wrong with those that have ended, too, where Next
+// has not come to tell it.
 func (m *Merged) Close() error {
-	m.err = ErrClosed
 	var errs []error
+	for _, err := range m.errs {
+		if m.err == nil && !errors.Is(err, ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	m.err = ErrClosed
 	for i := range m.parts {
 		errs = append(errs, m.parts[i].file.Close())
 	}

@@ -116,8 +116,26 @@ func testSignal(t *testing.T, signal os.Signal) {
 	}
 }
 
-// TestSignalAtStart: a signal ends a run that still waits for a pipe to be opened or for
-// its first octets, and the run has counted nothing.
+// TestSignalBesideBrokenFile: what was wrong with one of several savefiles is told, also when
+// a signal ends the reading of another.
+func TestSignalBesideBrokenFile(t *testing.T) {
+	capture := contents(filepath.Join("..", "..", "testdata", "raw.pcap"))
+	const fileHeader, pipeSize = 24, 64 << 10
+	c := portwatch("-r", filepath.Join("..", "..", "testdata", "cut.pcap"), "-r", "-", "-o", "none")
+	in := begin(t, c)
+	in.Write(capture)
+	in.Write(bytes.Repeat(capture[fileHeader:], 4*pipeSize/len(capture))) // more than the pipe holds
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait()
+	if status := c.ProcessState.ExitCode(); status != exitFailed || !strings.Contains(fmt.Sprint(c.Stderr), "file is cut short") {
+		t.Errorf("status %d: %s", status, c.Stderr)
+	}
+}
+
+// TestSignalAtStart: whoever waits for a pipe to be opened, or for what it begins with,
+// can be told to stop, and has counted nothing.
 func TestSignalAtStart(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
