@@ -220,14 +220,15 @@ func TestSavedToPipe(t *testing.T) {
 	}
 }
 
-// TestLineBuffered: with -l a record is written when it is due, even if nothing more comes
-// through the pipe.
+// TestLineBuffered: with -l a record is written when it is due, and a packet saved when it has
+// come, also if what comes through the pipe after that is nothing.
 func TestLineBuffered(t *testing.T) {
 	capture, err := os.ReadFile(filepath.Join("..", "..", "testdata", "office.pcap"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := portwatch("-l", "-r", "-", "--idle-timeout", "1ms")
+	saved := filepath.Join(t.TempDir(), "saved.pcap")
+	c := portwatch("-l", "-r", "-", "--idle-timeout", "1ms", "-w", saved)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -249,6 +250,7 @@ func TestLineBuffered(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("no record came while the pipe was open")
 	}
+	waitFor(t, func() bool { return len(contents(saved)) == len(capture) })
 	in.Close()
 	c.Process.Kill()
 	c.Wait()

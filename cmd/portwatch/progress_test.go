@@ -93,4 +93,9 @@ func TestProgressBetweenRecords(t *testing.T) {
 	if string(drawn) != "\r\x1b[Ka record\n" || !errors.Is(err, syscall.ENOSPC) || len(d.places) != 1 {
 		t.Errorf("drawn: %q; %v, %d places are left", drawn, err, len(d.places))
 	}
+	p.drawn = true
+	(&run{stderr: tty, progress: p}).warn(errors.New("so it is"))
+	if all := contents(tty.Name()); string(all[len(drawn):]) != "\r\x1b[Kportwatch: warning: so it is\n" {
+		t.Errorf("the warning stands beside the line: %q", all)
+	}
 }
