@@ -158,9 +158,14 @@ func TestTerminalProgress(t *testing.T) {
 			t.Errorf("drawn: %q", line)
 		}
 	}
-	text = regexp.MustCompile(`(\r[^\r\n\x1b]+)+\r\x1b\[K`).ReplaceAllString(text, "")
+	line := regexp.MustCompile(`(\r[^\r\n\x1b]+)+\r\x1b\[K`)
+	text = line.ReplaceAllString(text, "")
 	if strings.Contains(text, "\r") || !strings.HasPrefix(text, records) {
 		t.Errorf("without the line: %q", text)
+	}
+	text = line.ReplaceAllString(run(append(args, "-o", "none")), "")
+	if strings.Contains(text, "\r") || !strings.HasPrefix(text, "8,880 packets, ") {
+		t.Errorf("without the line, and records: %q", text)
 	}
 }
 
