@@ -108,7 +108,28 @@ func TestDurationOfCenturies(t *testing.T) {
 	}
 }
 
-// TestLiveClockWithoutPorts: on a link that is never silent but has no packets with ports,
+// TestWaited: live, packets are sent on a tenth of a second after the last ones were, also when
+// the clock is set back.
+func TestWaited(t *testing.T) {
+	var r run
+	for _, step := range []struct {
+		time   time.Duration // of the newest packet
+		waited bool
+	}{
+		{time.Hour, true},
+		{time.Hour + 50*time.Millisecond, false},
+		{time.Hour + 101*time.Millisecond, true},
+		{time.Hour + 150*time.Millisecond, false},
+		{time.Minute, true},
+		{time.Minute + time.Millisecond, false},
+	} {
+		if waited := r.waited([]capture.Frame{{}, {Time: int64(step.time)}}); waited != step.waited {
+			t.Errorf("%v: waited is %t", step.time, waited)
+		}
+	}
+}
+
+// TestLiveClockWithoutPorts: on a link that is never silent, but has nothing with ports on it,
 // Flows end in time, and the file of -w has what came.
 func TestLiveClockWithoutPorts(t *testing.T) {
 	space := newNamespace(t)
