@@ -175,7 +175,11 @@ func (a *Alerts) take(s *sighting) {
 		a.count(around, s)
 		return
 	}
-	if all == &a.tried && all.room() < 2 {
+	opens := 1
+	if around == nil {
+		opens = 2
+	}
+	if all == &a.tried && !a.fit(all, opens) {
 		a.stats.Uncounted++
 		return
 	}
@@ -184,6 +188,13 @@ func (a *Alerts) take(s *sighting) {
 	}
 	around.opened++
 	a.count(a.open(all, &own), s)
+}
+
+// fit reports whether there is room for n new subjects, or would be if Next had been asked
+// since the clock moved: the oldest windows end first.
+func (a *Alerts) fit(all *subjects, n int) bool {
+	n -= all.room()
+	return n <= 0 || a.over(all.ring[(all.first+n-1)%len(all.ring)])
 }
 
 // find returns the subject of a key, or nil. It ends a subject whose window is over.

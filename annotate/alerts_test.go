@@ -286,6 +286,16 @@ func TestAlertsFlooded(t *testing.T) {
 	if again := p.alerts.Stats(); again.Uncounted != s.Uncounted || again.Opened != s.Opened+1 {
 		t.Errorf("after the window: %+v", again)
 	}
+
+	// Of a savefile, nobody tells the time but the next record.
+	for i := range 5000 {
+		p.add(3600, address(i), address(65535-i)+":42001", flow.Attempt)
+	}
+	s = p.alerts.Stats()
+	p.add(7200, "10.1.0.5", "10.1.0.9:42001", flow.Attempt)
+	if again := p.alerts.Stats(); again.Uncounted != s.Uncounted || again.Opened != s.Opened+1 {
+		t.Errorf("behind the window: %+v, before: %+v", again, s)
+	}
 }
 
 // TestAlertsSymmetric: both sides are the service, and each other's client.
