@@ -69,6 +69,9 @@ func (a *Alerts) Add(r *Record) {
 	a.Advance(r.Flow.End)
 	for i := range r.Findings {
 		s := newSighting(r, &r.Findings[i])
+		if s.finding.Side == Source && s.service.Endpoint == s.client.Endpoint {
+			continue // a host that talks to itself: the destination's finding said so
+		}
 		a.take(&s)
 	}
 }

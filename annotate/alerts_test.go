@@ -311,6 +311,22 @@ func TestAlertsSymmetric(t *testing.T) {
 	}
 }
 
+// TestAlertsOfAHostItself: an endpoint that talks to itself is one service, though both
+// sides have a finding, and its Flow is one Flow.
+func TestAlertsOfAHostItself(t *testing.T) {
+	p := newReplay(t)
+	f := between(flow.UDP, 42001, 42001, flow.Established, flow.Symmetric, flow.Medium)
+	f.Source.Endpoint = f.Destination.Endpoint
+	New(embedded(t)).Annotate(&p.record, f)
+	for range 2 {
+		p.alerts.Add(&p.record)
+		p.take()
+	}
+	p.flush()
+	p.want("open PW001 service 50: 42001/udp is unassigned",
+		"update PW001 service 50: 42001/udp is unassigned; 2 Flows of 1 client")
+}
+
 // TestAlertsNoAllocs: neither records without findings nor those of a known subject
 // allocate, and after a window not even those of new subjects.
 func TestAlertsNoAllocs(t *testing.T) {
