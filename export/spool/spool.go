@@ -273,7 +273,7 @@ func (s *Spool) write(k *block, out []byte) error {
 	for tries := 0; ; tries++ {
 		err := errFull
 		var g *segment
-		if s.octets == 0 || s.octets+k.size <= s.o.Max {
+		if s.octets <= headSize || s.octets+k.size <= s.o.Max {
 			if g, err = s.reserve(k.size); err == nil {
 				offset := g.size
 				s.mu.Unlock()

@@ -1971,6 +1971,31 @@ func TestKilledBeforeTheFirstBlock(t *testing.T) {
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 20))
 }
 
+// TestLargeBehindAKill: an empty spool takes a record that is larger than all that it may have, also
+// where it has a segment in which nothing was written yet.
+func TestLargeBehindAKill(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+	cursor(t, s, "a", "ecs")
+	write(t, s, "ecs", records(0, 20))
+	f, err := s.newFile(segmentPath(dir, s.last+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	kill(s)
+	s = open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
+	c := cursor(t, s, "a", "ecs")
+	wantIDs(t, take(t, c), ids(0, 20))
+	large := record(20)
+	large.Body = make([]byte, 2*MinMax)
+	write(t, s, "ecs", []sink.Record{large})
+	wantIDs(t, take(t, c), ids(20, 21))
+	if n := c.Counts(); n.Dropped != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
 // TestFailedWrites: what fails in the background, and what is no want of room, ends the
 // run, and is told in the end.
 func TestFailedWrites(t *testing.T) {
