@@ -175,6 +175,7 @@ func (s *Spool) recover() (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim()
+	s.sweep()
 	if n := len(s.segments); reusable && n > 0 {
 		g := s.segments[n-1]
 		g.sealed = g.size < headSize // it is none
