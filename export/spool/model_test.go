@@ -809,10 +809,7 @@ func (m *model) leave() {
 	if m.spool != nil {
 		m.spool.release()
 		synctest.Wait()
-		for _, g := range m.spool.segments {
-			g.gone = true // and takes no time to be synced
-		}
-		kill(m.spool)
+		abandon(m.spool)
 	}
 	m.spool, m.append = nil, nil
 }

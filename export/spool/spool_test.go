@@ -33,11 +33,27 @@ func open(t *testing.T, dir string, o Options) *Spool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.lock.Close() })
+	t.Cleanup(func() {
+		select {
+		case <-s.closing:
+		default:
+			abandon(s)
+		}
+	})
 	return s
 }
 
-// kill leaves the spool as a killed process would.
+// abandon kills a spool whose folder nobody will look at.
+func abandon(s *Spool) {
+	s.mu.Lock()
+	for _, g := range s.segments {
+		g.gone = true // and takes no time to be synced
+	}
+	s.mu.Unlock()
+	kill(s)
+}
+
+// kill leaves the spool as a process does that is killed.
 func kill(s *Spool) {
 	if s.active != nil {
 		s.active.Close()
