@@ -1152,7 +1152,7 @@ func TestFormats(t *testing.T) {
 		files[path] = text
 	}
 	s = open(t, dir, Options{})
-	late := cursor(t, s, "late", "ecs")
+	cursor(t, s, "late", "ecs")
 	if n := len(s.segments); n != 0 || len(files) == 0 || len(segments(t, dir)) != 0 {
 		t.Fatalf("%d segments, whose files had to go: %q of %d", n, segments(t, dir), len(files))
 	}
@@ -1164,7 +1164,8 @@ func TestFormats(t *testing.T) {
 	}
 	s = open(t, dir, Options{})
 	write(t, s, "ecs", records(200, 210))
-	wantIDs(t, take(t, cursor(t, s, "late", "ecs")), ids(200, 210))
+	late := cursor(t, s, "late", "ecs")
+	wantIDs(t, take(t, late), ids(200, 210))
 	for _, name := range []string{"a\nb", "a\n"} {
 		if _, err := s.Cursor(name, "ecs"); err == nil {
 			t.Errorf("%q is a name", name)
