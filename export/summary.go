@@ -99,9 +99,11 @@ func (s *Summary) Add(r *annotate.Record) {
 		s.addService(r)
 	}
 	for _, side := range [...]annotate.Side{annotate.Destination, annotate.Source} {
-		if severity := severityOf(r, side); severity > 0 {
-			s.addFlagged(r, side, severity)
+		severity := severityOf(r, side)
+		if severity == 0 || side == annotate.Source && f.Source.Endpoint == f.Destination.Endpoint {
+			continue // a Flow to itself has been added as its destination
 		}
+		s.addFlagged(r, side, severity)
 	}
 }
 

@@ -149,6 +149,23 @@ func TestSummaryOfScan(t *testing.T) {
 // wordsOf is the text with one space between words.
 func wordsOf(s string) string { return strings.Join(strings.Fields(s), " ") }
 
+// TestSummaryOfOneEndpoint: a Flow from an endpoint to itself has findings for both sides,
+// but is one Flow with one endpoint.
+func TestSummaryOfOneEndpoint(t *testing.T) {
+	for state, want := range map[flow.State]string{
+		flow.Established: "10.0.0.9:49151 udp reserved established 1 1 3.1k",
+		flow.Attempt:     "10.0.0.9:49151 udp reserved attempt 1 1 60",
+	} {
+		flows := []*flow.Record{
+			with(conversation(flow.UDP, "10.0.0.9:49151", "10.0.0.9:49151", 0, state), decided(flow.Symmetric, flow.High)),
+		}
+		out := wordsOf(string(summarize(testRegistry(t), flows).Append(nil, &Counts{})))
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+}
+
 func TestSummaryOfSweep(t *testing.T) {
 	var flows []*flow.Record
 	for i := range 100 {
