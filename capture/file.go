@@ -80,7 +80,7 @@ func OpenFile(name string) (*File, error) {
 	close := file.Close
 	if standard {
 		close = func() error {
-			defer syscall.SetNonblock(int(os.Stdin.Fd()), false) // as other readers of standard input expect
+			defer ReleaseStandardInput()
 			return file.Close()
 		}
 	}
@@ -94,7 +94,8 @@ func OpenFile(name string) (*File, error) {
 
 // standardInput returns a duplicate of standard input that can be closed and, if it
 // is a pipe, interrupted: Go can interrupt only what does not block. The pipe is then
-// non-blocking for every process that has this end open, until File.Close.
+// non-blocking for every process that has this end open, until File.Close or
+// ReleaseStandardInput.
 func standardInput(name string) (*os.File, error) {
 	fd, err := syscall.Dup(int(os.Stdin.Fd()))
 	if err != nil {
@@ -108,6 +109,10 @@ func standardInput(name string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }
+
+// ReleaseStandardInput makes standard input blocking again, as others that read it after this
+// program expect. It is for a program that ends while OpenFile still waits for a pipe.
+func ReleaseStandardInput() { syscall.SetNonblock(int(os.Stdin.Fd()), false) }
 
 // sizeOf returns the size of a regular file, and -1 for anything else.
 func sizeOf(file *os.File) int64 {

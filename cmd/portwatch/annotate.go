@@ -200,10 +200,13 @@ func annotateCommand(ctx context.Context, args []string, stdout, stderr *os.File
 	case o.help:
 		return write(stdout, stderr, annotateUsage)
 	}
-	r, err := newAnnotateRun(o, stdout, stderr)
+	ctx, hangups, done := o.onHangup(ctx, screenOf(stderr).terminal)
+	defer done()
+	r, err := openUntil(ctx, func() (*annotateRun, error) { return newAnnotateRun(o, stdout, stderr) })
 	if err != nil {
 		return notBegun(err, o.stats, new(export.AnnotateCounts).AppendJSON(nil), stderr)
 	}
+	go r.sinks.reopen(hangups)
 	err, unread := splitUnread(r.run(ctx))
 	if unread && err == nil {
 		return exitDone
@@ -324,8 +327,6 @@ func (r *annotateRun) warn(err error) { warn(r.stderr, "%v", err) }
 func (r *annotateRun) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ctx, done := r.sinks.onHangup(ctx, screenOf(r.stderr).terminal)
-	defer done()
 	var abandon context.CancelFunc
 	r.delay, abandon = context.WithCancel(context.Background())
 	defer abandon()

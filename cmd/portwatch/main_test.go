@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts in testdata expect")
@@ -137,26 +138,92 @@ func TestSignalBesideBrokenFile(t *testing.T) {
 // TestSignalAtStart: whoever waits for a pipe to be opened, or for what it begins with,
 // can be told to stop, and has counted nothing.
 func TestSignalAtStart(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // as in TestSignal
+	t.Cleanup(func() { signal.Reset(syscall.SIGHUP) })     // after the parallel parts
+	data := filepath.Join("..", "..", "testdata", "raw.pcap")
+	for _, args := range []string{
+		"-r PIPE -o none",
+		"-r - -o none",
+		"-r - -r PIPE -o none",
+		"-r " + data + " -o none -w PIPE",
+		"-r " + data + " --to file:PIPE",
+		"annotate --from - --to file:PIPE",
+	} {
+		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+			t.Run(signal.String()+" "+args, func(t *testing.T) {
+				t.Parallel()
+				testSignalAtStart(t, args, signal)
+			})
+		}
+	}
+}
+
+func testSignalAtStart(t *testing.T, args string, signal syscall.Signal) {
+	pipe, stats := filepath.Join(t.TempDir(), "pipe"), filepath.Join(t.TempDir(), "stats.json")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range []string{pipe, "-"} {
-		stats := filepath.Join(t.TempDir(), "stats.json")
-		c := portwatch("-r", from, "-o", "none", "--stats", stats)
-		in := begin(t, c)
-		defer in.Close()
-		time.Sleep(300 * time.Millisecond) // for it to start: nothing shows from outside that it waits
-		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Wait(); err != nil || fmt.Sprint(c.Stderr) != "" {
-			t.Errorf("-r %s: %v: %s", from, err, c.Stderr)
-		}
-		if n := readCounters(t, stats).Packets["read"]; n != 0 {
-			t.Errorf("-r %s: %d packets", from, n)
-		}
+	var in [2]int // Go would make the ends of an os.Pipe non-blocking
+	if err := syscall.Pipe(in[:]); err != nil {
+		t.Fatal(err)
 	}
+	stdin := os.NewFile(uintptr(in[0]), "standard input")
+	defer stdin.Close()
+	defer syscall.Close(in[1])
+	if strings.HasPrefix(args, "-r - -r") { // the first has begun
+		syscall.Write(in[1], contents(filepath.Join("..", "..", "testdata", "raw.pcap")))
+	}
+	c := portwatch()
+	c.Args = append(c.Args[:1], strings.Fields(strings.Replace(args, "PIPE", pipe, 1))...)
+	c.Args = append(c.Args, "-q", "--offline", "--stats", stats)
+	c.Stdin = stdin
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+	defer late.Stop()
+	time.Sleep(300 * time.Millisecond) // for it to start: nothing shows from outside that it waits
+	if err := c.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil || fmt.Sprint(c.Stderr) != "" {
+		t.Errorf("%v: %s", err, c.Stderr)
+	}
+	if text := contents(stats); !bytes.HasPrefix(text, []byte(`{"packets":{"read":0,`)) && !bytes.HasPrefix(text, []byte(`{"lines":{"read":0,`)) {
+		t.Errorf("counters %q", text)
+	}
+	if flags, err := unix.FcntlInt(uintptr(in[0]), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+		t.Errorf("%v: who reads standard input next finds it non-blocking", err)
+	}
+}
+
+// TestHangupAtStart: where records go to a file, SIGHUP ends nothing, also before anything is
+// read.
+func TestHangupAtStart(t *testing.T) {
+	dir := t.TempDir()
+	pipe, records := filepath.Join(dir, "pipe"), filepath.Join(dir, "records")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := portwatch("-r", pipe, "--to", "file:"+records)
+	begin(t, c)
+	time.Sleep(300 * time.Millisecond) // as above
+	c.Process.Signal(syscall.SIGHUP)
+	waitFor(t, func() bool { return feed(pipe, contents(filepath.Join("..", "..", "testdata", "raw.pcap"))) })
+	if err := c.Wait(); err != nil || len(contents(records)) == 0 {
+		t.Errorf("%v: %d octets: %s", err, len(contents(records)), c.Stderr)
+	}
+}
+
+// feed writes to a named pipe, unless nobody has opened it for reading.
+func feed(pipe string, octets []byte) bool {
+	f, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = f.Write(octets)
+	return err == nil
 }
 
 // TestSavedBehindClosedOutput: if nobody reads the records any more, -w still gets all

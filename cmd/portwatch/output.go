@@ -353,7 +353,7 @@ func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, scre
 	if t.path == "-" {
 		return &place{name: "standard output", w: nopCloser{stdout}}, screenOf(stdout), nil
 	}
-	if info, err := os.Stat(t.path); err == nil && !info.Mode().IsRegular() {
+	if !t.isFile() {
 		f, err := os.OpenFile(t.path, os.O_WRONLY, 0) // a pipe or a device: write-only, so that it fails when its reader goes away
 		if err != nil {
 			return nil, screen{}, t.fail(err)
@@ -365,6 +365,15 @@ func (t target) open(stdout *os.File, header []byte, sinks *sinks) (*place, scre
 		return nil, screen{}, err
 	}
 	return &place{name: t.path, w: f}, screen{}, nil
+}
+
+// isFile reports whether the target is a regular file, or will be one.
+func (t target) isFile() bool {
+	if t.path == "" || t.path == "-" {
+		return false
+	}
+	info, err := os.Stat(t.path)
+	return err != nil || info.Mode().IsRegular()
 }
 
 func (t target) fail(err error) error {

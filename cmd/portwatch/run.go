@@ -68,11 +68,17 @@ func command(ctx context.Context, args []string, stdout, stderr *os.File) int {
 
 // meterCommand runs the pipeline and turns the outcome into a status.
 func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int {
-	r, err := openRun(ctx, o, stdout, stderr)
+	ctx, hangups, done := o.onHangup(ctx, screenOf(stderr).terminal)
+	defer done()
+	r, err := openUntil(ctx, func() (*run, error) { return newRun(o, stdout, stderr) })
 	if err != nil {
+		if errors.Is(err, context.Canceled) && slices.Contains(o.files, "-") {
+			capture.ReleaseStandardInput()
+		}
 		none := export.Counts{Limits: limits(&flow.Stats{}, 0, &annotate.AlertStats{}, &capture.Counters{})}
 		return notBegun(err, o.stats, none.AppendJSON(nil), stderr)
 	}
+	go r.sinks.reopen(hangups)
 	err, unread := splitUnread(errors.Join(r.cut, r.meter(ctx), r.close()))
 	if unread && err == nil {
 		return exitDone
@@ -93,16 +99,16 @@ func meterCommand(ctx context.Context, o *options, stdout, stderr *os.File) int 
 	return exitDone
 }
 
-// openRun is newRun, but ends at a signal: newRun may wait until somebody opens and writes a
-// pipe that is to be read.
-func openRun(ctx context.Context, o *options, stdout, stderr *os.File) (*run, error) {
-	const enough = time.Second // for a newRun that waits for nobody
-	var r *run
+// openUntil calls open, but ends at a signal: open may wait until somebody opens or writes a
+// pipe that is to be read, or opens one that is to be written.
+func openUntil[R any](ctx context.Context, open func() (*R, error)) (*R, error) {
+	const enough = time.Second // for an open that waits for nobody
+	var r *R
 	var err error
 	opened := make(chan struct{})
 	go func() {
 		defer close(opened)
-		r, err = newRun(o, stdout, stderr)
+		r, err = open()
 	}()
 	select {
 	case <-opened:
@@ -169,8 +175,6 @@ type run struct {
 	counts   export.Counts
 	stopped  atomic.Bool
 	until    atomic.Int64 // live: the time of a signal, or 0; what came before it is still read
-
-	hangups func() // ends the handling of SIGHUP
 }
 
 // batchTime is how long a live packet waits for others to be sent on with it.
@@ -298,7 +302,6 @@ func (r *run) openSource() error {
 // meter reads the source to its end, or until ctx ends or nobody reads the output any
 // more, and writes what was metered.
 func (r *run) meter(ctx context.Context) error {
-	ctx, r.hangups = r.sinks.onHangup(ctx, screenOf(r.stderr).terminal)
 	defer context.AfterFunc(ctx, r.interrupt)()
 	context.AfterFunc(ctx, r.sinks.limit)
 	r.writer.begin()
@@ -502,7 +505,6 @@ func (r *run) close() error {
 		failed = errors.Join(failed, r.saveFailure(r.saver.Close()))
 	}
 	failed = errors.Join(failed, r.writer.close(), r.sinks.close())
-	r.hangups()
 	r.count()
 	return errors.Join(failed, writeCounters(r.options.stats, r.counts.AppendJSON(nil), r.stderr))
 }

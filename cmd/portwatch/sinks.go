@@ -261,30 +261,35 @@ func (s *sinks) openFile(t target, header []byte) (*sink.File, error) {
 	return f, nil
 }
 
-// onHangup reopens files whenever SIGHUP comes, so that they can be renamed. If there are no
-// files, or a terminal hangs up, the first SIGHUP ends the run cleanly, as SIGTERM does,
-// unless nohup ignores it.
-func (s *sinks) onHangup(ctx context.Context, terminal bool) (_ context.Context, done func()) {
-	if terminal || len(s.files) == 0 {
-		if signal.Ignored(syscall.SIGHUP) {
-			return ctx, func() {}
-		}
+// onHangup says what SIGHUP does, from before anything is opened until done is called. If
+// records go to files, it is sent to hangups, so that they can be renamed. If there are no
+// files, or a terminal hangs up, the first SIGHUP ends the run cleanly, as SIGTERM does, unless
+// nohup ignores it.
+func (o *options) onHangup(ctx context.Context, terminal bool) (_ context.Context, hangups chan os.Signal, done func()) {
+	hangups = make(chan os.Signal, 1) // one that comes while files are opened waits there
+	switch {
+	case !terminal && slices.ContainsFunc(o.targets, target.isFile):
+		signal.Notify(hangups, syscall.SIGHUP)
+	case !signal.Ignored(syscall.SIGHUP):
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 		context.AfterFunc(ctx, func() { defuse(stop) })
-		return ctx, stop
-	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		for range hangups {
-			for _, f := range s.files {
-				f.Reopen()
-			}
+		return ctx, hangups, func() {
+			stop()
+			close(hangups)
 		}
-	}()
-	return ctx, func() {
+	}
+	return ctx, hangups, func() {
 		signal.Stop(hangups)
 		close(hangups)
+	}
+}
+
+// reopen makes the files open anew whenever SIGHUP comes.
+func (s *sinks) reopen(hangups <-chan os.Signal) {
+	for range hangups {
+		for _, f := range s.files {
+			f.Reopen()
+		}
 	}
 }
 
