@@ -216,6 +216,15 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 		}
 	}()
 	r.writer = &writer{stop: r.stop}
+	if !o.quiet { // before the outputs: their files may warn from now on
+		r.writer.summary = export.NewSummary()
+		tty := screenOf(stderr)
+		r.writer.summary.Width = tty.width
+		if tty.terminal {
+			r.progress = newProgress(stderr, r.files)
+			r.writer.progress = r.progress
+		}
+	}
 	if r.writer.renderings, err = o.outputs(stdout, reg, r.sinks); err != nil {
 		return nil, err
 	}
@@ -237,15 +246,6 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 	t := &tagger{judge: flow.NewJudge(assigned(reg)), annotator: annotate.New(reg), flagged: o.flagged}
 	if !o.noAlerts {
 		t.alerts = annotate.NewAlerts(o.alertWindow)
-	}
-	if !o.quiet {
-		r.writer.summary = export.NewSummary()
-		tty := screenOf(stderr)
-		r.writer.summary.Width = tty.width
-		if tty.terminal {
-			r.progress = newProgress(stderr, r.files)
-			r.writer.progress = r.progress
-		}
 	}
 	r.pipeline = newPipeline(o.workers, r.live, m, t, r.writer)
 	r.sinks.begin()

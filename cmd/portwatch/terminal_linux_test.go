@@ -195,3 +195,24 @@ func TestTerminalAsInput(t *testing.T) {
 		}
 	}
 }
+
+// TestWarningAtStart: what is wrong with the rotated files of an earlier run is told in the
+// background, maybe before the run has begun. The race detector sees what that could disturb.
+func TestWarningAtStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flows.jsonl")
+	const rotated = ".20261124T230000Z"
+	if err := os.WriteFile(path+rotated, []byte("{}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path+rotated+".zst.part", 0o777); err != nil { // in the way
+		t.Fatal(err)
+	}
+	tty, written := openTerminal(t, 120)
+	args := []string{"--offline", "-r", filepath.Join("..", "..", "testdata", "office.pcap"), "--to", "file:" + path + "?rotate=1MiB&compress=zstd"}
+	if status := command(context.Background(), args, tty, tty); status != exitDone {
+		t.Errorf("status %d", status)
+	}
+	if text := written(); !strings.Contains(text, "warning: compress ") {
+		t.Errorf("no warning: %q", text)
+	}
+}
