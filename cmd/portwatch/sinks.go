@@ -345,8 +345,9 @@ func (s *sinks) hurry() {
 	}
 }
 
-// limit says that a signal came: sinks have the grace period and no more. What the spool has
-// for a sink that is away is left for the next run, because nothing captures until then.
+// limit says that a signal came: sinks have the grace period and no more, and so has the
+// compression of rotated files. What the spool has for a sink that is away is left for the next
+// run, because nothing captures until then.
 func (s *sinks) limit() {
 	for _, v := range s.list {
 		v.Leave()
@@ -354,6 +355,9 @@ func (s *sinks) limit() {
 	time.AfterFunc(s.grace, func() {
 		for _, v := range s.list {
 			v.GiveUp()
+		}
+		for _, f := range s.files {
+			f.GiveUp()
 		}
 	})
 }

@@ -65,6 +65,7 @@ type File struct {
 
 	rotated chan struct{} // receives when there are files to tidy up
 	tidying sync.WaitGroup
+	givenUp atomic.Bool // what is not compressed yet is left to the next run
 }
 
 // OpenFile opens a file for writing.
@@ -87,6 +88,10 @@ func OpenFile(path string, o FileOptions) (*File, error) {
 // Reopen makes the next Write open the file anew, for users who have renamed it. It may
 // be called from another goroutine.
 func (f *File) Reopen() { f.reopen.Store(true) }
+
+// GiveUp says that nobody waits any longer until rotated files are compressed: the next run
+// does that. It may be called from another goroutine.
+func (f *File) GiveUp() { f.givenUp.Store(true) }
 
 // Write writes whole lines: all of them or, if it returns an error, none.
 func (f *File) Write(lines []byte) (int, error) {
@@ -258,7 +263,10 @@ func (f *File) tidy() {
 		if f.o.Compress == "" || isCompressed(name) {
 			continue
 		}
-		if err := compressFile(name, f.o.Compress); err != nil {
+		switch err := f.compress(name); {
+		case errors.Is(err, errGivenUp):
+			return
+		case err != nil:
 			f.report(fmt.Errorf("compress %w", err))
 		}
 	}
@@ -294,14 +302,29 @@ func uncompressed(name string) string {
 // unfinished is the suffix of a compressed file until it is complete.
 const unfinished = ".part"
 
-// compressFile replaces a file with a compressed one.
-func compressFile(name, how string) (err error) {
+var errGivenUp = errors.New("given up")
+
+// A stoppable is what compress reads from a rotated file, until GiveUp.
+type stoppable struct {
+	io.Reader
+	by *File
+}
+
+func (s stoppable) Read(p []byte) (int, error) {
+	if s.by.givenUp.Load() {
+		return 0, errGivenUp
+	}
+	return s.Reader.Read(p)
+}
+
+// compress replaces a rotated file with a compressed one.
+func (f *File) compress(name string) (err error) {
 	in, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	target := name + suffixes[how]
+	target := name + suffixes[f.o.Compress]
 	out, err := os.Create(target + unfinished)
 	if err != nil {
 		return err
@@ -313,14 +336,14 @@ func compressFile(name, how string) (err error) {
 		}
 	}()
 	var w io.WriteCloser
-	if how == "zstd" {
+	if f.o.Compress == "zstd" {
 		if w, err = zstd.NewWriter(out, zstd.WithEncoderConcurrency(1)); err != nil {
 			return err
 		}
 	} else {
 		w = gzip.NewWriter(out)
 	}
-	if _, err := io.Copy(w, in); err != nil {
+	if _, err := io.Copy(w, stoppable{in, f}); err != nil {
 		return err
 	}
 	if err := errors.Join(w.Close(), out.Sync()); err != nil {
@@ -338,7 +361,7 @@ func (f *File) report(err error) {
 	}
 }
 
-// Close closes the file and waits until rotated ones are compressed.
+// Close closes the file and waits until rotated ones are compressed, or until GiveUp.
 func (f *File) Close() error {
 	err := f.close()
 	if f.o.Rotated() {

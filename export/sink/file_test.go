@@ -51,6 +51,53 @@ func linesOf(t *testing.T, f *File) (text string, files int) {
 	return text, len(names)
 }
 
+// TestFileGivesUp: who has no time for the compression of a large file leaves it as it is, and
+// the next run compresses it.
+func TestFileGivesUp(t *testing.T) {
+	for _, compress := range []string{"gzip", "zstd"} {
+		path := filepath.Join(t.TempDir(), "flows.jsonl")
+		rotated := path + ".20261124T230000Z"
+		if err := os.WriteFile(rotated, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		const minutes = 1 << 40 // of compressing: a hole in the file takes no disk
+		if err := os.Truncate(rotated, minutes); err != nil {
+			t.Fatal(err)
+		}
+		open := func() *File {
+			f, err := OpenFile(path, FileOptions{Rotate: 1000, Compress: compress, Report: func(err error) { t.Error(err) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+		begun := func() bool {
+			_, err := os.Stat(rotated + suffixes[compress] + unfinished)
+			return err == nil
+		}
+		f := open()
+		for !begun() {
+			time.Sleep(time.Millisecond)
+		}
+		f.GiveUp()
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(rotated); err != nil || info.Size() != minutes || begun() {
+			t.Errorf("%s: %v, and a part is there: %t", compress, err, begun())
+		}
+		if err := os.Truncate(rotated, 1000); err != nil {
+			t.Fatal(err)
+		}
+		if err := open().Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(rotated + suffixes[compress]); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestFileRotation(t *testing.T) {
 	for _, compress := range []string{"", "gzip", "zstd"} {
 		f, err := OpenFile(filepath.Join(t.TempDir(), "flows.jsonl"), FileOptions{Rotate: 1000, Compress: compress,
