@@ -97,7 +97,9 @@ func (f *File) GiveUp() { f.givenUp.Store(true) }
 func (f *File) Write(lines []byte) (int, error) {
 	if f.file == nil || f.reopen.Load() {
 		f.reopen.Store(false)
-		f.close()
+		if err := f.close(); err != nil { // a network file system may tell only now
+			return 0, err
+		}
 		if err := f.open(false); err != nil {
 			return 0, err
 		}

@@ -275,6 +275,29 @@ func TestFileFolderGone(t *testing.T) {
 	}
 }
 
+// TestFileCloseFails: what a file system says only when a file is closed is told, also where
+// another one takes its place, and the next line goes there.
+func TestFileCloseFails(t *testing.T) {
+	for name, o := range map[string]FileOptions{"reopened": {}, "rotated": {Rotate: 1}} {
+		f, err := OpenFile(filepath.Join(t.TempDir(), "x"), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		fmt.Fprintln(f, "one")
+		f.file.Close() // so that closing it fails
+		if !o.Rotated() {
+			f.Reopen()
+		}
+		if _, err := fmt.Fprintln(f, "two"); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := fmt.Fprintln(f, "three"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestFileCut: where others cut the file, as logrotate's copytruncate does, no hole is
 // left in place of the lines.
 func TestFileCut(t *testing.T) {
