@@ -271,12 +271,20 @@ func (k *kafka) connect(ctx context.Context) error {
 		return err
 	}
 	asked := make(chan error, 1)
-	go func() { asked <- askForTopic(ctx, client, k.topic) }()
+	limit := int32(0)
+	go func() {
+		err := askForTopic(ctx, client, k.topic)
+		if err == nil {
+			limit = topicLimit(ctx, client, k.topic)
+		}
+		asked <- err
+	}()
 	select {
 	case err = <-asked:
 	case <-ctx.Done():
-		// The client first asks each broker for its versions. Neither that nor its Close
-		// heeds the context: a broker that says nothing holds them up for 10 seconds.
+		// The client first asks each broker for its versions, also the one that the cluster
+		// sends it to for the topic's limit. Neither that nor its Close heeds the context: a
+		// broker that says nothing holds them up for 10 seconds.
 		go func() { <-asked; client.Close() }()
 		if err = k.link.last(); err == nil {
 			err = ctx.Err()
@@ -297,7 +305,7 @@ func (k *kafka) connect(ctx context.Context) error {
 		client.Close()
 		return fmt.Errorf("ask for topic %s: %w", k.topic, err)
 	}
-	k.size = min(int32(k.batch), topicLimit(ctx, client, k.topic))
+	k.size = min(int32(k.batch), limit)
 	k.client = client
 	return nil
 }
