@@ -267,9 +267,12 @@ func (o *options) blame(err error) error {
 
 var errNoInput = errors.New("neither -i nor -r")
 
-// wordsWithoutInput is the error for words without -i or -r: a savefile, an expression or a
-// mistyped subcommand.
+// wordsWithoutInput is the error for words without -i or -r: a savefile, an expression, or a
+// subcommand that is mistyped or comes after an option.
 func wordsWithoutInput(words string) error {
+	if first, _, _ := strings.Cut(words, " "); slices.Contains(subcommands, first) {
+		return usageError{first + " must be the first argument", "portwatch " + words + ", and options after that"}
+	}
 	hint := "-i DEVICE or -r FILE before an expression; the subcommands are " + strings.Join(subcommands, ", ")
 	if isFile(words) {
 		hint = eachSavefile
