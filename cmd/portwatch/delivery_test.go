@@ -296,7 +296,7 @@ func TestFullSpool(t *testing.T) {
 	if b := balances(t, stats)[0]; status != exitDone || b.Dropped == 0 || b.InSpool == 0 {
 		t.Errorf("status %d, %+v", status, b)
 	}
-	if !bytes.Contains(stderr, []byte("the oldest records make room")) || !regexp.MustCompile(`"full":[1-9]`).Match(contents(stats)) {
+	if !bytes.Contains(stderr, []byte("the oldest records are dropped")) || !regexp.MustCompile(`"full":[1-9]`).Match(contents(stats)) {
 		t.Errorf("%s%s", stderr, contents(stats))
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // A Cursor is one sink's place in a spool: a [sink.Queue] of the records in the
-// sink's format. Every record before the place that its file has is settled.
+// sink's format. Every record before the place in its file is settled.
 type Cursor struct {
 	spool        *Spool
 	name, format string
@@ -26,25 +26,25 @@ type Cursor struct {
 	attached     bool // a sink of this run uses it
 	changed      chan struct{}
 
-	// Take alone uses these.
-	current *block // that pos is in the middle of; nil: it is at a block's begin
+	// Only Take uses these.
+	current *block // the one that pos is in the middle of; nil: pos is at the start of a block
 	window  window
-	told    bool // that too many files are open
+	told    bool // it was reported that too many files are open
 
 	// The rest is guarded by spool.mu.
-	pos     position // of what is taken next
-	left    tally    // from pos on, in pos's segment
+	pos     position // of the record to be taken next
+	left    tally    // from pos to the end of its segment
 	waiting tally    // from pos on
 	flights []flight // batches that are not settled
-	takes   uint64   // batches that there were
-	saved   position
-	slot    int64
+	takes   uint64   // batches taken so far
+	saved   position // the last one written to the file
+	slot    int64    // the one to be written next: 0 or 1
 	ended   bool
 	counts  sink.QueueCounts // without Waiting
 }
 
 // A flight is a batch that is not settled: its mark, where it begins, the blocks that its
-// records point into, and how many of these were returned.
+// records point into, and how many of the records were returned.
 type flight struct {
 	mark     uint64
 	from     position
@@ -52,9 +52,8 @@ type flight struct {
 	returned uint64
 }
 
-// Cursor returns the cursor of the sink with this name for records in this format.
-// Where there is none yet, it begins behind the last record. The names of all
-// cursors differ.
+// Cursor returns the cursor of the sink with this name for records in this format. A
+// new one begins after the last record. The names of all cursors must differ.
 func (s *Spool) Cursor(name, format string) (*Cursor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,7 +64,7 @@ func (s *Spool) Cursor(name, format string) (*Cursor, error) {
 		}
 	}
 	if strings.Contains(name+format, "\n") {
-		return nil, fmt.Errorf("name %q of a sink: more than one line", name)
+		return nil, fmt.Errorf("sink name %q has more than one line", name)
 	}
 	c := newCursor(s, name, format)
 	c.attached = true
@@ -80,14 +79,14 @@ func (s *Spool) Cursor(name, format string) (*Cursor, error) {
 	return c, nil
 }
 
-// A Left is a cursor that no sink of this run uses. The records stay for it.
+// A Left is a cursor that no sink of this run uses. Its records stay in the spool.
 type Left struct {
 	Name, Format string
 	Records      uint64
-	File         string // without it, nothing is kept
+	File         string // once it is removed, nothing is kept for the sink
 }
 
-// Left returns those that have records.
+// Left returns the cursors that no sink of this run uses and that have records.
 func (s *Spool) Left() []Left {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,12 +106,12 @@ func newCursor(s *Spool, name, format string) *Cursor {
 	}
 }
 
-// A cursor's file has its position twice, each with a checksum, and a newer one
-// is written over the older: one of them is whole whatever happens. Its name and
-// its format follow.
+// A cursor's file holds its position in two slots, each with a checksum. A new position
+// is written over the older one, so that one is whole whatever happens. The cursor's name
+// and format follow.
 const slotSize = 3*(10+1) + 8 + 1
 
-// earlierSlot is the position of a portwatch that did not compress.
+// earlierSlot matches the position as written by versions that did not compress.
 var earlierSlot = regexp.MustCompile(`^\d{20} [0-9a-f]{8}\n`)
 
 const cursorSuffix = ".cursor"
@@ -172,7 +171,7 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 			err = errLostPlace
 		}
 		switch {
-		case err == errEarlier: // all files are
+		case err == errEarlier: // as are all other files: none is named
 			return list, err
 		case err != nil:
 			return list, fmt.Errorf("%s: %w", filepath.Base(path), err)
@@ -185,8 +184,8 @@ func listCursors(s *Spool) ([]*Cursor, error) {
 	return list, nil
 }
 
-// errLostPlace is a cursor that does not say how far its sink has come.
-var errLostPlace = errors.New("damaged: without this file its sink begins with new records, and what waits for it goes")
+// errLostPlace means that a cursor's file does not say how far its sink has got.
+var errLostPlace = errors.New("damaged: if this file is removed, its sink starts with new records, and those that wait for it are discarded")
 
 func parseCursor(s *Spool, text string) (*Cursor, error) {
 	if earlierSlot.MatchString(text) {
@@ -214,12 +213,12 @@ func parseCursor(s *Spool, text string) (*Cursor, error) {
 	return c, nil
 }
 
-// see counts the records of a block in the cursor's format that an earlier run has
-// left.
+// see counts the records that wait for the cursor in a block of its format, which an
+// earlier run has left.
 func (c *Cursor) see(place position, p *packed) {
 	t := p.tally
 	switch {
-	case !place.before(c.pos): // it has all of it before it
+	case !place.before(c.pos): // all of the block waits
 	case place == c.pos.block():
 		if k, err := p.unpack(place); err == nil {
 			rest, err := k.behind(c.pos.inside)
@@ -229,7 +228,7 @@ func (c *Cursor) see(place position, p *packed) {
 				break
 			}
 		}
-		c.pos = place // nobody knows what of it was settled
+		c.pos = place // it is unknown which of its records were settled
 	default:
 		return
 	}
@@ -247,7 +246,7 @@ func (c *Cursor) notify() {
 	}
 }
 
-// published counts records that were written to the last segment.
+// published counts records that were written to the last segment, if the cursor wants them.
 func (c *Cursor) published(g *segment, format string, t tally) {
 	if c.format != format {
 		return
@@ -260,8 +259,8 @@ func (c *Cursor) published(g *segment, format string, t tally) {
 	c.notify()
 }
 
-// Idle reports whether the spool has no record for the sink, and it is the only one
-// that records in its format are for.
+// Idle reports whether the spool has no record for the sink, and no other sink gets
+// records in its format.
 func (c *Cursor) Idle() bool {
 	s := c.spool
 	s.mu.Lock()
@@ -270,7 +269,7 @@ func (c *Cursor) Idle() bool {
 	return c.waiting.records == 0 && len(c.flights) == 0 && !slices.ContainsFunc(s.cursors, another)
 }
 
-// Passed counts records that an idle cursor's sink got without the spool.
+// Passed counts records that the sink of an idle cursor got without the spool.
 func (c *Cursor) Passed(n int) {
 	s := c.spool
 	s.mu.Lock()
@@ -278,7 +277,7 @@ func (c *Cursor) Passed(n int) {
 	c.counts.Accepted += uint64(n)
 }
 
-// miss counts records that there was no room for.
+// miss counts records for which there was no room.
 func (c *Cursor) miss(format string, t tally) {
 	if c.format != format {
 		return
@@ -290,8 +289,9 @@ func (c *Cursor) miss(format string, t tally) {
 	}
 }
 
-// lose takes the segment, which was the first one, away from the cursor. That has hopped: it
-// is not before the segment. What was returned there does not wait for the next run any more.
+// lose takes a segment, until now the first one, away from the cursor. The cursor has
+// hopped, so it is not before the segment. What was returned there no longer waits for the
+// next run.
 func (c *Cursor) lose(g *segment) {
 	if c.pos.number <= g.number {
 		c.skip(g)
@@ -311,8 +311,8 @@ func (c *Cursor) skip(g *segment) {
 	c.pos, c.left = g.end(), tally{}
 }
 
-// hop goes on to the next segment that has something for the cursor, where there
-// is nothing left in its own, else to the end.
+// hop moves a cursor that has nothing left in its segment to the next one that has
+// something for it, or else to the end of the last one.
 func (c *Cursor) hop() {
 	for _, g := range c.spool.segments {
 		if c.left.records > 0 {
@@ -330,7 +330,7 @@ func (c *Cursor) hop() {
 	}
 }
 
-// floor is the place before which every record is settled.
+// floor returns the place before which every record is settled.
 func (c *Cursor) floor() position {
 	floor := c.pos
 	for _, f := range c.flights {
@@ -351,7 +351,7 @@ func (c *Cursor) Ready() (records int, octets int64, ended bool) {
 // Changed implements [sink.Queue].
 func (c *Cursor) Changed() <-chan struct{} { return c.changed }
 
-// End says that no more will be appended.
+// End says that no more records will be appended.
 func (c *Cursor) End() {
 	c.spool.mu.Lock()
 	defer c.spool.mu.Unlock()
@@ -393,7 +393,7 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 		switch {
 		case err == nil:
 		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
-			// Nothing is damaged: it can be read when somebody has closed a file.
+			// Nothing is damaged: it can be read once another file has been closed.
 			told := c.told
 			c.told = true
 			s.mu.Unlock()
@@ -404,7 +404,7 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 			s.mu.Lock()
 			return
 		default:
-			err = fmt.Errorf("spool %s: read %s: %w: %d records of %s are lost",
+			err = fmt.Errorf("spool %s: read %s: %w: %d records for %s are lost",
 				s.dir, filepath.Base(g.path), bare(err), c.left.records, c.name)
 			c.skip(g)
 			s.mu.Unlock()
@@ -417,13 +417,13 @@ func (c *Cursor) Take(b *sink.Batch, l sink.Limits) {
 // openAgain is how long Take waits when too many files are open.
 const openAgain = 100 * time.Millisecond
 
-// read fills the batch with what lies behind the flight's beginning in a segment of so
-// many octets, and returns the place behind it and the octets of the bodies. An error
-// tells that what comes then cannot be read.
+// read fills the batch with records from the flight's beginning on, in a segment of this
+// many octets, and returns the place after them and the octets of their bodies. An error
+// means that what follows cannot be read.
 func (c *Cursor) read(b *sink.Batch, f *flight, g *segment, size int64, l sink.Limits) (next position, octets int64, err error) {
 	c.window.end = size
 	defer c.window.close()
-	var current *block // that next is in the middle of
+	var current *block // the one that next is in the middle of
 	defer func() {
 		c.current.release()
 		c.current = current
@@ -452,13 +452,13 @@ func (c *Cursor) read(b *sink.Batch, f *flight, g *segment, size int64, l sink.L
 		next = at(g.number, int64(next.offset)+octetsOfBlock)
 	}
 	if len(b.Records) == 0 {
-		err = errDamaged // something was left here
+		err = errDamaged // something should have been left here
 	}
 	return next, octets, err
 }
 
 // block returns a block of a segment, for the caller to release, and its octets in the
-// segment. It is nil where its records are in another format. What was written a
+// segment. The block is nil if its records are in another format. What was written a
 // moment ago comes from memory.
 func (c *Cursor) block(g *segment, place position) (*block, int64, error) {
 	k := c.current
@@ -474,7 +474,7 @@ func (c *Cursor) block(g *segment, place position) (*block, int64, error) {
 		return k, size, nil
 	}
 	if c.window.file == nil {
-		// Opened each time: one that is held open takes its room on the disk even when
+		// Opened each time: a file that is held open takes up room on the disk even after
 		// it was removed.
 		f, err := os.Open(g.path)
 		if err != nil {
@@ -503,7 +503,7 @@ func (c *Cursor) Done(b *sink.Batch) {
 	s.sweep()
 }
 
-// flight finds a batch among those that are not settled.
+// flight returns the index of a batch among those that are not settled.
 func (c *Cursor) flight(b *sink.Batch) int {
 	return slices.IndexFunc(c.flights, func(f flight) bool { return f.mark == b.From })
 }
@@ -516,7 +516,7 @@ func (f *flight) release() {
 	f.blocks = nil
 }
 
-// save writes down what is settled.
+// save writes to the cursor's file how far everything is settled.
 func (c *Cursor) save() error {
 	floor := c.floor()
 	if floor == c.saved {

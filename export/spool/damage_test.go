@@ -79,7 +79,7 @@ func TestCut(t *testing.T) {
 	}
 	var told []string
 	s = open(t, dir, Options{Max: MinMax, Report: func(err error) { told = append(told, err.Error()) }})
-	if n := s.Counts().CutOctets; n != 7+6+5 || len(told) != 3 || told[2] != fmt.Sprintf("spool %s: cut 5 octets of records that were not whole from 0000000003.segment", dir) {
+	if n := s.Counts().CutOctets; n != 7+6+5 || len(told) != 3 || told[2] != fmt.Sprintf("spool %s: cut 5 octets of incomplete records from 0000000003.segment", dir) {
 		t.Errorf("%d octets were cut, told %q", n, told)
 	}
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 500))
@@ -89,7 +89,7 @@ func TestCut(t *testing.T) {
 // before the spool is opened and while it is, or the file cut there, or removed: what is whole before
 // it and in other segments comes, the rest is counted.
 func TestDamage(t *testing.T) {
-	for when, why := range map[string]string{"before": "not whole", "while": "damaged", "cut": "unexpected EOF", "gone": "no such file"} {
+	for when, why := range map[string]string{"before": "incomplete", "while": "damaged", "cut": "unexpected EOF", "gone": "no such file"} {
 		t.Run(when, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, Options{Max: MinMax})
@@ -192,7 +192,7 @@ func TestLessThanCounted(t *testing.T) {
 		}
 	}
 	wantIDs(t, got, ids(0, 20))
-	want := fmt.Sprintf("spool %s: read 0000000001.segment: damaged: 3 records of a are lost", s.dir)
+	want := fmt.Sprintf("spool %s: read 0000000001.segment: damaged: 3 records for a are lost", s.dir)
 	if n := c.Counts(); n.Dropped != 3 || len(told) != 1 || told[0] != want {
 		t.Errorf("%+v, told %q, want %q", n, told, want)
 	}
@@ -480,7 +480,7 @@ func TestDamagedCursor(t *testing.T) {
 		if err := os.WriteFile(c.path(), damaged, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged: without this file") {
+		if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "damaged: if this file is removed") {
 			t.Errorf("%d octets: %v", size, err)
 		}
 	}

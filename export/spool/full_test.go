@@ -147,13 +147,13 @@ func TestFullIsTold(t *testing.T) {
 		want  string // behind the octets
 	}{
 		{"one waits", sink.Block, sinks{{"a", true, ""}}, "new records wait until a sink has delivered some"},
-		{"one is gone", sink.Block, sinks{{"a", false, ""}}, "new records wait for a, which this run does not deliver to: end it, and deliver there or remove "},
+		{"one is gone", sink.Block, sinks{{"a", false, ""}}, "new records wait for a, which this run does not deliver to: stop this run, and then start one that does or remove "},
 		{"one is gone, one keeps up", sink.Block, sinks{{"a", false, ""}, {"b", true, "done"}}, "new records wait for a, which"},
 		{"one keeps up, one is gone", sink.Block, sinks{{"b", true, "done"}, {"a", false, ""}}, "new records wait for a, which"},
 		{"one is gone, one waits", sink.Block, sinks{{"a", false, ""}, {"b", true, ""}}, "new records wait until"},
 		{"one waits, one is gone", sink.Block, sinks{{"b", true, ""}, {"a", false, ""}}, "new records wait until"},
 		{"one is gone, one has not settled", sink.Block, sinks{{"a", false, ""}, {"b", true, "taken"}}, "new records wait until"},
-		{"drops, one is gone", sink.DropOldest, sinks{{"a", false, ""}}, "the oldest records make room for new ones"},
+		{"drops, one is gone", sink.DropOldest, sinks{{"a", false, ""}}, "the oldest records are dropped to make room for new ones"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			var told []string
@@ -366,7 +366,7 @@ func TestOthersFillTheDisk(t *testing.T) {
 	if n := c.Counts(); n.Accepted != 1 || n.Dropped != 1 || n.Missed != 0 || s.last != 1 {
 		t.Errorf("%+v, behind %d segments", n, s.last)
 	}
-	if want := "no space left on device: the oldest records make room for new ones, which are dropped where that is not enough"; len(told) != 1 || !strings.HasSuffix(told[0], want) {
+	if want := "no space left on device: the oldest records are dropped to make room for new ones, and the new ones too if that is not enough"; len(told) != 1 || !strings.HasSuffix(told[0], want) {
 		t.Errorf("told %q", told)
 	}
 	if info, err := os.Stat(s.segments[0].path); err != nil || info.Size() != headSize {

@@ -16,22 +16,22 @@ import (
 	"github.com/portwatch/portwatch/export/sink"
 )
 
-// Options of a Spool. Their zero values are the defaults.
+// Options are the settings of a Spool. Their zero values are the defaults.
 type Options struct {
 	Max  int64         // octets of all segments; 0: DefaultMax
-	Full sink.Overflow // what Append does when they are reached
-	// Report gets what a person should know and nothing has to stop for, one call at
-	// a time. May be nil.
+	Full sink.Overflow // what Append does when Max is reached
+	// Report is called with what a person should know but nothing has to stop for, one
+	// call at a time. May be nil.
 	Report func(error)
 }
 
-// Bounds of a Spool's size, in octets.
+// The default and the lowest Max of a Spool, in octets.
 const (
 	DefaultMax = 4 << 30
 	MinMax     = 1 << 20
 )
 
-// Parse reads what --spool takes: DIR[?max=SIZE&full=block|drop-oldest].
+// Parse reads the argument of --spool: DIR[?max=SIZE&full=block|drop-oldest].
 func Parse(text string) (dir string, o Options, err error) {
 	dir, query, _ := strings.Cut(text, "?")
 	s, err := sink.ParseSettings(query)
@@ -43,43 +43,43 @@ func Parse(text string) (dir string, o Options, err error) {
 	switch err = s.Err(); {
 	case err != nil:
 	case dir == "":
-		err = errors.New("the name of a folder must stand first")
+		err = errors.New("the name of a folder must come first")
 	case o.Max < MinMax:
 		err = fmt.Errorf("max=%d: at least %d octets", o.Max, MinMax)
 	}
 	return dir, o, err
 }
 
-// ErrInUse is a folder that another process has as its spool.
+// ErrInUse means that another process uses the folder as its spool.
 var ErrInUse = errors.New("another process uses this spool")
 
-// A Spool is a folder of records. Its methods may be called by several goroutines.
+// A Spool is a folder of records. Its methods may be called from several goroutines.
 type Spool struct {
 	dir     string
 	o       Options
-	segment int64 // octets after which one is full
+	segment int64 // octets at which a segment is full at the latest
 	closing chan struct{}
 	lock    *os.File
 
-	appending sync.Mutex // guards what Append alone uses
-	active    *os.File   // the last segment, while it is written to
-	packed    []byte     // a block, compressed
-	full      int64      // octets after which the last segment is
+	appending sync.Mutex // guards what only Append uses
+	active    *os.File   // file of the last segment, while it is written to
+	packed    []byte     // memory for compressed blocks
+	full      int64      // octets at which the last segment is full
 
 	mu       sync.Mutex // guards the rest
 	room     *sync.Cond
-	segments []*segment // by number, without holes that matter
-	last     uint32     // the highest number ever given
+	segments []*segment // in the order of their numbers; gaps do not matter
+	last     uint32     // the highest number given to a segment so far
 	cursors  []*Cursor
-	recent   []*block   // the last ones that were written and not read by all, in their order
+	recent   []*block   // the last blocks written that not every cursor has read, in order
 	held     int64      // octets of their memory
-	octets   int64      // of the segments
-	spare    int64      // of a file that was one, to be one again; 0: there is none
-	tail     int64      // octets that the active file had when it was such a one
-	gone     []*segment // out of segments, and still to be removed
+	octets   int64      // of all segments
+	spare    int64      // octets of the spare file; 0: there is none
+	tail     int64      // octets that the active file had as the spare one; 0: there is nothing to cut off
+	gone     []*segment // no longer in segments, but their files are still to be removed
 	released bool
-	told     bool  // that the spool is full
-	failed   error // of what is done in the background
+	told     bool  // it was reported that the spool is full
+	failed   error // of other work than writing records, for Append and Close to return
 	counts   Counts
 
 	background sync.WaitGroup // syncing
@@ -87,14 +87,14 @@ type Spool struct {
 	reporting  sync.Mutex
 }
 
-// Counts of a Spool.
+// Counts are the counters of a Spool.
 type Counts struct {
 	Full      uint64 // how often Append found it full
-	CutOctets uint64 // behind the last whole block of a segment, cut by Open
+	CutOctets uint64 // cut off by Open after the last whole block of a segment
 }
 
-// Open opens the spool in a folder, which is made where there is none, and reads
-// all that is in it. ErrInUse: another process has it.
+// Open opens the spool in a folder, which it creates if there is none, and reads all of
+// it. The error wraps ErrInUse if another process uses the folder.
 func Open(dir string, o Options) (_ *Spool, err error) {
 	if o.Max == 0 {
 		o.Max = DefaultMax
@@ -134,7 +134,7 @@ func Open(dir string, o Options) (_ *Spool, err error) {
 	return s, nil
 }
 
-// recover finds out what is there.
+// recover reads what earlier runs left in the folder.
 func (s *Spool) recover() (err error) {
 	if s.cursors, err = listCursors(s); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (s *Spool) recover() (err error) {
 		}
 		if cut > 0 {
 			s.counts.CutOctets += uint64(cut)
-			s.report(fmt.Errorf("spool %s: cut %d octets of records that were not whole from %s", s.dir, cut, filepath.Base(g.path)))
+			s.report(fmt.Errorf("spool %s: cut %d octets of incomplete records from %s", s.dir, cut, filepath.Base(g.path)))
 		}
 		g.sealed = true
 		s.octets += g.size
@@ -169,7 +169,7 @@ func (s *Spool) recover() (err error) {
 	for _, c := range s.cursors {
 		s.last = max(s.last, c.pos.number)
 		if n := len(s.segments); n > 0 && s.segments[n-1].end().before(c.pos) {
-			reusable = false // after a power cut: what it had passed is not there
+			reusable = false // after a power cut: what the cursor had passed is not there
 		}
 	}
 	s.mu.Lock()
@@ -178,9 +178,9 @@ func (s *Spool) recover() (err error) {
 	s.sweep()
 	if n := len(s.segments); reusable && n > 0 {
 		g := s.segments[n-1]
-		g.sealed = g.size < headSize // it is none
+		g.sealed = g.size < headSize // the file is no segment at all
 	}
-	for _, g := range s.segments { // who was killed has not
+	for _, g := range s.segments { // a run that was killed has not synced them
 		s.syncLater(g)
 	}
 	return nil
@@ -188,28 +188,27 @@ func (s *Spool) recover() (err error) {
 
 func (g *segment) end() position { return at(g.number, g.size) }
 
-// Counts are as of now.
+// Counts returns the counts as of now.
 func (s *Spool) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts
 }
 
-// Bounds of what is done at once, and of what is kept to be read, in octets.
+// Bounds of what is done at once, and of what is kept in memory to be read, in octets.
 const (
-	appendSize = 1 << 20  // of a block, when Append has them
-	recentSize = 64 << 20 // for a cursor right behind: a slower one reads from the disk
-	// lagging is how far behind a cursor must be for what is written to stay a while.
+	appendSize = 1 << 20  // of a block, if Append is given as many
+	recentSize = 64 << 20 // for cursors close behind; slower ones read from the disk
+	// lagging is how far behind a cursor can be before new blocks are written to stay a while.
 	lagging = recentSize / 2
-	// briefSegment are octets of a segment that is soon gone: its file stays in a core's
-	// cache until it is the next one.
+	// briefSegment is the size of a segment that is soon gone: its file stays in a core's
+	// cache until it is reused.
 	briefSegment = 4 << 20
 )
 
-// Append writes records, whose bodies are in the named format, for every cursor
-// that wants this one. When it returns without an error they outlive the process,
-// or the cursors have counted them as dropped: for a full spool and nobody who takes
-// anything out of it any more.
+// Append writes records, whose bodies are in the named format, for every cursor of that
+// format. When it returns without an error, the records outlive the process, or the
+// cursors have counted them as dropped, because there was no room and none to wait for.
 func (s *Spool) Append(format string, records []sink.Record) error {
 	s.appending.Lock()
 	defer s.appending.Unlock()
@@ -223,7 +222,7 @@ func (s *Spool) Append(format string, records []sink.Record) error {
 	return nil
 }
 
-// append writes one block, and tells how many of the records it has.
+// append writes one block, and returns how many of the records are in it.
 func (s *Spool) append(format string, records []sink.Record) (n int, err error) {
 	size := 0
 	for n < len(records) && int64(size) < min(appendSize, s.segment) {
@@ -250,7 +249,7 @@ func (s *Spool) append(format string, records []sink.Record) (n int, err error) 
 }
 
 // behind returns how many octets wait for the cursor of a format that is farthest
-// behind; those that no sink uses are as far as can be.
+// behind. A cursor that no sink uses is as far behind as can be.
 func (s *Spool) behind(format string) (octets int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,8 +265,8 @@ func (s *Spool) behind(format string) (octets int64) {
 	return octets
 }
 
-// write writes a block, in the form that it has in a segment, behind the last one. It gives up
-// the lock while it writes: only Append writes, and one at a time.
+// write writes a block, given also as it is stored in a segment, after the last one. It gives
+// up the lock while it writes to the file: only Append writes, one call at a time.
 func (s *Spool) write(k *block, out []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,7 +279,7 @@ func (s *Spool) write(k *block, out []byte) error {
 				s.mu.Unlock()
 				sign(out, g.number)
 				if _, err = s.active.WriteAt(out, offset); err != nil {
-					s.active.Truncate(offset) // half a block would hide those behind it
+					s.active.Truncate(offset) // half a block would hide those after it
 				}
 				s.mu.Lock()
 			}
@@ -311,7 +310,7 @@ func (s *Spool) write(k *block, out []byte) error {
 
 var errFull = errors.New("full")
 
-// reserve returns the segment that takes so many octets more, open.
+// reserve returns the segment that takes this many more octets, with its file open.
 func (s *Spool) reserve(size int64) (*segment, error) {
 	g := s.unsealed()
 	if g != nil && g.size > headSize && g.size+size > s.full {
@@ -339,9 +338,9 @@ func (s *Spool) reserve(size int64) (*segment, error) {
 	return g, nil
 }
 
-// newFile makes the file of an empty segment, of the spare one where there is one: to
-// write over what the kernel has in memory takes a third of the time, and the disk may
-// never hear of it.
+// newFile makes the file of an empty segment, from the spare file if there is one: writing
+// over what the kernel has in memory takes a third of the time, and may never reach the
+// disk.
 func (s *Spool) newFile(path string) (*os.File, error) {
 	begin := append([]byte(magic), end[:]...)
 	if s.spare > 0 {
@@ -358,7 +357,7 @@ func (s *Spool) newFile(path string) (*os.File, error) {
 			s.tail, s.spare = s.spare, 0
 			return f, nil
 		}
-		s.shed() // never mind
+		s.shed() // and do without it
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -374,29 +373,30 @@ func (s *Spool) newFile(path string) (*os.File, error) {
 
 func (s *Spool) sparePath() string { return filepath.Join(s.dir, "spare") }
 
-// shed gives the disk back what is no segment's, and reports whether there was any. While
-// the spool is half empty, that has its room: the next segment takes it.
+// shed frees what is on the disk but belongs to no segment, and reports whether there was
+// any. A file becomes the spare one only while the spool is at most half full, so there is
+// room for it, and the next segment takes it.
 func (s *Spool) shed() bool {
 	spare := s.spare > 0
 	if spare {
-		os.Remove(s.sparePath()) // the next start tries again
+		os.Remove(s.sparePath()) // if this fails, the next Open tries again
 		s.spare = 0
 	}
 	return s.cutTail() || spare
 }
 
-// cutTail cuts what is behind the end of the active segment, and reports whether there was any.
+// cutTail cuts off what follows the end of the active segment, and reports whether there was any.
 func (s *Spool) cutTail() bool {
 	g := s.unsealed()
 	some := g != nil && s.tail > g.size
 	if some {
-		s.active.Truncate(g.size) // it has its end, which tells as much
+		s.active.Truncate(g.size) // if this fails, the mark of the end says the same
 	}
 	s.tail = 0
 	return some
 }
 
-// unsealed returns the last segment, nil if it takes no more.
+// unsealed returns the last segment, or nil if nothing more may be written to it.
 func (s *Spool) unsealed() *segment {
 	if n := len(s.segments); n > 0 && !s.segments[n-1].sealed {
 		return s.segments[n-1]
@@ -404,7 +404,7 @@ func (s *Spool) unsealed() *segment {
 	return nil
 }
 
-// publish makes a block that was written known to the cursors.
+// publish lets the cursors know of a block that was written.
 func (s *Spool) publish(g *segment, k *block) {
 	k.place = g.end()
 	g.size += k.size
@@ -420,8 +420,8 @@ func (s *Spool) publish(g *segment, k *block) {
 	s.forgetRecent()
 }
 
-// forgetRecent lets go of the blocks that no sink of this run will read any more, and
-// of more while there are too many.
+// forgetRecent releases the oldest blocks in memory: those that no sink of this run will
+// read any more, and others while too many octets are held.
 func (s *Spool) forgetRecent() {
 	n := 0
 	for _, k := range s.recent {
@@ -438,7 +438,7 @@ func (s *Spool) forgetRecent() {
 	s.recent = slices.Delete(s.recent, 0, n)
 }
 
-// recentBlock returns the block at a place, with one user more, if it is in memory.
+// recentBlock returns the block at a place, with one more user, or nil if it is not in memory.
 func (s *Spool) recentBlock(place position) *block {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -457,7 +457,7 @@ func (s *Spool) recentBlock(place position) *block {
 	return s.recent[i].share()
 }
 
-// seal ends the last segment.
+// seal ends the last segment, unless it is empty.
 func (s *Spool) seal() {
 	g := s.unsealed()
 	if g == nil || g.size == headSize {
@@ -472,11 +472,11 @@ func (s *Spool) seal() {
 	s.syncLater(g)
 }
 
-// syncAfter is how long a full segment has to be delivered before it is brought to the
-// disk: most never have to.
+// syncAfter is how long a full segment has to be delivered before it is synced: most are
+// gone by then.
 const syncAfter = time.Second
 
-// syncLater brings a segment to the disk in the background, after that time or at the end.
+// syncLater syncs a segment in the background, after syncAfter or when the spool is closed.
 func (s *Spool) syncLater(g *segment) {
 	s.background.Go(func() {
 		select {
@@ -492,7 +492,7 @@ func (s *Spool) syncLater(g *segment) {
 	})
 }
 
-// sync brings a segment to the disk, unless it has been removed.
+// sync syncs a segment's file and the folder, unless the segment has been taken out.
 func (s *Spool) sync(g *segment) error {
 	gone := func() bool {
 		s.mu.Lock()
@@ -528,8 +528,8 @@ func (s *Spool) makeWay() bool {
 	s.seal()
 	freed := s.trim()
 	if !freed && s.o.Full == sink.DropOldest {
-		if len(s.segments) == 0 || s.segments[0] == s.unsealed() { // which has nothing in it
-			return false // others have filled the disk
+		if len(s.segments) == 0 || s.segments[0] == s.unsealed() { // which is empty, or seal would have ended it
+			return false // something else has filled the disk
 		}
 		s.dropOldest()
 		freed = true
@@ -540,14 +540,14 @@ func (s *Spool) makeWay() bool {
 	case s.released:
 		return false
 	default:
-		// The disk may get room in ways that nobody tells.
+		// Room on the disk may appear without any notice.
 		defer time.AfterFunc(time.Second, s.room.Broadcast).Stop()
 		s.room.Wait()
 	}
 	return true
 }
 
-// dropOldest takes the oldest segment away from whom wants it.
+// dropOldest takes out the oldest segment, although cursors still want it.
 func (s *Spool) dropOldest() {
 	g := s.segments[0]
 	s.forget()
@@ -585,8 +585,8 @@ func (s *Spool) forget() {
 	s.gone = append(s.gone, g)
 }
 
-// sweep removes the files of the segments that were taken out. It gives up the
-// lock for that time: removing a large file takes some.
+// sweep removes the files of the segments that were taken out, and may keep one as the
+// spare file. It gives up the lock while it removes them: a large file takes time.
 func (s *Spool) sweep() {
 	gone := s.gone
 	s.gone = nil
@@ -610,7 +610,7 @@ func (s *Spool) sweep() {
 	s.room.Broadcast()
 }
 
-// release ends all waiting for room.
+// release lets nobody wait for room any more.
 func (s *Spool) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -618,7 +618,7 @@ func (s *Spool) release() {
 	s.room.Broadcast()
 }
 
-// tellFull says once what becomes of records now.
+// tellFull reports, once, that the spool is full and what happens to records now.
 func (s *Spool) tellFull(err error) {
 	if s.told {
 		return
@@ -626,15 +626,15 @@ func (s *Spool) tellFull(err error) {
 	s.told = true
 	what := "new records wait until a sink has delivered some"
 	if s.o.Full == sink.DropOldest {
-		what = "the oldest records make room for new ones"
+		what = "the oldest records are dropped to make room for new ones"
 	}
 	if c := s.absent(); s.o.Full == sink.Block && c != nil {
-		what = fmt.Sprintf("new records wait for %s, which this run does not deliver to: end it, and deliver there or remove %s", c.name, c.path())
+		what = fmt.Sprintf("new records wait for %s, which this run does not deliver to: stop this run, and then start one that does or remove %s", c.name, c.path())
 	}
 	if err == errFull {
 		err = fmt.Errorf("full, with %d octets", s.octets)
 	} else if s.o.Full == sink.DropOldest {
-		what += ", which are dropped where that is not enough"
+		what += ", and the new ones too if that is not enough"
 	}
 	s.report(fmt.Errorf("spool %s: %w: %s", s.dir, bare(err), what))
 }
@@ -647,8 +647,8 @@ func (s *Spool) report(err error) {
 	}
 }
 
-// absent returns a sink that the oldest segment is kept for alone, if that is one to which
-// this run does not deliver: no waiting makes way then.
+// absent returns a cursor that the oldest segment is kept for, if this run delivers to none
+// of those: then waiting makes no room. Otherwise it returns nil.
 func (s *Spool) absent() (who *Cursor) {
 	if len(s.segments) == 0 {
 		return nil
@@ -665,8 +665,8 @@ func (s *Spool) absent() (who *Cursor) {
 	return who
 }
 
-// Close brings everything to the disk and leaves the folder to others. Neither
-// Append nor any method of a cursor is called any more.
+// Close syncs everything and leaves the folder to others. From then on, neither Append nor
+// any method of a cursor may be called.
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	s.seal()
@@ -677,7 +677,7 @@ func (s *Spool) Close() error {
 	s.background.Wait()
 	failed := s.failed
 	s.shed()
-	if s.active != nil { // of a segment without a block
+	if s.active != nil { // the last segment has no block
 		failed = errors.Join(failed, s.active.Close())
 	}
 	for _, c := range s.cursors {
@@ -690,9 +690,9 @@ func (s *Spool) Close() error {
 	return nil
 }
 
-// bare takes operation and path off a file error, where the message has named
-// the folder before. Of errors that were joined it does so with each, and keeps one of
-// those that say the same.
+// bare strips operation and path from a file error, for a message that already names the
+// folder. It does so for each of several joined errors, and keeps only one of those with
+// the same text.
 func bare(err error) error {
 	type several interface{ Unwrap() []error }
 	if joined, ok := err.(several); ok {
