@@ -17,10 +17,10 @@ import (
 	"github.com/portwatch/portwatch/export/sink"
 )
 
-// FuzzSpool drives a spool with operations that are made from the input, and a model of it
-// beside, which is slices in memory: what docs/delivery.md promises, in the form of a program.
-// After every operation both are compared. The seeds are pseudo-random. When it fails, what was
-// done is told, and -run with the name of the input does it again.
+// FuzzSpool performs operations, made from the input, on a spool and on a model of it, which
+// is slices in memory: what docs/delivery.md promises, as a program. After every operation
+// both are compared. The seeds are pseudo-random. A failure lists the operations, and -run with
+// the name of the input repeats them.
 func FuzzSpool(f *testing.F) {
 	for seed := range byte(12) {
 		input := make([]byte, 600)
@@ -28,39 +28,39 @@ func FuzzSpool(f *testing.F) {
 		f.Add(input)
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		// Within a bubble it is known when Append waits for room, and no time passes
-		// but what the operations let pass.
+		// In a bubble it is known when Append waits for room, and time passes only when an
+		// operation lets it.
 		synctest.Test(t, func(t *testing.T) { drive(t, input) })
 	})
 }
 
-// A model has what a spool should have.
+// A model holds what a spool should hold.
 type model struct {
 	t    *testing.T
 	dice dice
-	done []string // what was done, for whom it fails
+	done []string // the operations, for the report of a failure
 
 	spool *Spool
 	dir   string
 	runs  int
 	o     Options
-	alike bool     // records are of one size: blocks begin where others did in a file's earlier life
-	told  []string // by the spool, since the last look
+	alike bool     // records are of one size: blocks begin where others did in an earlier use of the file
+	told  []string // what the spool has reported since the last take or open
 
-	records  []sink.Record // by number, all that there ever were
+	records  []sink.Record // all that there ever were, by number
 	most     int64         // octets of the largest one
 	segments []modelSegment
 	sinks    []*modelSink
-	append   *modelAppend // that has not returned
+	append   *modelAppend // one that has not returned, or nil
 	released bool
 }
 
-// A modelSegment is what was written to a file. The spool alone knows when one is full, so
-// the model looks where records went.
+// A modelSegment is what was written to a file. Only the spool knows when one is full, so
+// the model looks where the records went.
 type modelSegment struct {
 	number uint32
 	blocks []modelBlock
-	bad    []int64 // octets that were damaged
+	bad    []int64 // offsets of damaged octets
 }
 
 type modelBlock struct {
@@ -69,14 +69,14 @@ type modelBlock struct {
 	ids        []int
 }
 
-// A modelSink is a sink's place. Its records are the numbers that they were made from, in
-// their order.
+// A modelSink is a sink's place. Records are given by the numbers that they were made from,
+// in order.
 type modelSink struct {
 	name, format string
 	c            *Cursor
 	attached     bool
 	ended        bool
-	news         bool // records that it must have been told of
+	news         bool // there are records that Changed must have told it of
 
 	waiting []int
 	batches []*modelBatch // under way, or returned
@@ -92,20 +92,20 @@ type modelBatch struct {
 	returned int
 }
 
-// A modelAppend is one that goes on.
+// A modelAppend is a call of Append under way.
 type modelAppend struct {
 	format string
 	rest   []int // not seen in a segment yet
-	passed []int // behind which others were seen
+	passed []int // not seen, although later ones were
 	full   uint64
-	room   bool // for all, without anything that goes
+	room   bool // there was room for all, without dropping anything
 	err    chan error
 }
 
-// dice throw what the input says, and zeros when it is at its end.
+// dice are thrown with the numbers in the input, and with zeros after its end.
 type dice []byte
 
-// n returns a number below n, of one octet.
+// n returns a number below n, made of one octet.
 func (d *dice) n(n int) int {
 	if len(*d) == 0 {
 		return 0
@@ -115,7 +115,7 @@ func (d *dice) n(n int) int {
 	return int(b) % n
 }
 
-// far returns a number below n, of three.
+// far returns a number below n, made of three octets.
 func (d *dice) far(n int64) int64 {
 	return int64(d.n(256)<<16|d.n(256)<<8|d.n(256)) % n
 }
@@ -176,10 +176,10 @@ func (m *model) step() {
 
 func (m *model) log(format string, a ...any) { m.done = append(m.done, fmt.Sprintf(format, a...)) }
 
-// fail ends the test, and tells what led there.
+// fail ends the test, and logs what led to the failure.
 func (m *model) fail(format string, a ...any) {
 	m.t.Helper()
-	m.t.Log("done was:\n" + strings.Join(m.done, "\n"))
+	m.t.Log("operations:\n" + strings.Join(m.done, "\n"))
 	for _, g := range m.segments {
 		m.t.Logf("segment %d, damaged at %v:", g.number, g.bad)
 		for _, k := range g.blocks {
@@ -203,7 +203,7 @@ func (m *model) octets(ids []int) (n int64) {
 	return n
 }
 
-// end is where the next block begins.
+// end returns where the next block begins.
 func (g *modelSegment) end() int64 {
 	if n := len(g.blocks); n > 0 {
 		return g.blocks[n-1].end
@@ -234,7 +234,8 @@ func (m *model) segmentOf(id int) uint32 {
 	return 0
 }
 
-// wants tells whether a segment is kept for a sink: what is not settled is there or before.
+// wants reports whether a segment is kept for a sink: records that are not settled are there
+// or before.
 func (m *model) wants(k *modelSink, g *modelSegment) bool {
 	for _, b := range k.batches {
 		if b.segment <= g.number {
@@ -248,8 +249,8 @@ func (m *model) wanted(g *modelSegment) bool {
 	return slices.ContainsFunc(m.sinks, func(k *modelSink) bool { return m.wants(k, g) })
 }
 
-// floor is the first record that is not settled. Those from there on come again in the
-// next run.
+// floor returns the first record that is not settled. Records from there on come again in
+// the next run.
 func (m *model) floor(k *modelSink) int {
 	floor := len(m.records)
 	if len(k.waiting) > 0 {
@@ -265,28 +266,28 @@ func (m *model) floor(k *modelSink) int {
 
 var modelFormats = []string{"ecs", "ocsf", "csv"}
 
-// write appends some records. Where the spool is full and blocks, that goes on while others
-// take some.
+// write appends some records. If the spool is full and blocks, the call is still under way
+// while later operations take some.
 func (m *model) write() {
 	if m.append != nil {
 		return
 	}
 	a := &modelAppend{format: modelFormats[m.dice.n(3)], full: m.spool.Counts().Full, err: make(chan error, 1)}
 	first, size, most := len(m.records), int64(0), 1+m.dice.n(1+m.dice.n(60))
-	for len(a.rest) < most && size < m.o.Max/4 { // none goes for one of the same call
+	for len(a.rest) < most && size < m.o.Max/4 { // no record is dropped for one of the same call
 		id := len(m.records)
 		r := record(id)
 		if m.alike {
 			r.Body = r.Body[:min(len(r.Body), 20)]
 		}
-		if most == 7 { // one that may be larger than all that there is room for
+		if most == 7 { // one record, which may be larger than the whole spool
 			r.Body = make([]byte, int(m.o.Max)>>5<<m.dice.n(7))
 			rand.NewChaCha8([32]byte{byte(id)}).Read(r.Body)
 			most = 1
 		}
 		m.records = append(m.records, r)
 		a.rest = append(a.rest, id)
-		size += int64(entrySize(&r)) + 100 // were it a block and a segment of its own
+		size += int64(entrySize(&r)) + 100 // as if it were in a block and a segment of its own
 		m.most = max(m.most, int64(entrySize(&r)))
 	}
 	for _, g := range m.segments {
@@ -300,7 +301,7 @@ func (m *model) write() {
 	m.look()
 }
 
-// look waits until nothing happens any more, and sees what became of the segments.
+// look waits until nothing happens any more, and checks what became of the segments.
 func (m *model) look() {
 	m.t.Helper()
 	synctest.Wait()
@@ -321,10 +322,10 @@ func (m *model) look() {
 	}
 	counted := m.spool.octets
 	m.spool.mu.Unlock()
-	if octets != counted || octets > m.o.Max+headSize && some > 1 { // one may have a record of any size
+	if octets != counted || octets > m.o.Max+headSize && some > 1 { // a single one may have a record of any size
 		m.fail("%d octets in segments, %d counted", octets, counted)
 	}
-	// Beside them there may be a spare file, and each has an end.
+	// There may be a spare file as well, and each file has an end.
 	if n := m.onDisk(); n > m.o.Max+max(m.o.Max/16, m.most)+1<<10 {
 		m.fail("%d octets on the disk, %d in segments", n, octets)
 	}
@@ -332,7 +333,7 @@ func (m *model) look() {
 		i := slices.IndexFunc(m.segments, func(g modelSegment) bool { return g.number == file.number })
 		if i < 0 {
 			if n := len(m.segments); n > 0 && m.segments[n-1].number >= file.number {
-				m.fail("a new segment %d", file.number)
+				m.fail("new segment %d comes after segment %d", file.number, m.segments[n-1].number)
 			}
 			i = len(m.segments)
 			m.segments = append(m.segments, modelSegment{number: file.number})
@@ -344,7 +345,7 @@ func (m *model) look() {
 		case <-k.c.Changed():
 		default:
 			if k.news {
-				m.fail("%s was not told of records", k.name)
+				m.fail("%s: new records, but Changed has no value", k.name)
 			}
 		}
 		k.news = false
@@ -360,15 +361,15 @@ func (m *model) look() {
 		m.segments = m.segments[1:]
 	}
 	if dropped && octets+freed <= m.o.Max && len(m.append.passed) == 0 {
-		m.fail("more was dropped than there had to be room for: %d octets are left, and had %d more", octets, freed)
+		m.fail("more was dropped than needed: %d octets are left, and there was room for %d more", octets, freed)
 	}
 	if len(files) != len(m.segments) {
-		m.fail("segments are %v", files)
+		m.fail("the spool has segments %v, the model has %d", files, len(m.segments))
 	}
 	m.appended(dropped)
 }
 
-// onDisk adds up what the files of segments have.
+// onDisk adds up the sizes of all files except cursors.
 func (m *model) onDisk() (octets int64) {
 	m.t.Helper()
 	entries, err := os.ReadDir(m.dir)
@@ -384,7 +385,7 @@ func (m *model) onDisk() (octets int64) {
 	return octets
 }
 
-// published sees blocks that are new in a segment.
+// published reads the new blocks of a segment.
 func (m *model) published(g *modelSegment, path string, size int64) {
 	m.t.Helper()
 	if size <= g.end() {
@@ -411,12 +412,12 @@ func (m *model) published(g *modelSegment, path string, size int64) {
 
 		a := m.append
 		if a == nil || block.format != a.format {
-			m.fail("nobody has appended %+v", block)
+			m.fail("nobody appended %+v", block)
 		}
 		for _, id := range block.ids {
 			i := slices.Index(a.rest, id)
 			if i < 0 {
-				m.fail("record %d was written, and %v are to be", id, a.rest)
+				m.fail("record %d was written, want one of %v", id, a.rest)
 			}
 			a.passed = append(a.passed, a.rest[:i]...)
 			a.rest = a.rest[i+1:]
@@ -431,11 +432,11 @@ func (m *model) published(g *modelSegment, path string, size int64) {
 	}
 }
 
-// same wants a record as it was, and returns its number.
+// same checks that a record is as it was appended, and returns its number.
 func (m *model) same(r *sink.Record) (id int) {
 	m.t.Helper()
 	if fmt.Sscanf(string(r.ID), "id-%d", &id); id >= len(m.records) {
-		m.fail("record %q was never there", r.ID)
+		m.fail("record %q was never appended", r.ID)
 	}
 	want := m.records[id]
 	if r.Kind != want.Kind || r.Severity != want.Severity || r.Time != want.Time || !bytes.Equal(r.ID, want.ID) ||
@@ -445,8 +446,8 @@ func (m *model) same(r *sink.Record) (id int) {
 	return id
 }
 
-// drop takes a segment away for want of room: what waits there and what was returned there is
-// dropped. A batch under way is its sink's.
+// drop takes a segment away for lack of room: what waits there and what was returned there is
+// dropped. A batch under way still belongs to its sink.
 func (m *model) drop(g *modelSegment) {
 	m.t.Helper()
 	if m.append == nil || m.o.Full == sink.Block {
@@ -467,7 +468,7 @@ func (m *model) drop(g *modelSegment) {
 	}
 }
 
-// appended sees whether an append has returned. What it has not written then was dropped.
+// appended checks whether an append has returned. What it has not written by then was dropped.
 func (m *model) appended(dropped bool) {
 	m.t.Helper()
 	a := m.append
@@ -476,7 +477,7 @@ func (m *model) appended(dropped bool) {
 	}
 	full := m.spool.Counts().Full > a.full
 	if full && a.room || dropped && !full {
-		m.fail("the spool was found full: %t, there was room: %t", full, a.room)
+		m.fail("the spool was found full: %t, there was room: %t, a segment was dropped: %t", full, a.room, dropped)
 	}
 	returned := true
 	select {
@@ -491,8 +492,8 @@ func (m *model) appended(dropped bool) {
 	missed := len(a.passed) + len(a.rest)
 	switch {
 	case !returned && (m.o.Full == sink.DropOldest || m.released):
-		m.fail("append waits")
-	case !slices.ContainsFunc(m.sinks, wants): // the first blocks may have gone before they were seen
+		m.fail("append waits, but should return")
+	case !slices.ContainsFunc(m.sinks, wants): // the first blocks may have been removed before they were seen
 		return
 	case !returned && len(a.passed) == 0:
 		return
@@ -508,7 +509,7 @@ func (m *model) appended(dropped bool) {
 	}
 }
 
-// sink chooses one of those that this run delivers to.
+// sink chooses one of the sinks that this run delivers to, or returns nil if there is none.
 func (m *model) sink() *modelSink {
 	var list []*modelSink
 	for _, k := range m.sinks {
@@ -522,8 +523,8 @@ func (m *model) sink() *modelSink {
 	return list[m.dice.n(len(list))]
 }
 
-// take wants the next records, as many as there is room for: those of one segment. Where it
-// is damaged, they end there, and the rest is dropped, and told.
+// take checks that a sink gets the next records of one segment, as many as the limits allow.
+// If the segment is damaged, they end there, and the rest is dropped and reported.
 func (m *model) take() {
 	if k := m.sink(); k != nil {
 		m.takeOf(k, sink.Limits{Records: 1 + m.dice.n(40), Octets: 100 << m.dice.n(10)})
@@ -543,7 +544,7 @@ func (m *model) takeOf(k *modelSink, l sink.Limits) {
 	m.log("%s takes %v, %d lost", k.name, b.ids, lost)
 	k.dropped += lost
 	if lost > 0 && len(m.told) == 0 {
-		m.fail("nobody was told of %d lost records", lost)
+		m.fail("%d lost records were not reported", lost)
 	}
 	for len(k.waiting) > 0 && b.segment == 0 {
 		g := m.segments[slices.IndexFunc(m.segments, func(g modelSegment) bool { return g.number == m.segmentOf(k.waiting[0]) })]
@@ -576,15 +577,15 @@ func (m *model) takeOf(k *modelSink, l sink.Limits) {
 		k.waiting = k.waiting[got+rest:]
 	}
 	if lost != 0 || len(b.ids) > 0 && b.segment == 0 {
-		m.fail("%s got %v and lost %d more than there was", k.name, b.ids, lost)
+		m.fail("%s got %v, and %d more were lost than there were", k.name, b.ids, lost)
 	}
 	if len(b.ids) > 0 {
 		k.batches = append(k.batches, b)
 	}
 }
 
-// damagedBefore wants damage between the last record that a sink got of a segment and the
-// first that it has lost.
+// damagedBefore checks that there is damage between the last record that a sink got of a
+// segment and the first that was lost.
 func (m *model) damagedBefore(g *modelSegment, k *modelSink, got []int, lost int) {
 	m.t.Helper()
 	bad := false
@@ -598,11 +599,11 @@ func (m *model) damagedBefore(g *modelSegment, k *modelSink, got []int, lost int
 		}
 	}
 	if !bad {
-		m.fail("%s has lost %d and what follows in segment %d, without damage", k.name, lost, g.number)
+		m.fail("%s lost record %d and what follows in segment %d, which is not damaged there", k.name, lost, g.number)
 	}
 }
 
-// underWay chooses a batch.
+// underWay chooses a batch that is under way, and returns it with its sink, or nil.
 func (m *model) underWay() (*modelSink, *modelBatch) {
 	k := m.sink()
 	if k == nil {
@@ -620,7 +621,7 @@ func (m *model) underWay() (*modelSink, *modelBatch) {
 	return k, list[m.dice.n(len(list))]
 }
 
-// settle has a batch confirmed. No segment stays then that nobody wants.
+// settle settles a batch. Then no segment may stay that nobody wants.
 func (m *model) settle() {
 	if k, b := m.underWay(); b != nil {
 		m.settleOf(k, b)
@@ -630,25 +631,25 @@ func (m *model) settle() {
 func (m *model) settleOf(k *modelSink, b *modelBatch) {
 	m.t.Helper()
 	m.log("%s settles %v", k.name, b.ids)
-	for i := range b.Records { // they are the batch's until now
+	for i := range b.Records { // they belong to the batch until now
 		m.same(&b.Records[i])
 	}
 	k.settled += len(b.ids)
 	k.batches = slices.DeleteFunc(k.batches, func(o *modelBatch) bool { return o == b })
-	waits := m.append != nil // and may write what nobody wants, since there is room
+	waits := m.append != nil // it may now have room, and write what nobody wants
 	k.c.Done(&b.Batch)
 	m.look()
 	if !waits && len(m.segments) > 1 && !m.wanted(&m.segments[0]) {
-		m.fail("segment %d stays, and nobody wants it", m.segments[0].number)
+		m.fail("segment %d stays, although nobody wants it", m.segments[0].number)
 	}
 	onDisk, err := filesWith(m.dir, segmentSuffix)
 	m.must(err)
 	if len(onDisk) != len(m.segments) {
-		m.fail("files are %q", onDisk)
+		m.fail("%d segments, but their files are %q", len(m.segments), onDisk)
 	}
 }
 
-// giveBack returns a batch, of which some may be settled. Those that are not wait for the next
+// giveBack returns a batch, some of whose records may be settled. The others wait for the next
 // run, unless their segment was dropped.
 func (m *model) giveBack() {
 	k, b := m.underWay()
@@ -667,7 +668,7 @@ func (m *model) giveBack() {
 	}
 }
 
-// addSink adds one that gets the records from then on.
+// addSink adds a sink, which gets the records that come from now on.
 func (m *model) addSink() {
 	if len(m.sinks) >= 4 {
 		return
@@ -683,13 +684,13 @@ func (m *model) addSink() {
 	m.sinks = append(m.sinks, k)
 }
 
-// idle tells that a sink has all, and is the only one for its format.
+// idle reports whether a sink has settled all records, and is the only one for its format.
 func (m *model) idle(k *modelSink) bool {
 	another := func(o *modelSink) bool { return o != k && o.format == k.format }
 	return len(k.waiting) == 0 && len(k.batches) == 0 && !slices.ContainsFunc(m.sinks, another)
 }
 
-// pass has an idle sink get records without the spool.
+// pass gives records to an idle sink without the spool.
 func (m *model) pass() {
 	if k := m.sink(); k != nil && m.idle(k) {
 		m.log("%s gets 3 without the spool", k.name)
@@ -707,7 +708,7 @@ func (m *model) end() {
 	}
 }
 
-// cold has the memory forgotten, as a long spool does.
+// cold makes the spool forget what it has in memory, as happens when much is appended.
 func (m *model) cold() {
 	m.log("forget what is in memory")
 	cold(m.spool)
@@ -724,7 +725,7 @@ func (m *model) wait() {
 	m.look()
 }
 
-// damage turns an octet of a segment. It is lost with all that is behind it in that file.
+// damage changes an octet of a segment. Its block is lost, with all that follows in that file.
 func (m *model) damage() {
 	if len(m.segments) == 0 {
 		return
@@ -738,7 +739,7 @@ func (m *model) damage() {
 	m.must(err)
 	defer f.Close()
 	octet := make([]byte, 1)
-	if _, err := f.ReadAt(octet, x); err == io.EOF { // all was cut before
+	if _, err := f.ReadAt(octet, x); err == io.EOF { // it was cut off before
 		return
 	}
 	octet[0] ^= 1 << m.dice.n(8)
@@ -748,7 +749,7 @@ func (m *model) damage() {
 	m.log("segment %d is damaged at %d", g.number, x)
 }
 
-// release has nobody wait for room any more.
+// release lets nobody wait for room any more.
 func (m *model) release() {
 	m.log("release")
 	m.released = true
@@ -756,7 +757,7 @@ func (m *model) release() {
 	m.look()
 }
 
-// closeAndOpen ends the run in good order. Then there is nothing in the folder but what somebody wants.
+// closeAndOpen ends the run with Close. Then the folder has nothing but what somebody wants.
 func (m *model) closeAndOpen() {
 	if m.append != nil {
 		m.release()
@@ -779,13 +780,13 @@ func (m *model) closeAndOpen() {
 	}
 	files := m.files()
 	maps.DeleteFunc(files, func(name string, text []byte) bool {
-		return strings.HasSuffix(name, segmentSuffix) && len(text) <= int(headSize) // of one who was killed, or all that was cut
+		return strings.HasSuffix(name, segmentSuffix) && len(text) <= int(headSize) // from a run that was killed, or all of it was cut off
 	})
 	got := slices.Sorted(maps.Keys(files))
 	if slices.Sort(want); !slices.Equal(got, want) {
 		m.fail("the folder has %q, want %q", got, want)
 	}
-	if len(m.sinks) > 1 && m.dice.n(10) == 0 { // a person lets one go
+	if len(m.sinks) > 1 && m.dice.n(10) == 0 { // a person gives up a sink
 		i := m.dice.n(len(m.sinks))
 		m.log("the file of %s is removed", m.sinks[i].name)
 		m.must(os.Remove(m.sinks[i].c.path()))
@@ -794,7 +795,7 @@ func (m *model) closeAndOpen() {
 	m.open()
 }
 
-// files are those of the spool's folder, with what they have.
+// files returns the files of the spool's folder by name, with their contents.
 func (m *model) files() map[string][]byte {
 	entries, err := os.ReadDir(m.dir)
 	m.must(err)
@@ -807,7 +808,7 @@ func (m *model) files() map[string][]byte {
 	return files
 }
 
-// leave ends the run without anything that comes to the folder.
+// leave ends the run. The folder must not be used any more.
 func (m *model) leave() {
 	if m.spool != nil {
 		m.spool.release()
@@ -817,13 +818,13 @@ func (m *model) leave() {
 	m.spool, m.append = nil, nil
 }
 
-// kill leaves the folder as it is.
+// kill ends the run and leaves the folder as it is.
 func (m *model) kill() {
 	m.log("kill")
 	m.goOn(m.files())
 }
 
-// goOn begins a run with these files.
+// goOn begins a new run, in a new folder with these files.
 func (m *model) goOn(files map[string][]byte) {
 	m.leave()
 	m.runs++
@@ -836,8 +837,8 @@ func (m *model) goOn(files map[string][]byte) {
 	m.open()
 }
 
-// killInWrite kills in the middle of the last block of an append: what comes behind it in the
-// file is what was there before.
+// killInWrite ends the run in the middle of writing the last block of an append: from there
+// on, the file has what was there before.
 func (m *model) killInWrite() {
 	if m.append != nil {
 		return
@@ -870,7 +871,7 @@ func (m *model) killInWrite() {
 		}
 	}
 	last := g.blocks[len(g.blocks)-1]
-	cut := last.end // where only the end is missing, what stands behind it is of the file's earlier life
+	cut := last.end // only the end is missing: what follows is from an earlier use of the file
 	if m.dice.n(3) > 0 {
 		cut = last.begin + m.dice.far(last.end+prefix-last.begin)
 	}
@@ -887,8 +888,9 @@ func (m *model) killInWrite() {
 	m.goOn(after)
 }
 
-// killInSettle kills when a batch was settled: the place was written, and the segments that nobody
-// wants any more were not removed yet. Or the power went: they were, and the place was not written.
+// killInSettle ends the run while a batch is settled: the place was written, but the segments
+// that nobody wants any more were not removed yet. Or it is a power cut: they were removed, but
+// the place was not written.
 func (m *model) killInSettle() {
 	k, b := m.underWay()
 	if b == nil {
@@ -903,11 +905,11 @@ func (m *model) killInSettle() {
 	}
 	waits := m.append != nil
 	m.settleOf(k, b)
-	if waits { // and may have written since
+	if waits { // the append may have written since
 		m.kill()
 		return
 	}
-	m.log("and is killed, before the place is written: %t", power)
+	m.log("kill in settle, before the place is written: %t", power)
 	after := m.files()
 	if power {
 		m.sinks = sinks
@@ -925,8 +927,8 @@ func (m *model) killInSettle() {
 	m.goOn(files)
 }
 
-// open begins a run with what the last one has left. What stands behind damage is gone, and each
-// sink finds all from its first record on that was not settled. Not all sinks are delivered to.
+// open begins a run with what the last one has left. What follows damage is gone, and each sink
+// finds everything from its first unsettled record on. Not all sinks are delivered to.
 func (m *model) open() {
 	m.t.Helper()
 	cut := false
@@ -960,10 +962,10 @@ func (m *model) open() {
 	m.spool, err = Open(m.dir, m.o)
 	m.must(err)
 	if n := m.spool.Counts(); n.Full != 0 || (n.CutOctets > 0) != (len(m.told) > 0) || cut && n.CutOctets == 0 {
-		m.fail("%+v, told %q, damaged %t", n, m.told, cut)
+		m.fail("counts %+v after Open, reported %q, blocks were damaged: %t", n, m.told, cut)
 	}
 	if len(m.spool.cursors) != len(m.sinks) {
-		m.fail("%d cursors of %d", len(m.spool.cursors), len(m.sinks))
+		m.fail("%d cursors, want %d", len(m.spool.cursors), len(m.sinks))
 	}
 	for _, k := range m.sinks {
 		k.c = m.spool.cursors[slices.IndexFunc(m.spool.cursors, func(c *Cursor) bool { return c.name == k.name })]
@@ -979,7 +981,7 @@ func (m *model) open() {
 	m.compare()
 }
 
-// compare wants each counter to be right, and the balance.
+// compare checks each counter, and that the counts of each sink add up.
 func (m *model) compare() {
 	m.t.Helper()
 	var left []Left
@@ -998,7 +1000,7 @@ func (m *model) compare() {
 			m.fail("%s counts %+v, want %+v", k.name, got, want)
 		}
 		if got.Found+got.Accepted != uint64(k.settled+underWay)+got.Waiting+got.Dropped {
-			m.fail("%s: found and accepted %+v is not settled %d, under way %d and the rest", k.name, got, k.settled, underWay)
+			m.fail("%s: counts %+v, with %d settled and %d under way, do not add up", k.name, got, k.settled, underWay)
 		}
 		n, octets, ended := k.c.Ready()
 		if n != len(k.waiting) || octets != m.octets(k.waiting) || ended != k.ended {
@@ -1015,11 +1017,11 @@ func (m *model) compare() {
 	slices.SortFunc(got, byName)
 	slices.SortFunc(left, byName)
 	if !slices.Equal(got, left) {
-		m.fail("left are %+v, want %+v", got, left)
+		m.fail("Left returns %+v, want %+v", got, left)
 	}
 }
 
-// drain delivers all, to every sink, and nothing is left then.
+// drain delivers everything to every sink, and checks that nothing is left then.
 func (m *model) drain() {
 	m.closeAndOpen()
 	for _, k := range m.sinks {
