@@ -47,7 +47,7 @@ func TestTornTail(t *testing.T) {
 			t.Errorf("%d octets of %d cut", n, cut)
 		}
 		if info, err := os.Stat(path); err != nil || info.Size() != int64(len(whole)) {
-			t.Errorf("%d octets behind the whole blocks stay, or %v", info.Size()-int64(len(whole)), err)
+			t.Errorf("%d octets after the whole blocks stay, or %v", info.Size()-int64(len(whole)), err)
 		}
 		c := cursor(t, s, "a", "ecs")
 		if n := c.Counts().Waiting; n != 20 {
@@ -60,8 +60,8 @@ func TestTornTail(t *testing.T) {
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 30))
 }
 
-// TestCut: what is cut behind the whole blocks of several segments is told of each, and
-// counted in all.
+// TestCut: what is cut off after the whole blocks of several segments is reported for each
+// segment, and counted in total.
 func TestCut(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax})
@@ -73,21 +73,21 @@ func TestCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, text[:len(text)-1-i], 0o600); err != nil { // a part of its end
+		if err := os.WriteFile(path, text[:len(text)-1-i], 0o600); err != nil { // a part of the end mark
 			t.Fatal(err)
 		}
 	}
 	var told []string
 	s = open(t, dir, Options{Max: MinMax, Report: func(err error) { told = append(told, err.Error()) }})
 	if n := s.Counts().CutOctets; n != 7+6+5 || len(told) != 3 || told[2] != fmt.Sprintf("spool %s: cut 5 octets of incomplete records from 0000000003.segment", dir) {
-		t.Errorf("%d octets were cut, told %q", n, told)
+		t.Errorf("%d octets were cut, reported %q", n, told)
 	}
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), ids(0, 500))
 }
 
-// TestDamage has an octet turned in the middle of the first segment of several,
-// before the spool is opened and while it is, or the file cut there, or removed: what is whole before
-// it and in other segments comes, the rest is counted.
+// TestDamage changes an octet in the middle of the first segment of several, before the
+// spool is opened and while it is open, or cuts or removes that file: what is whole before
+// the damage and in other segments comes, and the rest is counted.
 func TestDamage(t *testing.T) {
 	for when, why := range map[string]string{"before": "incomplete", "while": "damaged", "cut": "unexpected EOF", "gone": "no such file"} {
 		t.Run(when, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("%d records lost, told %q", lost, told)
 			}
 			if (got[0] == "id-0") == (when == "gone") {
-				t.Errorf("what stands before the damage did not come")
+				t.Errorf("the records before the damage did not come")
 			}
 			n := slices.IndexFunc(got, func(id string) bool { return id == fmt.Sprint("id-", 599) })
 			if n != len(got)-1 {
@@ -141,8 +141,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// TestTooManyFiles: a segment that cannot be opened as long as others have too many files
-// open is not damaged, and nothing of it is lost.
+// TestTooManyFiles: a segment that cannot be opened because too many files are open is not
+// damaged, and none of its records are lost.
 func TestTooManyFiles(t *testing.T) {
 	var told []string
 	s := open(t, t.TempDir(), Options{Report: func(err error) { told = append(told, err.Error()) }})
@@ -172,13 +172,14 @@ func TestTooManyFiles(t *testing.T) {
 	wantIDs(t, take(t, c), ids(0, 20))
 }
 
-// TestLessThanCounted: what was counted and is not there is lost, and nobody waits for it.
+// TestLessThanCounted: records that were counted but are not there are lost, and nobody waits
+// for them.
 func TestLessThanCounted(t *testing.T) {
 	var told []string
 	s := open(t, t.TempDir(), Options{Report: func(err error) { told = append(told, err.Error()) }})
 	c := cursor(t, s, "a", "ecs")
 	write(t, s, "ecs", records(0, 20))
-	s.trim() // and the cursor stands in the segment
+	s.trim() // which moves the cursor into the segment
 	c.left.add(tally{3, 100})
 	c.waiting.add(tally{3, 100})
 	var got []string
@@ -198,7 +199,7 @@ func TestLessThanCounted(t *testing.T) {
 	}
 }
 
-// A badDisk cannot read what lies behind so many octets.
+// A badDisk cannot read what follows its first octets.
 type badDisk struct {
 	io.ReaderAt
 	good int64
@@ -212,7 +213,7 @@ func (d badDisk) ReadAt(b []byte, offset int64) (int, error) {
 	return n, syscall.EIO
 }
 
-// TestUnreadable: a read error at the start is not damage, at which a segment would be cut;
+// TestUnreadable: a read error in Open is not damage, for which the segment would be cut;
 // and files that are no segments are left alone.
 func TestUnreadable(t *testing.T) {
 	dir := t.TempDir()
@@ -250,7 +251,7 @@ func TestUnreadable(t *testing.T) {
 	if _, err := Open(dir, Options{}); !errors.Is(err, syscall.EISDIR) {
 		t.Errorf("a folder for a segment: %v", err)
 	}
-	another := filepath.Join(dir, "ff"+cursorSuffix) // behind the other
+	another := filepath.Join(dir, "ff"+cursorSuffix) // after the other one
 	if err := errors.Join(os.Remove(segment), os.Mkdir(another, 0o700)); err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +320,7 @@ func lostSegments(t *testing.T, size int64, taken bool, whole int) {
 	wantIDs(t, take(t, cursor(t, s, "a", "ecs")), all)
 }
 
-// TestNoCursor: a cursor that cannot be made safely is none, and leaves no file open.
+// TestNoCursor: a cursor that cannot be safely created does not exist, and leaves no file open.
 func TestNoCursor(t *testing.T) {
 	for what, spoil := range map[string]func(path string) error{
 		"no space left on device": func(path string) error { return os.Symlink("/dev/full", path+".new") },
@@ -345,14 +346,14 @@ func TestNoCursor(t *testing.T) {
 	}
 }
 
-// TestTornPlace: a cursor's newest place that is not whole leaves the one before, from its
+// TestTornPlace: if a cursor's newest place is incomplete, the one before it counts, from the
 // first run on.
 func TestTornPlace(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
 	cursor(t, s, "slow", "ecs")
 	write(t, s, "ecs", records(0, 10))
-	if err := os.WriteFile(newCursor(s, "a", "ecs").path()+".new", make([]byte, 1000), 0o600); err != nil { // of one who was killed
+	if err := os.WriteFile(newCursor(s, "a", "ecs").path()+".new", make([]byte, 1000), 0o600); err != nil { // left by a run that was killed
 		t.Fatal(err)
 	}
 	c := cursor(t, s, "a", "ecs")
@@ -417,7 +418,7 @@ func TestPlaceInside(t *testing.T) {
 	}
 }
 
-// TestPlaceInTheEnd: a place that could not be written comes to the file in the end.
+// TestPlaceInTheEnd: Close writes a place that could not be written before.
 func TestPlaceInTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -520,7 +521,7 @@ func TestBadHead(t *testing.T) {
 	k.add(&r)
 	out := k.form(plain, nil)
 	sign(out, 1)
-	for number, want := range map[uint32]error{1: nil, 2: errDamaged} { // of the file's earlier life
+	for number, want := range map[uint32]error{1: nil, 2: errDamaged} { // from an earlier use of the file
 		if _, err := parseBlock(out, number); err != want {
 			t.Errorf("a block of segment 1 in segment %d: %v", number, err)
 		}
@@ -600,7 +601,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(uint32(1), uint32(0), k.data[:fixedEntry-1], true)
 	f.Add(uint32(k.records), uint32(k.octets), k.data[:len(k.data)-1], true)
 	f.Add(uint32(0), uint32(0), []byte{}, true)
-	f.Add(uint32(5), uint32(5), []byte("\xff\xff\xff\xff\x0f"), false) // 4 GiB, it says
+	f.Add(uint32(5), uint32(5), []byte("\xff\xff\xff\xff\x0f"), false) // it claims 4 GiB
 	f.Fuzz(func(t *testing.T, records, octets uint32, entries []byte, pack bool) {
 		p := packed{size: 1, stored: packedS2, format: []byte("ecs"), tally: tally{int64(records), int64(octets)}, entries: entries}
 		if pack {
@@ -622,13 +623,13 @@ func FuzzUnpack(f *testing.F) {
 			data = data[octets:]
 		}
 		if n != int(records) {
-			t.Fatalf("%d records, and it says %d", n, records)
+			t.Fatalf("%d records, but the block claims %d", n, records)
 		}
 		k.release()
 	})
 }
 
-// TestEarlierForm: a spool of the form before is refused, and stays as it is.
+// TestEarlierForm: a spool in the earlier format is refused, and stays as it is.
 func TestEarlierForm(t *testing.T) {
 	for name, text := range map[string]string{
 		"0000000001.segment":      "pwspool1\x12\x34\x56\x78 and so on",
@@ -648,7 +649,8 @@ func TestEarlierForm(t *testing.T) {
 	}
 }
 
-// TestKilledBeforeTheFirstBlock: what a file had in its earlier life is nothing that was cut.
+// TestKilledBeforeTheFirstBlock: what is left from an earlier use of a file does not count as
+// cut off.
 func TestKilledBeforeTheFirstBlock(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := spare(t, dir, Options{Max: MinMax})
@@ -657,7 +659,7 @@ func TestKilledBeforeTheFirstBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, err := f.Stat(); err != nil || info.Size() < s.segment/2 {
-		t.Fatalf("it has no earlier life: %v, %v", info.Size(), err)
+		t.Fatalf("the file was not used before: %v octets, %v", info.Size(), err)
 	}
 	f.Close()
 	kill(s)

@@ -15,8 +15,8 @@ import (
 	"github.com/portwatch/portwatch/export/sink"
 )
 
-// TestSpare: the file of a segment that all have passed is the next one. What it had
-// before never comes back, and is nothing that was cut; a full segment ends with its last block.
+// TestSpare: the file of a segment that all cursors have passed is reused. What it had before
+// never comes back, and does not count as cut off; a full segment's file ends with its last block.
 func TestSpare(t *testing.T) {
 	for how, end := range map[string]func(*Spool) error{
 		"kill": func(s *Spool) error { kill(s); return nil },
@@ -36,19 +36,19 @@ func reuse(t *testing.T, stop func(*Spool) error, exact bool) {
 		write(t, s, "ecs", records(next, next+20))
 		wantIDs(t, take(t, c), ids(next, next+20))
 		if next += 20; next > 5000 {
-			t.Fatal("no file was used again")
+			t.Fatal("no file was reused")
 		}
 	}
 	write(t, s, "ecs", records(next, next+2))
 	size, path := s.unsealed().size, s.unsealed().path
 	if info, err := os.Stat(path); err != nil || info.Size() <= size+int64(len(end)) {
-		t.Fatalf("%v, %v: nothing is behind its %d octets", info, err, size)
+		t.Fatalf("%v, %v: nothing follows its %d octets", info, err, size)
 	}
 	if err := stop(s); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || exact && info.Size() != size {
-		t.Errorf("%d octets behind the last block, %v", info.Size()-size, err)
+		t.Errorf("%d octets after the last block, %v", info.Size()-size, err)
 	}
 	s = open(t, dir, Options{Max: MinMax})
 	if n := s.Counts().CutOctets; n != 0 {
@@ -109,12 +109,12 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// TestSegments: those that will soon be gone are small, others are not.
+// TestSegments: segments that will soon be gone are small, and others are not.
 func TestSegments(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	cursor(t, s, "a", "ecs")
 	r := sink.Record{Body: make([]byte, 500<<10)}
-	rand.NewChaCha8([32]byte{}).Read(r.Body) // does not become smaller
+	rand.NewChaCha8([32]byte{}).Read(r.Body) // so that compression does not make it smaller
 	for range 2 * (recentSize - 16<<20) / len(r.Body) {
 		write(t, s, "ecs", []sink.Record{r})
 	}
@@ -124,7 +124,7 @@ func TestSegments(t *testing.T) {
 		case g.size > briefSegment:
 			large++
 		case g.size < briefSegment-1<<20 && i < len(s.segments)-1:
-			t.Errorf("%d octets are a segment", g.size)
+			t.Errorf("a segment of %d octets", g.size)
 		}
 	}
 	memory := int64(0)
@@ -132,15 +132,15 @@ func TestSegments(t *testing.T) {
 		memory += int64(cap(k.buf))
 	}
 	if memory != s.held || memory > recentSize || memory < recentSize*3/4 {
-		t.Errorf("%d octets are in memory, of which it knows %d", memory, s.held)
+		t.Errorf("%d octets are in memory, but %d are counted", memory, s.held)
 	}
 	if n := len(s.segments); n < lagging/briefSegment || n > 2+lagging/briefSegment || large != 1 {
 		t.Errorf("%d segments, %d of them large", n, large)
 	}
 }
 
-// TestRemovedSegmentsTakeNoRoom: no removed file is kept open, which would keep its
-// octets on a full disk.
+// TestRemovedSegmentsTakeNoRoom: no removed file is kept open, since it would still take up
+// room on the disk.
 func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax})
@@ -156,8 +156,8 @@ func TestRemovedSegmentsTakeNoRoom(t *testing.T) {
 	}
 }
 
-// spare makes a spool whose next segment has a file already, and whose active one has not
-// come to be like that.
+// spare makes a spool that has a spare file for its next segment, and whose active segment
+// is not in a reused file.
 func spare(t *testing.T, dir string, o Options) (*Spool, *Cursor) {
 	t.Helper()
 	s := open(t, dir, o)
@@ -172,8 +172,8 @@ func spare(t *testing.T, dir string, o Options) (*Spool, *Cursor) {
 	return s, c
 }
 
-// TestSpareTakesRoom: what is full has not more on the disk than it may, and what is not is
-// not told to be.
+// TestSpareTakesRoom: with a spare file, too, a full spool has no more on the disk than it may,
+// and a spool that is not full is not counted as full.
 func TestSpareTakesRoom(t *testing.T) {
 	for room, full := range map[int64]uint64{10 << 10: 0, -1 << 10: 1} {
 		dir := t.TempDir()
@@ -191,13 +191,13 @@ func TestSpareTakesRoom(t *testing.T) {
 			t.Errorf("%d octets of room: %d times full, with %d octets", room, n, octets)
 		}
 		if n := c.Counts(); n.Dropped != 0 {
-			t.Errorf("%d octets of room, in all: %+v", room, n)
+			t.Errorf("%d octets of room: %+v", room, n)
 		}
 	}
 }
 
-// TestNoSpare: the file of a small segment is not worth keeping, and beside segments that
-// have half of the size there is no room for one.
+// TestNoSpare: the file of a small segment is not kept as a spare one, and there is no room
+// for one if the other segments have more than half of the spool's size.
 func TestNoSpare(t *testing.T) {
 	for octets, kept := range map[int64]bool{MinMax / 64: false, MinMax / 4: true, MinMax * 3 / 4: false} {
 		s := open(t, t.TempDir(), Options{Max: MinMax})
@@ -220,12 +220,12 @@ func TestNoSpare(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(s.sparePath()); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("a spare file stays in the end: %v", err)
+			t.Errorf("the spare file stays after Close: %v", err)
 		}
 	}
 }
 
-// TestShed: what is no segment's goes once.
+// TestShed: shed frees what belongs to no segment, and then finds nothing more.
 func TestShed(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
@@ -235,7 +235,7 @@ func TestShed(t *testing.T) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spare = 0 // what is behind the active segment goes alone, too
+	s.spare = 0 // so that only the tail of the active segment is freed
 	if first, second := s.shed(), s.shed(); !first || second {
 		t.Errorf("%v, then %v", first, second)
 	}
@@ -244,8 +244,8 @@ func TestShed(t *testing.T) {
 	}
 }
 
-// TestNewFile: the spare file is used once, and one that is not there or cannot be moved is
-// none. What fails leaves nothing behind.
+// TestNewFile: the spare file is used once, and newFile does without one that is missing or
+// cannot be moved. A failure leaves nothing behind.
 func TestNewFile(t *testing.T) {
 	for _, test := range []struct {
 		what  string
@@ -280,8 +280,8 @@ func TestNewFile(t *testing.T) {
 	}
 }
 
-// TestFailedWrites: what fails in the background, and what is no want of room, ends the
-// run, and is told in the end.
+// TestFailedWrites: a failure in the background, or one that is not for lack of room, ends
+// the run, and Close returns it.
 func TestFailedWrites(t *testing.T) {
 	openAs := func(name string, flag int) *os.File {
 		f, err := os.OpenFile(name, flag, 0)
@@ -293,7 +293,7 @@ func TestFailedWrites(t *testing.T) {
 	for _, test := range []struct {
 		what   string
 		spoil  func(s *Spool, c *Cursor)
-		append error // that comes next
+		append error // of the next call
 		close  error
 		says   string
 	}{
@@ -313,7 +313,7 @@ func TestFailedWrites(t *testing.T) {
 			c.Done(&first)
 			c.file = openAs("/dev/full", os.O_WRONLY)
 			c.Done(&third)
-		}, nil, syscall.EINVAL, ""}, // it cannot be synced either
+		}, nil, syscall.EINVAL, ""}, // /dev/full cannot be synced either
 		{"cursor in the end", func(_ *Spool, c *Cursor) { c.file = openAs("/dev/null", os.O_WRONLY) }, nil, syscall.EINVAL, ""},
 		{"closed cursor", func(_ *Spool, c *Cursor) { c.file.Close() }, nil, os.ErrClosed, ""},
 		{"closed segment", func(s *Spool, c *Cursor) {
@@ -338,7 +338,7 @@ func TestFailedWrites(t *testing.T) {
 				write(t, s, "ecs", records(30, 40))
 			}
 			var b sink.Batch
-			c.Take(&b, limits) // both go with it
+			c.Take(&b, limits) // when it is settled, both segments go
 			first := s.segments[0].path
 			take(t, c)
 			os.Remove(first)
@@ -367,13 +367,13 @@ func TestFailedWrites(t *testing.T) {
 	}
 }
 
-// TestSynced: at the end every segment that is left is brought to the disk, whichever run
-// has written it. One that is not there any more cannot be, which tells that it was tried.
+// TestSynced: Close syncs every segment that is left, whichever run has written it. A removed
+// file cannot be synced, and the error shows that it was tried.
 func TestSynced(t *testing.T) {
 	for _, test := range []struct {
 		what          string
 		before, after int // records of a run that was killed, and of the next one
-		file          int // that is lost
+		file          int // which is removed
 	}{
 		{"full, of the run that was killed", 1500, 0, 0},
 		{"the last of the run that was killed", 10, 0, 0},
@@ -392,14 +392,14 @@ func TestSynced(t *testing.T) {
 			files := segments(t, dir)
 			os.Remove(files[test.file])
 			if err := s.Close(); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("%d of %d files is lost: %v", test.file, len(files), err)
+				t.Errorf("without file %d of %d: %v", test.file, len(files), err)
 			}
 		})
 	}
 }
 
-// TestSync: a segment is on the disk when its file and the folder are, and one that was
-// removed need not be.
+// TestSync: sync syncs a segment's file and the folder, and does nothing for a segment that
+// was removed.
 func TestSync(t *testing.T) {
 	const cannot = "/dev/null" // be synced
 	for _, test := range []struct {
@@ -434,7 +434,7 @@ func TestSync(t *testing.T) {
 	}
 }
 
-// TestEmptyEnd: a spool that has nothing ends with its folder on the disk.
+// TestEmptyEnd: Close syncs the folder of an empty spool.
 func TestEmptyEnd(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	before := len(openFiles(t, s.dir))
@@ -452,7 +452,7 @@ func TestEmptyEnd(t *testing.T) {
 	}
 }
 
-// TestBare: what several files of the folder suffer alike is said once.
+// TestBare: an error that several files of the folder share is named once.
 func TestBare(t *testing.T) {
 	gone := func(name string) error { return &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist} }
 	err := bare(errors.Join(errors.Join(gone("a"), io.ErrShortWrite), gone("b")))

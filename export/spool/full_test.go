@@ -15,8 +15,8 @@ import (
 	"github.com/portwatch/portwatch/export/sink"
 )
 
-// TestFullBlocks: who appends waits until records were taken, and nobody takes any
-// before the spool is full.
+// TestFullBlocks: Append waits until records were taken, and none are taken before the spool
+// is full.
 func TestFullBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Max: MinMax})
 	c := cursor(t, s, "a", "ecs")
@@ -34,7 +34,7 @@ func TestFullBlocks(t *testing.T) {
 	for s.Counts().Full == 0 {
 		select {
 		case err := <-done:
-			t.Fatalf("all were appended, and it was never full: %v", err)
+			t.Fatalf("all records were appended, but the spool was never full: %v", err)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -86,7 +86,7 @@ func TestFullDropsOldest(t *testing.T) {
 	dead.Take(&first, limits)
 	dead.Done(&first)
 	dead.Take(&second, limits)
-	dead.Return(&second, len(second.Records)) // while its segment is there
+	dead.Return(&second, len(second.Records)) // while its segment is still there
 	for i := 1; i < 60; i++ {
 		write(t, s, "ecs", records(i*100, i*100+100))
 		switch {
@@ -99,7 +99,7 @@ func TestFullDropsOldest(t *testing.T) {
 	}
 	got = append(got, take(t, half)...)
 	if n := half.Counts(); n.Accepted != 6000 || n.Dropped != 0 || int(n.Waiting) != len(late.Records) || len(got)+len(b.Records)+len(late.Records) != 6000 {
-		t.Errorf("the one that keeps up: %+v, and got %d", n, len(got))
+		t.Errorf("the sink that keeps up: %+v, and got %d", n, len(got))
 	}
 	half.Return(&b, len(b.Records)) // its segment is gone
 	if n := half.Counts(); int(n.Dropped) != len(b.Records) {
@@ -108,7 +108,7 @@ func TestFullDropsOldest(t *testing.T) {
 	n := dead.Counts()
 	taken := len(first.Records)
 	if n.Accepted != 6000 || n.Dropped == 0 || taken+int(n.Dropped+n.Waiting) != 6000 {
-		t.Errorf("the one that does not: %+v", n)
+		t.Errorf("the sink that does not: %+v", n)
 	}
 	wantIDs(t, take(t, dead), ids(taken+int(n.Dropped), 6000))
 	if err := s.Close(); err != nil {
@@ -116,7 +116,7 @@ func TestFullDropsOldest(t *testing.T) {
 	}
 }
 
-// TestReturnedToNothing: a batch that comes back when not one segment is left is lost.
+// TestReturnedToNothing: a batch that is returned when no segment is left is lost.
 func TestReturnedToNothing(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
@@ -133,18 +133,18 @@ func TestReturnedToNothing(t *testing.T) {
 	}
 }
 
-// TestFullIsTold: once, what becomes of records now, and who can do something about it.
+// TestFullIsTold: a full spool reports once what happens to records now, and what to do.
 func TestFullIsTold(t *testing.T) {
 	type sinks []struct {
 		name     string
 		attached bool
-		has      string // done or taken what it can
+		has      string // "done" or "taken": what it does with all that it can get
 	}
 	for _, test := range []struct {
 		what  string
 		full  sink.Overflow
 		sinks sinks
-		want  string // behind the octets
+		want  string // after the octets
 	}{
 		{"one waits", sink.Block, sinks{{"a", true, ""}}, "new records wait until a sink has delivered some"},
 		{"one is gone", sink.Block, sinks{{"a", false, ""}}, "new records wait for a, which this run does not deliver to: stop this run, and then start one that does or remove "},
@@ -178,7 +178,7 @@ func TestFullIsTold(t *testing.T) {
 					}
 				}
 				if i == 15 && len(told) != 0 {
-					t.Fatalf("told too early %q", told)
+					t.Fatalf("reported too early: %q", told)
 				}
 			}
 			if len(told) != 1 {
@@ -192,13 +192,13 @@ func TestFullIsTold(t *testing.T) {
 				t.Errorf("told %q, want %q", told, test.want)
 			}
 			if strings.HasSuffix(test.want, " ") && !strings.HasSuffix(rest, test.want+cursors[0].path()) {
-				t.Errorf("told %q, and not what to remove", told)
+				t.Errorf("reported %q, want the file to remove at its end", told)
 			}
 		})
 	}
 }
 
-// TestNobodyToTell: a spool may have nobody who hears of what happens.
+// TestNobodyToTell: a spool works without Report.
 func TestNobodyToTell(t *testing.T) {
 	s, err := Open(t.TempDir(), Options{Max: MinMax, Full: sink.DropOldest})
 	if err != nil {
@@ -259,7 +259,7 @@ func TestDroppedWhileRead(t *testing.T) {
 	wantIDs(t, take(t, c), ids(all, next))
 }
 
-// smallDisk returns the folder of one with two MiB.
+// smallDisk returns the folder of a disk of two MiB.
 func smallDisk(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -273,8 +273,8 @@ func smallDisk(t *testing.T) (dir string) {
 	return dir
 }
 
-// TestSpareMakesRoom: on a disk that others have filled, what is no segment's goes before a
-// record does, and a segment that cannot begin leaves nothing.
+// TestSpareMakesRoom: on a disk that something else has filled, what belongs to no segment is
+// freed before a record is dropped, and a segment that cannot be begun leaves nothing behind.
 func TestSpareMakesRoom(t *testing.T) {
 	disk := smallDisk(t)
 	s, c := spare(t, filepath.Join(disk, "spool"), Options{Max: MinMax, Full: sink.DropOldest})
@@ -317,8 +317,8 @@ func TestSpareMakesRoom(t *testing.T) {
 	}
 }
 
-// TestDiskGetsRoom: who waits for room on a disk that others have filled goes on when they
-// have made some, of which nobody tells.
+// TestDiskGetsRoom: Append, waiting for room on a disk that something else has filled, goes on
+// when there is some, without being told.
 func TestDiskGetsRoom(t *testing.T) {
 	disk := smallDisk(t)
 	var told []string
@@ -348,8 +348,8 @@ func TestDiskGetsRoom(t *testing.T) {
 	}
 }
 
-// TestOthersFillTheDisk: where there is nothing to drop but a new record, it is dropped at
-// once, and no file is made again and again for it.
+// TestOthersFillTheDisk: if there is nothing to drop but a new record, it is dropped at once,
+// and files are not made for it again and again.
 func TestOthersFillTheDisk(t *testing.T) {
 	disk := smallDisk(t)
 	var told []string
@@ -364,13 +364,13 @@ func TestOthersFillTheDisk(t *testing.T) {
 	large.Body = make([]byte, 1<<20) // a little too large, and more than a segment should have
 	write(t, s, "ecs", []sink.Record{large})
 	if n := c.Counts(); n.Accepted != 1 || n.Dropped != 1 || n.Missed != 0 || s.last != 1 {
-		t.Errorf("%+v, behind %d segments", n, s.last)
+		t.Errorf("%+v, after %d segments", n, s.last)
 	}
 	if want := "no space left on device: the oldest records are dropped to make room for new ones, and the new ones too if that is not enough"; len(told) != 1 || !strings.HasSuffix(told[0], want) {
 		t.Errorf("told %q", told)
 	}
 	if info, err := os.Stat(s.segments[0].path); err != nil || info.Size() != headSize {
-		t.Errorf("%d octets of what had no room stay, or %v", info.Size()-headSize, err)
+		t.Errorf("%d octets of the dropped record stay, or %v", info.Size()-headSize, err)
 	}
 	os.Remove(others)
 	write(t, s, "ecs", []sink.Record{large, record(1)})
@@ -401,14 +401,14 @@ func TestFullAfterRestart(t *testing.T) {
 				octets += info.Size()
 			}
 		}
-		if octets > MinMax+1<<10 { // each has a begin and an end
+		if octets > MinMax+1<<10 { // each file has a head and an end mark
 			t.Errorf("run %d: %d octets", run, octets)
 		}
 	}
 }
 
-// TestLargeBehindAKill: an empty spool takes a record that is larger than all that it may have, also
-// where it has a segment in which nothing was written yet.
+// TestLargeBehindAKill: an empty spool takes a record that is larger than the spool may be, even
+// if it has a segment to which nothing was written yet.
 func TestLargeBehindAKill(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})

@@ -36,17 +36,17 @@ func open(t *testing.T, dir string, o Options) *Spool {
 	return s
 }
 
-// abandon kills a spool whose folder nobody will look at.
+// abandon kills a spool whose folder is not looked at afterwards.
 func abandon(s *Spool) {
 	s.mu.Lock()
 	for _, g := range s.segments {
-		g.gone = true // and takes no time to be synced
+		g.gone = true // so that no time is spent on syncing it
 	}
 	s.mu.Unlock()
 	kill(s)
 }
 
-// kill leaves the spool as a process does that is killed.
+// kill leaves the spool as a killed process does.
 func kill(s *Spool) {
 	if s.active != nil {
 		s.active.Close()
@@ -78,8 +78,8 @@ func cursor(t *testing.T, s *Spool, name, format string) *Cursor {
 	return c
 }
 
-// record has everything that an entry can have, made from its number. It does not
-// become much smaller when it is compressed.
+// record returns a record that has everything an entry can have, made from its number.
+// Compression does not make it much smaller.
 func record(i int) sink.Record {
 	filler := make([]byte, i%900)
 	rand.NewChaCha8([32]byte{byte(i), byte(i >> 8)}).Read(filler)
@@ -104,7 +104,7 @@ func write(t *testing.T, s *Spool, format string, list []sink.Record) {
 	}
 }
 
-// take takes all that waits and returns the ids, in order.
+// take takes everything that waits and returns the ids, in order.
 func take(t *testing.T, c *Cursor) (ids []string) {
 	t.Helper()
 	var b sink.Batch
@@ -138,7 +138,7 @@ func wantIDs(t *testing.T, got, want []string) {
 		same++
 	}
 	few := func(list []string) []string { return list[same:min(same+5, len(list))] }
-	t.Errorf("got %d records, want %d; behind the first %d that are right %q, not %q", len(got), len(want), same, few(got), few(want))
+	t.Errorf("got %d records, want %d; the first %d are right, then got %q, want %q", len(got), len(want), same, few(got), few(want))
 }
 
 func segments(t *testing.T, dir string) []string {
@@ -150,8 +150,8 @@ func segments(t *testing.T, dir string) []string {
 	return list
 }
 
-// TestWholeRecordsComeBack takes, from memory and from the disk, batches that are
-// smaller than blocks and such that are larger.
+// TestWholeRecordsComeBack takes batches that are smaller than blocks, and larger ones,
+// from memory and from the disk.
 func TestWholeRecordsComeBack(t *testing.T) {
 	for _, from := range []string{"memory", "disk"} {
 		for _, step := range []int{1, 3, 300} {
@@ -175,10 +175,10 @@ func comeBack(t *testing.T, disk bool, step int) {
 	for n, _, _ := c.Ready(); n > 0; n, _, _ = c.Ready() {
 		var b sink.Batch
 		c.Take(&b, limits)
-		for i := range b.Records { // they are the batch's until Done
+		for i := range b.Records { // they belong to the batch until Done
 			r := &b.Records[i]
 			if cap(r.ID) > len(r.ID) || cap(r.Key) > len(r.Key) || cap(r.Body) > len(r.Body) {
-				t.Error("what is appended to a record would stand in the next one")
+				t.Error("appending to a record would overwrite the next one")
 			}
 			r.ID, r.Key, r.Body = bytes.Clone(r.ID), bytes.Clone(r.Key), bytes.Clone(r.Body)
 		}
@@ -197,12 +197,12 @@ func comeBack(t *testing.T, disk bool, step int) {
 			bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Body, b.Body)
 	}
 	if !slices.EqualFunc(got, want, same) {
-		t.Errorf("%d records came back, and not as they were", len(got))
+		t.Errorf("%d records came back, but not as they were", len(got))
 	}
 }
 
-// TestLargeBlocks reads blocks from the disk that lie across the end of what is read at
-// once, and such that are larger.
+// TestLargeBlocks reads blocks from the disk that cross the end of what is read at once,
+// and blocks that are larger than that.
 func TestLargeBlocks(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
@@ -213,7 +213,7 @@ func TestLargeBlocks(t *testing.T) {
 	}
 	cold(s)
 	wantIDs(t, take(t, c), ids(0, 12))
-	s = open(t, t.TempDir(), Options{Max: MinMax}) // than all that the spool may have
+	s = open(t, t.TempDir(), Options{Max: MinMax}) // one block is larger than the spool may be
 	c = cursor(t, s, "a", "ecs")
 	for i := range 3 {
 		r := record(i)
@@ -223,7 +223,7 @@ func TestLargeBlocks(t *testing.T) {
 	}
 }
 
-// TestBlocksAreGivenBack: memory of records is used again as soon as nobody has them.
+// TestBlocksAreGivenBack: the memory of records is reused as soon as nobody uses them.
 func TestBlocksAreGivenBack(t *testing.T) {
 	for _, from := range []string{"memory", "disk"} {
 		t.Run(from, func(t *testing.T) {
@@ -279,7 +279,7 @@ func TestUnwanted(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce: what is appended at once is no larger block than may be read at once.
+// TestManyAtOnce: many records appended at once make no block too large to be read at once.
 func TestManyAtOnce(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
@@ -292,8 +292,8 @@ func TestManyAtOnce(t *testing.T) {
 	wantIDs(t, take(t, c), ids(0, 5000))
 }
 
-// TestCursors has a fast sink, a slow one, one of another format, and one that
-// comes later: each gets its own records, and segments go when the last has passed.
+// TestCursors has a fast sink, a slow one, one of another format, and one that comes
+// later: each gets its own records, and segments are removed when the last has passed.
 func TestCursors(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax})
@@ -308,7 +308,7 @@ func TestCursors(t *testing.T) {
 		t.Errorf("%d segments while one cursor is at the beginning", n)
 	}
 	wantIDs(t, take(t, slow), ids(0, 1000))
-	write(t, s, "ocsf", records(1010, 1020)) // behind what the others have taken
+	write(t, s, "ocsf", records(1010, 1020)) // after what the others have taken
 	wantIDs(t, take(t, other), ids(1000, 1020))
 	if n := len(segments(t, dir)); n > 1 {
 		t.Errorf("%d segments when all have passed", n)
@@ -362,8 +362,8 @@ func TestUnsettledComeAgain(t *testing.T) {
 	}
 }
 
-// TestUnsettledStays: the segment of a batch that is not settled stays, however many behind
-// it are done with.
+// TestUnsettledStays: the segment of a batch that is not settled stays, however many later
+// ones are settled.
 func TestUnsettledStays(t *testing.T) {
 	for _, returned := range []bool{false, true} {
 		dir := t.TempDir()
@@ -392,7 +392,7 @@ func TestOnlyOneProcess(t *testing.T) {
 	if _, err := Open(dir, Options{}); !errors.Is(err, ErrInUse) || err.Error() != fmt.Sprintf("open spool %s: %v", dir, ErrInUse) {
 		t.Errorf("%v", err)
 	}
-	if files := openFiles(t, dir); len(files) != 1 { // of the one that has it
+	if files := openFiles(t, dir); len(files) != 1 { // those of the spool that is in use
 		t.Errorf("open are %q", files)
 	}
 	if err := s.Close(); err != nil {
@@ -401,7 +401,7 @@ func TestOnlyOneProcess(t *testing.T) {
 	open(t, dir, Options{})
 }
 
-// openFiles are those of some folders that this process has open.
+// openFiles returns the files of some folders that this process has open.
 func openFiles(t *testing.T, dirs ...string) (list []string) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/self/fd/*")
@@ -417,7 +417,7 @@ func openFiles(t *testing.T, dirs ...string) (list []string) {
 	return list
 }
 
-// TestPrivate: what the spool has is nobody else's business.
+// TestPrivate: only the owner may read what is in the spool.
 func TestPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "spool")
 	s := open(t, dir, Options{Max: MinMax})
@@ -461,7 +461,7 @@ func TestLeft(t *testing.T) {
 	wantIDs(t, take(t, c), ids(0, 20))
 }
 
-// TestLetGo: without its cursor nothing is kept for a sink, and the room is there at once.
+// TestLetGo: without its cursor's file nothing is kept for a sink, and there is room at once.
 func TestLetGo(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Max: MinMax, Full: sink.DropOldest})
@@ -483,7 +483,7 @@ func TestLetGo(t *testing.T) {
 }
 
 // TestFormats: one name may have a place for each of several formats, and a sink that comes
-// later begins behind what went before, also where nothing of that is left.
+// later begins after all earlier records, even if none of them is left.
 func TestFormats(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{})
@@ -507,7 +507,7 @@ func TestFormats(t *testing.T) {
 	}
 	s = open(t, dir, Options{Max: MinMax})
 	ecs = cursor(t, s, "a", "ecs")
-	write(t, s, "ecs", records(0, 1000)) // several segments, of which the first go
+	write(t, s, "ecs", records(0, 1000)) // several segments, and the first ones are removed
 	take(t, ecs)
 	write(t, s, "ecs", records(1000, 1010))
 	kill(s)
@@ -528,10 +528,10 @@ func TestFormats(t *testing.T) {
 	s = open(t, dir, Options{})
 	cursor(t, s, "late", "ecs")
 	if n := len(s.segments); n != 0 || len(files) == 0 || len(segments(t, dir)) != 0 {
-		t.Fatalf("%d segments, whose files had to go: %q of %d", n, segments(t, dir), len(files))
+		t.Fatalf("%d segments, want none; files are %q, of %d before", n, segments(t, dir), len(files))
 	}
 	kill(s)
-	for path, text := range files { // the power went before the disk had heard of it
+	for path, text := range files { // as after a power cut before their removal reached the disk
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -542,16 +542,16 @@ func TestFormats(t *testing.T) {
 	wantIDs(t, take(t, late), ids(200, 210))
 	for _, name := range []string{"a\nb", "a\n"} {
 		if _, err := s.Cursor(name, "ecs"); err == nil {
-			t.Errorf("%q is a name", name)
+			t.Errorf("name %q is accepted", name)
 		}
 		if _, err := s.Cursor("a", name); err == nil {
-			t.Errorf("%q is a format", name)
+			t.Errorf("format %q is accepted", name)
 		}
 	}
 }
 
-// TestRuns has runs that take a part or all, and end in either way: each goes on where the
-// one before has ended, and none loses what it is told to keep.
+// TestRuns has runs that take some records or all, and are closed or killed: each goes on
+// where the one before ended, and none loses what it is to keep.
 func TestRuns(t *testing.T) {
 	dir := t.TempDir()
 	var got []string
@@ -614,7 +614,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestChanged: who waits for records hears of them, and of the end, also when it was busy.
+// TestChanged: a sink that waits hears of new records and of the end, even if it was busy.
 func TestChanged(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	c := cursor(t, s, "a", "ecs")
