@@ -13,7 +13,7 @@ import (
 
 // The bounds of Alerts.
 const (
-	maxUsed  = 8192 // subjects in their window that were answered or carried on one-way
+	maxUsed  = 8192 // subjects in their window that answered or were sent to one-way
 	maxTried = 2048 // subjects in their window that were only tried
 
 	// How many alerts one client can open, for services of one address and for
@@ -70,7 +70,7 @@ func (a *Alerts) Add(r *Record) {
 	for i := range r.Findings {
 		s := newSighting(r, &r.Findings[i])
 		if s.finding.Side == Source && s.service.Endpoint == s.client.Endpoint {
-			continue // a host that talks to itself: the destination's finding said so
+			continue // both sides are one endpoint: its finding as the destination was taken
 		}
 		a.take(&s)
 	}

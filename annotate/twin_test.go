@@ -15,9 +15,9 @@ import (
 	"github.com/portwatch/portwatch/flow"
 )
 
-// A twin is Alerts written without a thought of speed or memory: docs/alerts.md as a
-// program. A window is the list of what it gathered, all windows are looked at whenever
-// the clock moves, and sums are made of the list when somebody asks.
+// A twin is Alerts written without regard to speed or memory: docs/alerts.md as a program.
+// A window is the list of what it gathered, all windows are checked whenever the clock moves,
+// and sums are computed from the list when needed.
 type twin struct {
 	window      time.Duration
 	clock       int64
@@ -26,7 +26,7 @@ type twin struct {
 	out         []Alert // without ID
 }
 
-// twinSubjects are those whose windows are open. They share their room.
+// twinSubjects are the subjects whose windows are open, which share the room for them.
 type twinSubjects struct {
 	most int
 	all  map[subjectKey]*twinWindow
@@ -60,7 +60,8 @@ func (w *twin) Add(r *Record) {
 	}
 }
 
-// repeated: the Flow's two sides are one service, so the second finding is the first again.
+// repeated reports whether a finding repeats the one before it, since the Flow's two sides
+// are the same endpoint.
 func repeated(r *Record, f Finding) bool {
 	return f.Side == Source && r.Flow.Source.Endpoint == r.Flow.Destination.Endpoint
 }
@@ -123,7 +124,7 @@ func (w *twin) take(s sighting) {
 	}
 }
 
-// gather adds a finding to a window. The first one is told.
+// gather adds a finding to a window. The first one opens the alert.
 func (w *twin) gather(to *twinWindow, s sighting) {
 	to.gathered = append(to.gathered, s)
 	if len(to.gathered) == 1 {
@@ -132,7 +133,7 @@ func (w *twin) gather(to *twinWindow, s sighting) {
 	}
 }
 
-// open begins a window, if need be in place of the oldest one.
+// open begins a window, in place of the oldest one if there is no room.
 func (w *twin) open(subjects *twinSubjects, k subjectKey) *twinWindow {
 	if subjects.room() == 0 {
 		w.stats.CutShort++
@@ -144,7 +145,7 @@ func (w *twin) open(subjects *twinSubjects, k subjectKey) *twinWindow {
 	return s
 }
 
-// close ends a window. What came since the first finding is told.
+// close ends a window. If findings came after the first one, there is an update.
 func (w *twin) close(subjects *twinSubjects, s *twinWindow) {
 	delete(subjects.all, s.subjectKey)
 	at := slices.Index(subjects.old, s)
@@ -157,7 +158,7 @@ func (w *twin) close(subjects *twinSubjects, s *twinWindow) {
 	}
 }
 
-// alert is what the window's list comes to.
+// alert computes the alert from the window's list.
 func (s *twinWindow) alert() Alert {
 	opener := s.gathered[0]
 	a := Alert{
@@ -197,8 +198,8 @@ func (s *twinWindow) alert() Alert {
 	return a
 }
 
-// near reports whether two Numbers are the same, or the first one a fair estimate of the
-// second: five standard errors, and what the luck of a few hashes can do to a small one.
+// near reports whether two Numbers are the same, or the first one is a fair estimate of the
+// second: within five standard errors, and what a few hashes can do to a small number by chance.
 func near(got, want Number) bool {
 	if !want.Estimated {
 		return got == want
@@ -206,7 +207,7 @@ func near(got, want Number) bool {
 	return got.Estimated && math.Abs(float64(got.N)-float64(want.N)) <= 10+5*.033*float64(want.N)
 }
 
-// forward adds to a time, as far as there is time.
+// forward adds to a time, and stops at the ends of time.
 func forward(now, by int64) int64 {
 	switch sum := now + by; {
 	case by > 0 && sum < now:
@@ -225,7 +226,7 @@ type step struct {
 	end    bool
 }
 
-// do takes the step with Alerts or its twin.
+// do takes the step with Alerts or with its twin.
 func (s step) do(a interface {
 	Add(*Record)
 	Advance(int64)
@@ -253,9 +254,9 @@ func (s step) String() string {
 		f.Start, f.End, f.State, f.Transport, f.Source.Endpoint, f.Destination.Endpoint, f.Sequence, found(s.record))
 }
 
-// stepsOf reads from each six octets what kind of Flows there are, their client, service
-// and port, how far time goes forward or back, and how many Flows follow, each of the next
-// client, address or port.
+// stepsOf reads from every six octets the kind of a Flow, its client, service and port, how
+// far time moves forward or back, and how many Flows follow, each with the next client,
+// address or port.
 func stepsOf(reg *Annotator, data []byte, window time.Duration) (all []step) {
 	const most = 3000
 	var flows []*flow.Record
@@ -302,8 +303,8 @@ func stepsOf(reg *Annotator, data []byte, window time.Duration) (all []step) {
 	return append(all, step{end: true})
 }
 
-// flowOf returns a Flow of which the bits of kind say the rest. serial is in its VLANs,
-// which are in its Key: each Flow has one, and with that an id, of its own.
+// flowOf returns a Flow whose other properties are in the bits of kind. serial goes into its
+// VLANs, which are part of the Key, so that each Flow has its own Key and id.
 func flowOf(kind byte, client, service int, port uint16, serial int) *flow.Record {
 	transport, source := flow.TCP, uint16(40112)
 	d := flow.Direction{Method: flow.Handshake, Confidence: flow.High}
@@ -364,8 +365,8 @@ func moved(now int64, move byte, window time.Duration) int64 {
 	return now
 }
 
-// FuzzAlerts makes records from octets: what Alerts tell of them must equal what the twin
-// tells, at the same step, and keep the promises that need no twin.
+// FuzzAlerts makes records from octets: Alerts and the twin must give the same alerts at the
+// same step, and Alerts must keep the promises that need no twin.
 func FuzzAlerts(f *testing.F) {
 	for _, seed := range []struct {
 		steps          string
@@ -404,7 +405,7 @@ func FuzzAlerts(f *testing.F) {
 		for i := range data {
 			data[i] = byte(rng.Uint32())
 			if i%6 == 1 || i%6 == 2 || i%6 == 3 {
-				data[i] &= 1<<(seed%8) - 1 // few things that meet, or many that do not
+				data[i] &= 1<<(seed%8) - 1 // few hosts and ports, which meet, or many, which do not
 			}
 		}
 		f.Add(data, seed, seed/4)
@@ -487,7 +488,7 @@ func allOf(a *Alerts) (all []Alert) {
 	return all
 }
 
-// bounded returns an error where more is kept than there is room for.
+// bounded returns an error if more is kept than there is room for.
 func bounded(a *Alerts) error {
 	for _, all := range []*subjects{&a.used, &a.tried} {
 		if most := len(all.ring); all.n > most || len(all.byKey) > all.n || all.n+len(all.free) > most || len(a.pending) > 0 {
@@ -497,7 +498,7 @@ func bounded(a *Alerts) error {
 	return nil
 }
 
-// sameAlerts compares what one step told, in whatever order, without the ids.
+// sameAlerts compares the alerts of one step, in any order and without their ids.
 func sameAlerts(got, want []Alert) error {
 	got = slices.Clone(got)
 	order := func(a, b Alert) int {
@@ -532,17 +533,16 @@ func alertLines(all []Alert) string {
 	return b.String()
 }
 
-// A ledger has what a receiver of alerts knows, and keeps the promises that it can hold
-// them to.
+// A ledger holds what a receiver of alerts knows, and checks what a receiver can check.
 type ledger struct {
 	window time.Duration
 	room   int // for what was only tried
 
-	all   map[[16]byte]*Alert     // as they were told last
+	all   map[[16]byte]*Alert     // as last received
 	last  map[subjectKey][16]byte // the subject's newest alert
-	tried []int64                 // when windows that are open began, of what was only tried
+	tried []int64                 // starts of the open windows of what was only tried
 
-	records, openings, updates uint64 // openings and updates: told
+	records, openings, updates uint64 // openings and updates: as received
 	later                      bool   // a record was not its Flow's first
 	count                      flow.Count
 }
@@ -591,7 +591,7 @@ func (l *ledger) write(all []Alert, clock int64) error {
 		}
 		l.openings++
 		if a.Scope >= Attempts {
-			// None makes room for another: a flood has to wait for the ends of windows.
+			// No window ends early for another: a flood has to wait until windows are over.
 			l.tried = slices.DeleteFunc(l.tried, func(start int64) bool { return uint64(clock)-uint64(start) >= uint64(l.window) })
 			l.tried = append(l.tried, a.WindowStart)
 			if len(l.tried) > l.room {
@@ -602,7 +602,7 @@ func (l *ledger) write(all []Alert, clock int64) error {
 	return nil
 }
 
-// balance returns an error where the alerts' sums are not those of the findings.
+// balance returns an error if the sums over the alerts are not those over the findings.
 func (l *ledger) balance(s AlertStats) error {
 	if l.openings != s.Opened || l.updates != s.Updated {
 		return fmt.Errorf("%d openings and %d updates, but %+v", l.openings, l.updates, s)
