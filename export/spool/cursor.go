@@ -213,8 +213,8 @@ func parseCursor(s *Spool, text string) (*Cursor, error) {
 	return c, nil
 }
 
-// see counts the records that wait for the cursor in a block of its format, which an
-// earlier run has left.
+// see counts the records that wait for the cursor in a block of its format that an earlier
+// run left.
 func (c *Cursor) see(place position, p *packed) {
 	t := p.tally
 	switch {
@@ -516,7 +516,7 @@ func (f *flight) release() {
 	f.blocks = nil
 }
 
-// save writes to the cursor's file how far everything is settled.
+// save writes the place before which everything is settled to the cursor's file.
 func (c *Cursor) save() error {
 	floor := c.floor()
 	if floor == c.saved {

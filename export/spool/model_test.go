@@ -749,7 +749,7 @@ func (m *model) damage() {
 	m.log("segment %d is damaged at %d", g.number, x)
 }
 
-// release lets nobody wait for room any more.
+// release ends all waiting for room, now and later.
 func (m *model) release() {
 	m.log("release")
 	m.released = true

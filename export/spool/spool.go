@@ -357,7 +357,7 @@ func (s *Spool) newFile(path string) (*os.File, error) {
 			s.tail, s.spare = s.spare, 0
 			return f, nil
 		}
-		s.shed() // and do without it
+		s.shed() // the spare file is no use: do without
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -610,7 +610,7 @@ func (s *Spool) sweep() {
 	s.room.Broadcast()
 }
 
-// release lets nobody wait for room any more.
+// release ends all waiting for room, now and later.
 func (s *Spool) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -647,8 +647,8 @@ func (s *Spool) report(err error) {
 	}
 }
 
-// absent returns a cursor that the oldest segment is kept for, if this run delivers to none
-// of those: then waiting makes no room. Otherwise it returns nil.
+// absent returns a cursor that keeps the oldest segment, if this run delivers to none of
+// those that do: then waiting makes no room. Otherwise it returns nil.
 func (s *Spool) absent() (who *Cursor) {
 	if len(s.segments) == 0 {
 		return nil
