@@ -50,7 +50,7 @@ func ParseDeadLetter(text string) (*DeadLetter, error) {
 	}
 	l := &DeadLetter{path: path, max: s.Octets("max", defaultDeadLetters)}
 	if path == "" {
-		return nil, errors.New("the name of a file must stand first")
+		return nil, errors.New("the name of a file must come first")
 	}
 	return l, s.Err()
 }
