@@ -135,8 +135,8 @@ func TestSignalBesideBrokenFile(t *testing.T) {
 	}
 }
 
-// TestSignalAtStart: whoever waits for a pipe to be opened, or for what it begins with,
-// can be told to stop, and has counted nothing.
+// TestSignalAtStart: a signal ends a run that still waits for a pipe to be opened or for its
+// first octets, and the run has counted nothing.
 func TestSignalAtStart(t *testing.T) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // as in TestSignal
 	t.Cleanup(func() { signal.Reset(syscall.SIGHUP) })     // after the parallel parts
