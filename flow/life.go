@@ -190,40 +190,33 @@ type closing struct {
 // flowsInCell is about how many Flows a cell has if they began at an even rate.
 const flowsInCell = 512
 
-// close puts all Flows into cells. It reads only their margins.
+// close puts all Flows into cells. It reads only their margins, three times in a row, which
+// takes less time than new memory for what it reads.
 func (t *Table) close() closing {
 	n := t.live()
 	if n == 0 {
 		return closing{}
 	}
-	type beginning struct {
-		first uint64
-		entry uint32
-	}
-	all := make([]beginning, 0, n)
 	low, high := uint64(math.MaxUint64), uint64(0)
-	for i := uint32(1); i <= t.entries.top; i++ {
-		if m := t.margins.at(i); m.bucket != nowhere {
-			all = append(all, beginning{m.first, i})
-			low, high = min(low, m.first), max(high, m.first)
-		}
+	for _, m := range t.waiting {
+		low, high = min(low, m.first), max(high, m.first)
 	}
 	shift := max(0, bits.Len64(high-low)-bits.Len(uint(n/flowsInCell)))
 	c := closing{
 		decided: t.clock, entries: make([]uint32, n), ends: make([]uint32, (high-low)>>shift+1),
 		low: low, shift: shift,
 	}
-	for _, b := range all {
-		c.ends[(b.first-low)>>shift]++
+	for _, m := range t.waiting {
+		c.ends[(m.first-low)>>shift]++
 	}
 	sum := uint32(0)
 	for cell, n := range c.ends {
 		c.ends[cell] = sum
 		sum += n
 	}
-	for _, b := range all {
-		end := &c.ends[(b.first-low)>>shift]
-		c.entries[*end] = b.entry
+	for i, m := range t.waiting {
+		end := &c.ends[(m.first-low)>>shift]
+		c.entries[*end] = i
 		*end++
 	}
 	sortEndings(t.pending)
@@ -231,6 +224,15 @@ func (t *Table) close() closing {
 	c.among = slices.Clone(t.pending[before:])
 	t.pending = t.pending[:before]
 	return c
+}
+
+// waiting yields the numbers and margins of the live Flows, which all lie in the wheel.
+func (t *Table) waiting(yield func(uint32, *margin) bool) {
+	for i := uint32(1); i <= t.entries.top; i++ {
+		if m := t.margins.at(i); m.bucket != nowhere && !yield(i, m) {
+			return
+		}
+	}
 }
 
 // closeSome decides on the Flows of the next cell and makes them ready. It returns false
@@ -298,7 +300,7 @@ func (t *Table) scan(part *partition) {
 		}
 	}
 	sortEndings(t.aged)
-	part.queue, part.passed = part.queue[:0], 0
+	part.queue, part.passed = slices.Grow(part.queue[:0], len(t.aged)), 0
 	for i := range t.aged {
 		part.queue = append(part.queue, t.aged[i].entry)
 	}
