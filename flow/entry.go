@@ -83,7 +83,8 @@ type rare struct {
 // A slab holds numbered values in chunks that never move. 0 is never given out.
 type slab[T any] struct {
 	chunks []*[chunkLength]T
-	top    uint32 // the highest number given out so far
+	next   *[chunkLength]T // the next chunk, from the stock; or nil
+	top    uint32          // the highest number given out so far
 	free   []uint32
 
 	// While the slab is being emptied above limit, which is otherwise 0, above holds the
@@ -122,9 +123,13 @@ func (s *slab[T]) upcoming(n int) []uint32 { return s.free[max(0, len(s.free)-n)
 
 // reach makes room for a number.
 func (s *slab[T]) reach(i uint32) {
-	if int(i/chunkLength) >= len(s.chunks) {
-		s.chunks = append(s.chunks, new([chunkLength]T))
+	if int(i/chunkLength) < len(s.chunks) {
+		return
 	}
+	if s.next == nil {
+		s.next = new([chunkLength]T)
+	}
+	s.chunks, s.next = append(s.chunks, s.next), nil
 }
 
 // give takes a number back.

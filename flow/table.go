@@ -75,6 +75,8 @@ type Table struct {
 	stats Stats
 	alone *alone // what Next keeps between calls
 
+	stock stock // of memory that Prepare has made
+
 	aged    []ending // scratch of scan, with last packets in place of first ones
 	touched uint64   // the sum of what prefetch.go has read; otherwise unused
 }
@@ -192,12 +194,16 @@ func (t *Table) Prepare(b *Batch) {
 		p.tag, p.part = tagOf(t.seed.hash(&p.Key)), partitionOf(&p.Key)
 	}
 	b.prepared = len(b.Packets)
+	t.stock.fill()
 }
 
 // Add meters the packets of a batch, in their order. Batches may be cut anywhere. Add keeps
 // no reference to b.
 func (t *Table) Add(b *Batch) {
-	t.Prepare(b)
+	if b.prepared < len(b.Packets) {
+		t.Prepare(b)
+	}
+	t.restock()
 	from := 0
 	for _, a := range b.Announcements {
 		t.addAll(b.Packets[from:a.Packet+1], b.Tunnels)

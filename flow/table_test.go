@@ -58,6 +58,65 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// crowds yields batches of n visitors in all, each of them new.
+func crowds(n int) func(yield func(*Batch) bool) {
+	return func(yield func(*Batch) bool) {
+		for i := 0; i < n; {
+			b := new(Batch)
+			for range min(stride, n-i) {
+				*b.Extend() = visitor(uint32(i), false)
+				i++
+			}
+			if !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// A table grows into the memory that Prepare has made, from its third chunk on.
+func TestStock(t *testing.T) {
+	table := NewTable(Options{})
+	for b := range crowds(3*chunkLength - stride) {
+		if made := table.stock.made.Load(); made != nil && len(table.entries.chunks) < 2 {
+			t.Fatalf("stocked up for %d Flows", table.Stats().Live)
+		}
+		table.Prepare(b)
+		table.Add(b)
+	}
+	next := table.entries.next
+	if next == nil || table.margins.next == nil || table.stock.made.Load() == nil {
+		t.Fatal("nothing in stock")
+	}
+	for b := range crowds(3 * chunkLength) { // nearly all of them live already
+		table.Prepare(b)
+		table.Add(b)
+	}
+	if table.entries.chunks[3] != next {
+		t.Error("the table did not grow into what was in stock")
+	}
+}
+
+// Prepare works on other batches while Add grows the table.
+func TestPrepareAhead(t *testing.T) {
+	const n = 20 * chunkLength
+	table := NewTable(Options{})
+	prepared := make(chan *Batch, 4)
+	go func() {
+		defer close(prepared)
+		for b := range crowds(n) {
+			table.Prepare(b)
+			prepared <- b
+		}
+	}()
+	for b := range prepared {
+		table.Add(b)
+	}
+	if live := table.Stats().Live; live != n {
+		t.Errorf("%d Flows live, want %d", live, n)
+	}
+}
+
 // No packet waits until a large table has grown: one step of growth moves the slots of a
 // single partition.
 func TestGrowthIsInSteps(t *testing.T) {
