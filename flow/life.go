@@ -219,6 +219,7 @@ func (t *Table) close() closing {
 		c.entries[*end] = i
 		*end++
 	}
+	t.entries.free = slices.Grow(t.entries.free, n) // Take gives all of them back
 	sortEndings(t.pending)
 	before, _ := slices.BinarySearchFunc(t.pending, t.clock, func(e ending, clock int64) int { return cmp.Compare(e.decided, clock) })
 	c.among = slices.Clone(t.pending[before:])
