@@ -18,7 +18,7 @@
 // Inside, Add finds the entry of each packet's Flow (table.go), counts the packet, and
 // updates the Flow's state (state.go). When the clock enters another tick, the Flows that
 // are due (wheel.go) end (life.go). Take moves them out, in the order of records (emit.go),
-// the Judge decides their directions (judge.go, direction.go), and [Ended.Record] makes
+// the Judge decides their directions (judge.go, direction.go), and [Ends.Record] makes
 // the record of one.
 //
 // # Time

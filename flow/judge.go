@@ -43,8 +43,8 @@ func (j *Judge) Judge(x *Ends) {
 	if len(lessons) > 0 && j.known.sets == nil {
 		j.known = newMemory[knowledge](learnedEndpoints)
 	}
-	for at := 0; at < len(x.Flows); at += stride {
-		flows := x.Flows[at:min(at+stride, len(x.Flows))]
+	for at := 0; at < len(x.flows); at += stride {
+		flows := x.flows[at:min(at+stride, len(x.flows))]
 		j.look(flows)
 		for i := range flows {
 			n := 0
@@ -53,14 +53,14 @@ func (j *Judge) Judge(x *Ends) {
 			}
 			j.learn(lessons[:n])
 			lessons = lessons[n:]
-			j.judge(&flows[i], &j.sides[i])
+			j.judge(&flows[i], x.rare(&flows[i]).again(), &j.sides[i])
 		}
 	}
 	j.learn(lessons)
 }
 
 // look reads what judge will ask about endpoints, in a loop whose loads wait for nothing.
-func (j *Judge) look(flows []Ended) {
+func (j *Judge) look(flows []ended) {
 	if j.known.sets == nil {
 		return
 	}
@@ -108,10 +108,11 @@ func (j *Judge) learn(lessons []lesson) {
 	}
 }
 
-// judge decides a Flow's direction at its first record, and for all later ones.
-func (j *Judge) judge(x *Ended, sides *[2]spot) {
+// judge decides a Flow's direction at its first record, and for all later ones. again tells
+// that x is later.
+func (j *Judge) judge(x *ended, again bool, sides *[2]spot) {
 	first := x.margin.first
-	v, again := verdict{}, x.again()
+	var v verdict
 	if again {
 		v = j.kept[first]
 	} else {
@@ -119,7 +120,7 @@ func (j *Judge) judge(x *Ended, sides *[2]spot) {
 		j.collect(&e, &x.entry, sides)
 		v.service, v.Direction = e.verdict()
 	}
-	x.direction, x.source = v.Direction, 1-v.service
+	x.direction, x.source = v.Direction, uint8(1-v.service)
 	switch {
 	case x.reason == ActiveTimeout && !again:
 		j.kept[first] = v

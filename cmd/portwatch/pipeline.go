@@ -278,7 +278,7 @@ func (m *meter) endLoad() bool {
 	l, c := m.load, m.chunk
 	c.now, c.last = l.now, l.last
 	m.load = nil
-	return l.last || m.eager && (len(c.ends.Flows) > 0 || l.now != 0)
+	return l.last || m.eager && (c.ends.Len() > 0 || l.now != 0)
 }
 
 // A tagger decides which side of a Flow is the service, annotates the records of chunks
@@ -297,9 +297,9 @@ type tagger struct {
 
 func (t *tagger) tag(c *chunk) {
 	t.judge.Judge(c.ends)
-	c.n = len(c.ends.Flows)
+	c.n = c.ends.Len()
 	for i := range c.n {
-		c.ends.Flows[i].Record(&c.flows[i])
+		c.ends.Record(i, &c.flows[i])
 		r := &c.records[i]
 		t.annotator.Annotate(r, &c.flows[i])
 		t.found.Add(r)
