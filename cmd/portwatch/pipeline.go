@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/portwatch/portwatch/annotate"
@@ -30,6 +31,7 @@ type pipeline struct {
 	untagged, unrendered, inOrder chan *chunk
 	free                          chan *chunk
 	unmade                        int // chunks that have not been needed yet
+	texts                         texts
 
 	toTag, toWrite *chunk // the next ones
 
@@ -57,7 +59,8 @@ type chunk struct {
 	now      int64             // not 0: after the records, nothing came until this time on the wall
 	last     bool              // no record follows these
 	alerts   []placedAlert
-	text     [][]byte // by rendering; rendered in parallel unless inOrder
+	text     [][]byte // by rendering; rendered in parallel unless inOrder; from texts
+	texts    *texts
 	marks    []*marks // by rendering, of the records in text; nil without sinks
 	rendered atomic.Bool
 }
@@ -89,7 +92,7 @@ const (
 func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeline {
 	loads, chunks := 1, 1 // a single worker still has in its cache what it just made
 	if workers > 1 {
-		loads, chunks = inFlight, 8+4*workers // with fewer, the stages wait for one another
+		loads, chunks = inFlight, 24+4*workers // with fewer, the stages wait for one another
 	}
 	p := &pipeline{
 		meter: m, tagger: t, writer: w, load: new(load),
@@ -173,7 +176,7 @@ func (p *pipeline) emptyChunk() *chunk {
 		return nil
 	}
 	p.unmade--
-	return newChunk(p.writer.renderings)
+	return newChunk(p.writer.renderings, &p.texts)
 }
 
 func (l *load) reset() *load {
@@ -182,9 +185,9 @@ func (l *load) reset() *load {
 	return l
 }
 
-func newChunk(renderings []*rendering) *chunk {
+func newChunk(renderings []*rendering, texts *texts) *chunk {
 	n := len(renderings)
-	c := &chunk{ends: flow.NewEnds(chunkSize), text: make([][]byte, n), marks: make([]*marks, n)}
+	c := &chunk{ends: flow.NewEnds(chunkSize), text: make([][]byte, n), texts: texts, marks: make([]*marks, n)}
 	for i, d := range renderings {
 		if len(d.sinks) > 0 {
 			c.marks[i] = new(marks)
@@ -198,9 +201,12 @@ func (c *chunk) reset() *chunk {
 	c.ends.Reset()
 	c.n, c.now, c.last = 0, 0, false
 	c.rendered.Store(false)
+	for i, text := range c.text {
+		c.texts.put(text)
+		c.text[i] = nil
+	}
 	if c.alerts = c.alerts[:0]; cap(c.alerts) > chunkSize {
 		c.alerts = nil
-		clear(c.text)
 		for _, m := range c.marks {
 			if m != nil {
 				*m = marks{}
@@ -214,12 +220,40 @@ func (c *chunk) reset() *chunk {
 func (c *chunk) render(formats []format) {
 	for i, f := range formats {
 		if f != nil {
-			if c.text[i] == nil {
-				c.text[i] = make([]byte, 0, chunkSize*usualOctets)
-			}
-			c.text[i] = c.append(c.text[i][:0], f, c.marks[i].reset())
+			c.text[i] = c.append(c.texts.take(), f, c.marks[i].reset())
 		}
 	}
+}
+
+// texts are buffers that no chunk uses. The last one that came back goes out first: a core
+// probably still has it in its cache, which has no room for those of all chunks.
+type texts struct {
+	mutex sync.Mutex
+	free  [][]byte
+}
+
+// take returns an empty buffer.
+func (t *texts) take() []byte {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	n := len(t.free)
+	if n == 0 {
+		return make([]byte, 0, chunkSize*usualOctets)
+	}
+	text := t.free[n-1]
+	t.free = t.free[:n-1]
+	return text
+}
+
+// put takes a buffer back, or nil. It does not keep one that thousands of alerts at once have
+// made large.
+func (t *texts) put(text []byte) {
+	if text == nil || cap(text) > 4*chunkSize*usualOctets {
+		return
+	}
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.free = append(t.free, text[:0])
 }
 
 func (c *chunk) append(dst []byte, f format, m *marks) []byte {
@@ -382,7 +416,7 @@ func (w *writer) write(c *chunk) {
 	}
 	for i, d := range w.renderings {
 		if d.inOrder {
-			c.text[i] = c.append(c.text[i][:0], d.format, nil)
+			c.text[i] = c.append(c.texts.take(), d.format, nil)
 		}
 		if len(c.text[i]) > 0 {
 			w.fail(d.deliver(c.marks[i].split(c.text[i])))

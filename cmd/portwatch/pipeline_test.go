@@ -44,7 +44,7 @@ func taggedFlows() (*tagger, *chunk) {
 	b, table := unregistered(), flow.NewTable(flow.Options{})
 	table.Add(&b)
 	table.Flush()
-	tagger, flows := newTagger(), newChunk(nil)
+	tagger, flows := newTagger(), newChunk(nil, new(texts))
 	table.Take(flows.ends)
 	tagger.tag(flows)
 	return tagger, flows
@@ -54,7 +54,7 @@ func taggedFlows() (*tagger, *chunk) {
 // of an alert.
 func TestAlertsWithoutFlows(t *testing.T) {
 	tagger, flows := taggedFlows()
-	silence := newChunk(nil)
+	silence := newChunk(nil, new(texts))
 	silence.now = int64(2 * time.Hour)
 	tagger.tag(silence)
 	if len(flows.alerts) != 1 || len(silence.alerts) != 1 || !silence.alerts[0].Update {
@@ -101,7 +101,7 @@ func TestTicks(t *testing.T) {
 // TestChunkForgets: what many alerts at a time take is not kept for chunks that have none.
 func TestChunkForgets(t *testing.T) {
 	_, flows := taggedFlows()
-	c := newChunk([]*rendering{{sinks: []keeper{failing{}}}})
+	c := newChunk([]*rendering{{sinks: []keeper{failing{}}}}, new(texts))
 	for range 1000 {
 		c.alerts = append(c.alerts, placedAlert{Alert: flows.alerts[0].Alert})
 	}
@@ -112,9 +112,21 @@ func TestChunkForgets(t *testing.T) {
 	}
 	c.reset()
 	m := c.marks[0]
-	if cap(c.alerts) > chunkSize || cap(c.text[0]) > 0 || cap(m.list) > chunkSize || cap(m.names) > 0 || cap(m.records) > chunkSize {
-		t.Errorf("kept: %d alerts, %d octets, %d marks, %d octets of names, %d records",
-			cap(c.alerts), cap(c.text[0]), cap(m.list), cap(m.names), cap(m.records))
+	if cap(c.alerts) > chunkSize || c.text[0] != nil || len(c.texts.free) > 0 || cap(m.list) > chunkSize || cap(m.names) > 0 || cap(m.records) > chunkSize {
+		t.Errorf("kept: %d alerts, %d buffers, %d marks, %d octets of names, %d records",
+			cap(c.alerts), len(c.texts.free), cap(m.list), cap(m.names), cap(m.records))
+	}
+}
+
+// TestTexts: the next chunk is rendered into the buffer that came back last.
+func TestTexts(t *testing.T) {
+	var x texts
+	first, last := x.take(), x.take()
+	x.put(first)
+	x.put(append(last, "a record"...))
+	x.put(nil) // of a chunk that was not rendered
+	if text := x.take(); len(text) > 0 || &text[:1][0] != &last[:1][0] {
+		t.Errorf("got %d octets, in another buffer than the last one", len(text))
 	}
 }
 
