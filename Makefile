@@ -5,13 +5,13 @@ XML      ?=#                      generate: IANA's service-names-port-numbers.xm
 FUZZTIME ?= 1m#                   fuzz: time per target
 BENCH    ?= .#                    bench: which benchmarks, a regular expression
 COUNT    ?= 6#                    bench: how often, for benchstat
-MIX      ?= testdata#             bench, bench-peers: folder of real captures
+MIX      ?= testdata#             bench, profile, bench-peers: folder of real captures
 BENCHDIR ?= bin/bench#            bench-peers: folder for captures and outputs, 8 GB
 RUNS     ?= 5#                    bench-peers: pairs of runs per figure
 PREFIX   ?= /usr/local#           install: where bin and share/man are
 TESTFLAGS ?=#                     test, race: more options for go test, such as -v
 
-.PHONY: run build test race lint check fuzz bench bench-peers test-siem soak bench-siem receivers cover generate golden install clean help libpcap
+.PHONY: run build test race lint check fuzz bench profile bench-peers test-siem soak bench-siem receivers cover generate golden install clean help libpcap
 
 run: build ## show the flows of a shipped capture, with what the registry says about their ports
 	bin/portwatch -o text -r $(CAPTURE)
@@ -42,6 +42,12 @@ fuzz: libpcap ## fuzz each target for FUZZTIME
 
 bench: libpcap ## run the benchmarks, in benchstat's format
 	PORTWATCH_MIX='$(abspath $(MIX))' go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 0 ./...
+
+# Without crypto: if Sum256 of sha256 is inlined because it is hot, its state goes to the heap.
+profile: libpcap ## renew the profile that go build optimizes for
+	PORTWATCH_MIX='$(abspath $(MIX))' go test -run '^$$' -bench 'Command/./output=(none|ecs)/workers=all' -count 2 -trimpath \
+		-o bin/ -outputdir bin -cpuprofile cpu.pprof ./cmd/portwatch
+	go tool pprof -proto -ignore crypto/ bin/cpu.pprof > cmd/portwatch/default.pgo
 
 bench-peers: build ## compare with nfpcapd, softflowd, argus and others, as far as they are installed
 	$(CC) -O2 -o bin/pcaploop scripts/pcaploop.c -lpcap
