@@ -264,6 +264,20 @@ func (t *Table) closeSome() bool {
 	return true
 }
 
+// makeRoom prepares a partition for another Flow. All partitions are full at about the same
+// time; if all were scanned then, the other cores would soon have nothing left to do. So the
+// first scan of each comes a little earlier than that of the one before.
+func (t *Table) makeRoom(part *partition) {
+	switch part.index.used {
+	case t.most:
+		t.evict(part)
+	case part.early:
+		if part.queue == nil {
+			t.scan(part)
+		}
+	}
+}
+
 // evict ends the Flow of a partition whose last packet is the furthest back.
 //
 // A list in that order would cost every packet two cache misses. Instead, the partition is

@@ -144,6 +144,33 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// The partitions of a table that fills up are scanned one after another, not all when it is
+// full.
+func TestScansAreSpread(t *testing.T) {
+	const most = 64 << 10
+	table := NewTable(Options{MaxFlows: most})
+	scanned := func() (n int) {
+		for i := range table.parts {
+			if table.parts[i].queue != nil {
+				n++
+			}
+		}
+		return n
+	}
+	for b := range crowds(2 * most) {
+		table.Add(b)
+		switch live := table.Stats().Live; {
+		case live < most*7/10 && scanned() > 0:
+			t.Fatalf("%d scanned with %d Flows", scanned(), live)
+		case live > most*85/100 && live < most*9/10 && (scanned() < partitions/8 || scanned() > partitions*7/8):
+			t.Fatalf("%d scanned with %d Flows", scanned(), live)
+		}
+	}
+	if n := scanned(); n != partitions {
+		t.Errorf("%d scanned in a full table", n)
+	}
+}
+
 func TestIgnoreVLAN(t *testing.T) {
 	packets := []Packet{tcp(to, SYN, vlan(10)), tcp(from, SYN|ACK, vlan(20, 30))}
 	all := meter(Options{}, packets...)

@@ -87,6 +87,7 @@ type partition struct {
 	queue   []uint32 // the entries, ordered by their last packets at the time of the scan
 	passed  int      // how many of queue evict is done with
 	scanned uint64   // ordinal of the packet that caused the scan
+	early   int      // how many Flows cause the first scan
 }
 
 // An ending is a record that was decided on.
@@ -138,6 +139,7 @@ func NewTable(o Options) *Table {
 	}
 	for i := range t.parts {
 		t.parts[i].index.grow()
+		t.parts[i].early = t.most - t.most/(4*partitions)*i
 	}
 	t.entries.reach(0) // look reads entry 0 where there is none
 	return t
@@ -300,9 +302,7 @@ func (t *Table) find(k *Key, at *place) *entry {
 
 // begin makes an entry for a packet's Flow.
 func (t *Table) begin(p *Packet, tunnels []Tunnel, at *place) *entry {
-	if at.part.index.used >= t.most {
-		t.evict(at.part)
-	}
+	t.makeRoom(at.part)
 	i := t.newEntry()
 	e, m := t.entries.at(i), t.margins.at(i)
 	e.key = p.Key
