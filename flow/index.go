@@ -64,7 +64,9 @@ func (x *index) grow() { x.resize(max(smallestIndex, 2*len(x.slots))) }
 func (x *index) resize(n int) {
 	old := x.slots
 	x.slots = make([]uint64, n)
-	clear(x.slots) // put reads first: the system would map each page twice, and halt all cores for that
+	// put reads before it writes: without this, the system would map every page twice, and
+	// interrupt all cores for the second time.
+	clear(x.slots)
 	x.shift = uint8(32 - bits.TrailingZeros(uint(n)))
 	for _, slot := range old {
 		if slot != 0 {

@@ -355,11 +355,12 @@ const readSize = 64
 
 // read passes packets on until the source has no more.
 func (r *run) read() error {
-	frames := make([]capture.Frame, readSize)
-	if r.options.count > 0 { // read none after the last that counts
-		frames = frames[:1]
-	}
+	var space [readSize]capture.Frame
 	for !r.stopped.Load() && (r.options.count == 0 || r.passed < r.options.count) {
+		frames := space[:]
+		if left := r.options.count - r.passed; r.options.count > 0 && left < readSize { // read none after the last that counts
+			frames = frames[:left]
+		}
 		n, err := r.source.Read(frames)
 		switch {
 		case err == nil:
