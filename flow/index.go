@@ -14,6 +14,16 @@ type index struct {
 	slots []uint64
 	shift uint8 // of a tag, to the slot where it belongs
 	used  int
+	room  int // how many entries there may be before it grows
+	// early is by how many 512ths of its slots there is less room than three quarters. It
+	// differs between the indexes of a table, which would otherwise all grow at a time.
+	early int
+}
+
+func newIndex(early int) (x index) {
+	x.early = early
+	x.grow()
+	return x
 }
 
 const smallestIndex = 16 // slots
@@ -38,7 +48,7 @@ func (x *index) find(tag uint32, k *Key, entries *slab[entry]) uint32 {
 
 // insert adds an entry whose Key is not in the index.
 func (x *index) insert(tag uint32, entry uint32) {
-	if x.used*4 >= len(x.slots)*3 {
+	if x.used >= x.room {
 		x.grow()
 	}
 	x.put(slotOf(tag, entry))
@@ -68,6 +78,7 @@ func (x *index) resize(n int) {
 	// interrupt all cores for the second time.
 	clear(x.slots)
 	x.shift = uint8(32 - bits.TrailingZeros(uint(n)))
+	x.room = n*3/4 - n/512*x.early
 	for _, slot := range old {
 		if slot != 0 {
 			x.put(slot)

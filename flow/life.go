@@ -167,8 +167,7 @@ func (t *Table) Flush() {
 	t.closing = t.close()
 	t.release()
 	for i := range t.parts {
-		t.parts[i].index = index{}
-		t.parts[i].index.grow()
+		t.parts[i].index = newIndex(i)
 	}
 	t.wheel.clear()
 }

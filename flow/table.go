@@ -138,7 +138,7 @@ func NewTable(o Options) *Table {
 		lingering:  int64(min(idle, idleLingering)),
 	}
 	for i := range t.parts {
-		t.parts[i].index.grow()
+		t.parts[i].index = newIndex(i)
 		t.parts[i].early = t.most - t.most/(4*partitions)*i
 	}
 	t.entries.reach(0) // look reads entry 0 where there is none

@@ -188,6 +188,10 @@ func (l *load) reset() *load {
 func newChunk(renderings []*rendering, texts *texts) *chunk {
 	n := len(renderings)
 	c := &chunk{ends: flow.NewEnds(chunkSize), text: make([][]byte, n), texts: texts, marks: make([]*marks, n)}
+	// Memory that is read before it is written is mapped twice, and the second time interrupts
+	// all cores; even a check for nil reads.
+	clear(c.flows[:])
+	clear(c.records[:])
 	for i, d := range renderings {
 		if len(d.sinks) > 0 {
 			c.marks[i] = new(marks)
