@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -141,6 +143,45 @@ func TestEviction(t *testing.T) {
 	const want = "0 lack-of-resources, 1 lack-of-resources, 2 forced-end, 3 forced-end, 4 forced-end, "
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// Whenever a partition was scanned, it gives up the Flow that has been idle longest.
+func TestEvictionOrder(t *testing.T) {
+	const most = 16
+	rng := rand.New(rand.NewPCG(7, 7))
+	var ports []uint16 // of one partition, whose first scan comes before it is full
+	for port := uint16(1000); len(ports) < 3*most; port++ {
+		p := udp(fmt.Sprintf("10.0.0.1:%d > 10.0.0.2:9", port))
+		if partitionOf(&p.Key) == partitions-1 {
+			ports = append(ports, port)
+		}
+	}
+	var packets []Packet
+	var live, want []uint16 // live: the longest idle first
+	for i := range 300 {
+		port := ports[rng.IntN(len(ports))]
+		packets = append(packets, udp(fmt.Sprintf("10.0.0.1:%d > 10.0.0.2:9", port), at(float64(i)/1000)))
+		if i := slices.Index(live, port); i >= 0 {
+			live = slices.Delete(live, i, i+1)
+		} else if len(live) == most {
+			want = append(want, live[0])
+			live = live[1:]
+		}
+		live = append(live, port)
+	}
+	o := Options{MaxFlows: most * partitions}
+	if early := NewTable(o).parts[partitions-1].early; early >= most {
+		t.Fatalf("the first scan is at %d of %d Flows", early, most)
+	}
+	var got []uint16
+	for _, r := range meter(o, packets...) {
+		if r.EndReason == LackOfResources {
+			got = append(got, max(r.Source.Port(), r.Destination.Port()))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }
 

@@ -139,7 +139,7 @@ func NewTable(o Options) *Table {
 	}
 	for i := range t.parts {
 		t.parts[i].index = newIndex(i)
-		t.parts[i].early = t.most - t.most/(4*partitions)*i
+		t.parts[i].early = t.most - t.most*i/(4*partitions)
 	}
 	t.entries.reach(0) // look reads entry 0 where there is none
 	return t

@@ -648,6 +648,7 @@ func TestTwin(t *testing.T) {
 		{IdleTimeout: 10 * time.Minute, ActiveTimeout: 30 * time.Millisecond},
 		{MaxFlows: 64, IgnoreVLAN: true},
 		{MaxFlows: 200, ActiveTimeout: time.Second},
+		{MaxFlows: 300}, // enough for some partitions to be scanned early
 		{MaxFlows: 1, Assigned: func(_ Transport, port uint16) bool { return port < 40001 }},
 	}
 	for i, o := range tests {
