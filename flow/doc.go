@@ -124,7 +124,7 @@
 //
 // Records leave in the order of the packet times at which they were decided on, as given
 // above; those decided on at the same time leave in the order of their Flows' first packets.
-// They become ready when the clock enters another tick of 2^27 ns, and after every 16,384
+// They become ready when the clock enters another tick of 2^25 ns, and after every 4,096
 // packets: if more packets than that have the same time, their records may leave in several
 // runs, each in this order. All this, and every octet of a record, follows from packet times
 // and packet order. It does not depend on how batches were cut, on when Next or Take was
@@ -139,11 +139,11 @@
 //	                     transport; a full one gives up the Flow whose last
 //	                     packet is the furthest back. A Flow that has timed
 //	                     out keeps its place until the tick is over, up to
-//	                     134 ms
+//	                     34 ms
 //	learned endpoints    65,536, in sets of 4 by a hash; a full set gives up     Forgotten
 //	                     the least recently used endpoint
 //	announced endpoints  16,384, in the same way                                 AnnouncedEndpoints
-//	waiting records      what two ticks or 16,384 packets decide on, and what    none: nothing is lost
+//	waiting records      what two ticks or 4,096 packets decide on, and what     none: nothing is lost
 //	                     their Flows show about endpoints, until Next or Take
 //
 // A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 160 more

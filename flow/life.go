@@ -57,8 +57,9 @@ func (t *Table) each(yield func(uint32) bool) {
 }
 
 // sweepEvery is the largest number of packets metered between two sweeps, whatever their
-// times. It bounds the records that wait for a sweep.
-const sweepEvery = 1 << 14
+// times. It bounds the records that wait for a sweep. If thousands left at a time, the other
+// cores would first have too much to do and then nothing.
+const sweepEvery = 1 << 12
 
 // sweep ends what was due before limit, and makes all decided records ready. limit is at
 // most the clock, so nothing decided later has an earlier time.

@@ -5,7 +5,7 @@ package flow
 // chunks above are empty. None of this shows in a record.
 
 // stepOfShrink is how many entries are looked at in a sweep: enough to get through two
-// million in a minute, few enough that no packet waits longer than a millisecond or two.
+// million in seconds, few enough that no packet waits longer than a millisecond or two.
 const stepOfShrink = 4096
 
 // shrink goes on moving entries, or begins to if most of the memory is unused. No record

@@ -268,11 +268,11 @@ func (w *twin) turn(now int64) {
 			}
 		}
 	}
-	const tick = 1 << 27
+	const tick = 1 << 25
 	if old := w.clock; now > old {
 		w.clock = now
-		if now>>27 != old>>27 {
-			w.sweep(now &^ (tick - 1))
+		if begin := now &^ (tick - 1); begin > old {
+			w.sweep(begin)
 		}
 	}
 }

@@ -31,8 +31,8 @@ type leaf struct {
 const leafLength = 63
 
 const (
-	tickBits   = 27      // a tick is 2^27 ns, 134 ms
-	wheelTicks = 1 << 12 // a turn is over nine minutes
+	tickBits   = 25      // a tick is 2^25 ns, 34 ms
+	wheelTicks = 1 << 14 // a turn is over nine minutes
 	wheelMask  = wheelTicks - 1
 )
 

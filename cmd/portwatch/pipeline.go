@@ -92,7 +92,7 @@ const (
 func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeline {
 	loads, chunks := 1, 1 // a single worker still has in its cache what it just made
 	if workers > 1 {
-		loads, chunks = inFlight, 24+4*workers // with fewer, the stages wait for one another
+		loads, chunks = inFlight, 16+4*workers // with fewer, the stages wait for one another
 	}
 	p := &pipeline{
 		meter: m, tagger: t, writer: w, load: new(load),
