@@ -29,6 +29,7 @@ type Port struct {
 	Class  registry.Class
 	// Transport is the one that the registry was asked about; see RegistryTransport.
 	Transport registry.Transport
+	Index     uint16          // of Entry in the registry
 	Entry     *registry.Entry // never nil
 }
 
@@ -84,7 +85,8 @@ func (r *Record) Swap() {
 
 func (a *Annotator) port(dst *Port, t registry.Transport, number uint16, role Role) {
 	dst.Number, dst.Role, dst.Class = number, role, registry.ClassOf(number)
-	dst.Transport, dst.Entry = t, a.registry.Lookup(t, number)
+	dst.Transport, dst.Index = t, a.registry.Index(t, number)
+	dst.Entry = a.registry.Entry(dst.Index)
 }
 
 // RegistryTransport returns the transport to ask the registry about: the registry has

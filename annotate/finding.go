@@ -95,10 +95,14 @@ func (r *Record) judge() {
 	}
 }
 
-// inOrder reports whether the port cannot meet any rule, as is so for most ports.
+// inOrder reports whether the port cannot meet any rule, as is so for most ports. It does not
+// read the Entry of a client's port.
 func (p *Port) inOrder() bool {
+	if p.Role == Client {
+		return true
+	}
 	_, reported := p.Entry.UnauthorizedUse()
-	return p.Role == Client || p.Entry.Status == registry.Assigned && !reported && p.Class != registry.Dynamic
+	return p.Entry.Status == registry.Assigned && !reported && p.Class != registry.Dynamic
 }
 
 // Port returns the port of one side.

@@ -47,7 +47,7 @@ type CEF struct {
 	now     func() time.Time
 	flows   [phases][]byte         // headers up to the severity
 	rules   [annotate.Rules][]byte // the same for flagged Flows
-	answers [2][][]byte            // by side and registry.Entry.Index; nil: not rendered yet
+	answers [2]answers             // by side
 	device  []byte                 // from dvchost to the last key, without its value
 	scratch []byte
 }
@@ -66,7 +66,7 @@ const (
 func NewCEF(reg *registry.Registry, o Options) *CEF {
 	c := &CEF{now: o.Now}
 	for side := range c.answers {
-		c.answers[side] = make([][]byte, reg.Entries())
+		c.answers[side] = newAnswers(reg)
 	}
 	head := appendCEFHeader([]byte("CEF:0|portwatch|portwatch|"), o.Version)
 	add := func(id, name string) []byte {
@@ -175,12 +175,13 @@ func (c *CEF) appendFindings(dst []byte, r *annotate.Record) []byte {
 // registry says about it.
 func (c *CEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, key string) []byte {
 	p := r.Port(side)
-	answer := &c.answers[side][p.Entry.Index]
-	if *answer == nil {
-		*answer = appendCEFEntry(nil, side, p.Entry)
+	kept := &c.answers[side]
+	answer := kept.of(p)
+	if answer == nil {
+		answer = kept.keep(p, appendCEFEntry(kept.text, side, p.Entry))
 	}
 	dst = append(append(dst, key...), p.Class.String()...)
-	return append(dst, *answer...)
+	return append(dst, answer...)
 }
 
 func appendCEFEntry(dst []byte, side annotate.Side, entry *registry.Entry) []byte {

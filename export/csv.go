@@ -21,7 +21,7 @@ import (
 // otherwise: a spreadsheet may take a cell that begins with an equals sign for a
 // formula, but none of IANA's names or notes begins with one.
 type CSV struct {
-	answers [][]byte // by registry.Entry.Index; nil: not rendered yet
+	answers answers
 	tags    [annotate.AllTags + 1][]byte
 	tail    []byte // observer and registry
 
@@ -54,7 +54,7 @@ var csvColumns = []string{
 // NewCSV returns a format for records that were annotated from reg. It uses
 // o.ObserverName only.
 func NewCSV(reg *registry.Registry, o Options) *CSV {
-	c := &CSV{answers: make([][]byte, reg.Entries())}
+	c := &CSV{answers: newAnswers(reg)}
 	for t := range c.tags {
 		c.tags[t] = []byte(strings.Join(annotate.Tags(t).Names(), " "))
 	}
@@ -148,13 +148,13 @@ func appendCSVCount(dst []byte, n flow.Count) []byte {
 
 // appendPort appends a port's seven cells.
 func (c *CSV) appendPort(dst []byte, p *annotate.Port) []byte {
-	answer := &c.answers[p.Entry.Index]
-	if *answer == nil {
-		*answer = appendCSVEntry(nil, p.Entry)
+	answer := c.answers.of(p)
+	if answer == nil {
+		answer = c.answers.keep(p, appendCSVEntry(c.answers.text, p.Entry))
 	}
 	dst = append(append(dst, p.Role.String()...), ',')
 	dst = append(append(dst, p.Class.String()...), ',')
-	return append(dst, *answer...)
+	return append(dst, answer...)
 }
 
 func appendCSVEntry(dst []byte, entry *registry.Entry) []byte {

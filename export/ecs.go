@@ -38,8 +38,8 @@ type ECS struct {
 	pieces
 	networks [2][256][]byte
 	observer []byte
-	answers  [][]byte // by registry.Entry.Index; nil: not rendered yet
-	registry []byte   // to the end of the line
+	answers  answers
+	registry []byte // to the end of the line
 
 	kept [annotate.Rules][annotate.Destination + 1][256]keptFinding // by the port's lower octet
 
@@ -69,7 +69,7 @@ const typicalSize = 2 << 10
 
 // NewECS returns a format for records that were annotated from reg.
 func NewECS(reg *registry.Registry, o Options) *ECS {
-	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: make([][]byte, reg.Entries())}
+	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: newAnswers(reg)}
 	e.observer = appendObserver(nil, &o)
 	e.registry = append(e.registry, `,"registry":{`...)
 	if date := reg.Date(); date != "" { // a registry that somebody wrote by hand may have none
@@ -276,10 +276,9 @@ func (e *ECS) appendRelated(dst []byte, f *flow.Record) []byte {
 // registry's answer, which is rendered once for all ports that share it.
 func (e *ECS) appendPort(dst []byte, side annotate.Side, p *annotate.Port) []byte {
 	dst = append(dst, e.ports[side][p.Class][p.Role]...)
-	answer := e.answers[p.Entry.Index]
+	answer := e.answers.of(p)
 	if answer == nil {
-		answer = appendEntry(nil, p.Entry)
-		e.answers[p.Entry.Index] = answer
+		answer = e.answers.keep(p, appendEntry(e.answers.text, p.Entry))
 	}
 	return append(dst, answer...)
 }

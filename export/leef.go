@@ -30,7 +30,7 @@ type LEEF struct {
 	flows   [phases][]byte         // headers, up to devTime's value
 	rules   [annotate.Rules][]byte // the same for flagged Flows
 	alerts  [annotate.Rules][]byte // headers of alerts, without attributes
-	answers [2][][]byte            // by side and registry.Entry.Index; nil: not rendered yet
+	answers [2]answers             // by side
 	sensor  []byte                 // from observerName to the last key, without its value
 
 	words, scratch []byte
@@ -43,7 +43,7 @@ const leefText = 1023 // maximum octets of a text from outside
 func NewLEEF(reg *registry.Registry, o Options) *LEEF {
 	l := &LEEF{}
 	for side := range l.answers {
-		l.answers[side] = make([][]byte, reg.Entries())
+		l.answers[side] = newAnswers(reg)
 	}
 	// There is no known way to escape a pipe in the header.
 	version := bytes.ReplaceAll(cut(appendPrintable(nil, o.Version), leefText), []byte("|"), []byte("_"))
@@ -148,12 +148,13 @@ func appendLEEFFlow(dst []byte, f *flow.Record) []byte {
 // about it.
 func (l *LEEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, key string) []byte {
 	p := r.Port(side)
-	answer := &l.answers[side][p.Entry.Index]
-	if *answer == nil {
-		*answer = appendLEEFEntry(nil, side, p.Entry)
+	kept := &l.answers[side]
+	answer := kept.of(p)
+	if answer == nil {
+		answer = kept.keep(p, appendLEEFEntry(kept.text, side, p.Entry))
 	}
 	dst = append(append(dst, key...), p.Class.String()...)
-	return append(dst, *answer...)
+	return append(dst, answer...)
 }
 
 func appendLEEFEntry(dst []byte, side annotate.Side, entry *registry.Entry) []byte {

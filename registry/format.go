@@ -339,7 +339,6 @@ func (d *decoder) entries() []Entry {
 	names := make([]string, 0, total)
 	for i := range entries {
 		e := &entries[i]
-		e.Index = i
 		e.Status = Status(d.octet())
 		e.on = TransportSet(d.octet())
 		e.note = d.text()

@@ -93,7 +93,7 @@ func use(t *testing.T, r *Registry) {
 	for _, transport := range Transports {
 		for port := 0; port < 1<<16; port += 13 {
 			e := r.Lookup(transport, uint16(port))
-			if e == nil || e.Status > DynamicStatus || e.Index >= r.Entries() {
+			if e == nil || e.Status > DynamicStatus || int(r.Index(transport, uint16(port))) >= r.Entries() {
 				t.Fatalf("%d/%v: entry %+v", port, transport, e)
 			}
 			_, _, _ = e.Service(), e.RegisteredOn(), e.Services()

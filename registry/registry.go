@@ -23,19 +23,22 @@ type Registry struct {
 type Entry struct {
 	// Status is Assigned for a registered pair.
 	Status Status
-	// Index numbers the entries of a Registry from 0 to Entries()-1.
-	Index int
 
-	services []string
 	on       TransportSet
+	services []string
 	note     string
 }
 
 // Lookup returns the answer for a pair, which is never nil; t must be one of Transports.
-// It reads three arrays.
-func (r *Registry) Lookup(t Transport, port uint16) *Entry {
-	return &r.entries[r.index.entry(t, port)]
-}
+func (r *Registry) Lookup(t Transport, port uint16) *Entry { return r.Entry(r.Index(t, port)) }
+
+// Index returns the number of a pair's Entry, from 0 to Entries()-1. Clients' ports are
+// spread all over the registry, and it takes longer to fetch their entries than to look them
+// up. Who keeps something for each answer can find it by this number alone.
+func (r *Registry) Index(t Transport, port uint16) uint16 { return r.index.entry(t, port) }
+
+// Entry returns the answer with a number.
+func (r *Registry) Entry(index uint16) *Entry { return &r.entries[index] }
 
 // Service returns the primary service name, or "" if the pair is not assigned or is
 // one of the few that are assigned without a name.

@@ -255,10 +255,14 @@ func newRun(o *options, stdout, stderr *os.File) (_ *run, err error) {
 // assigned returns what the registry contributes to the judgement of directions. A
 // port with reported unauthorized use counts as a service's port too.
 func assigned(reg *registry.Registry) func(flow.Transport, uint16) bool {
-	return func(t flow.Transport, port uint16) bool {
-		e := reg.Lookup(annotate.RegistryTransport(t), port)
+	expected := make([]bool, reg.Entries()) // by number: the entries themselves are many times as large
+	for i := range expected {
+		e := reg.Entry(uint16(i))
 		_, used := e.UnauthorizedUse()
-		return used || e.Status == registry.Assigned
+		expected[i] = used || e.Status == registry.Assigned
+	}
+	return func(t flow.Transport, port uint16) bool {
+		return expected[reg.Index(annotate.RegistryTransport(t), port)]
 	}
 }
 

@@ -1,0 +1,42 @@
+package export
+
+import (
+	"github.com/portwatch/portwatch/annotate"
+	"github.com/portwatch/portwatch/registry"
+)
+
+// answers keep what a format writes for each of the registry's answers, from when it is first
+// needed. Clients' ports are spread all over the registry, so that the texts lie side by side,
+// and are found without a pointer.
+type answers struct {
+	spans []span // by annotate.Port.Index; empty: not kept
+	text  []byte
+}
+
+// A span is a part of answers.text.
+type span struct{ from, to uint32 }
+
+// mostAnswers bounds the octets of text that are kept. IANA's registry needs less than a
+// hundredth; a file may repeat a long note in tens of thousands of answers.
+const mostAnswers = 1 << 28
+
+func newAnswers(reg *registry.Registry) answers { return answers{spans: make([]span, reg.Entries())} }
+
+// of returns what is kept for the answer to a port, or nil.
+func (a *answers) of(p *annotate.Port) []byte {
+	s := a.spans[p.Index]
+	if s.to == 0 {
+		return nil
+	}
+	return a.text[s.from:s.to]
+}
+
+// keep takes what was appended to text for the answer to a port, and returns it.
+func (a *answers) keep(p *annotate.Port, text []byte) []byte {
+	from := len(a.text)
+	if len(text) <= mostAnswers {
+		a.spans[p.Index] = span{uint32(from), uint32(len(text))}
+		a.text = text
+	}
+	return text[from:]
+}
