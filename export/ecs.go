@@ -43,6 +43,9 @@ type ECS struct {
 
 	kept [annotate.Rules][annotate.Destination + 1][256]keptFinding // by the port's lower octet
 
+	hasher    *flow.Hasher
+	community [20]byte // of the record
+
 	// Rendered values that occur several times in a record.
 	id                  [32]byte
 	start, end          stamp
@@ -69,7 +72,7 @@ const typicalSize = 2 << 10
 
 // NewECS returns a format for records that were annotated from reg.
 func NewECS(reg *registry.Registry, o Options) *ECS {
-	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: newAnswers(reg)}
+	e := &ECS{now: o.Now, pieces: *renderedPieces(), answers: newAnswers(reg), hasher: flow.NewHasher()}
 	e.observer = appendObserver(nil, &o)
 	e.registry = append(e.registry, `,"registry":{`...)
 	if date := reg.Date(); date != "" { // a registry that somebody wrote by hand may have none
@@ -111,8 +114,9 @@ func (e *ECS) render(r *annotate.Record) {
 	}
 	e.source.set(f.Source.Addr())
 	e.destination.set(f.Destination.Addr())
-	id := f.ID()
+	id, community := e.hasher.Hash(f)
 	putHex(&e.id, &id)
+	e.community = community
 	if len(r.Findings) > 0 || len(e.findings) > 0 {
 		e.renderFindings(r)
 	}
@@ -244,7 +248,7 @@ func (e *ECS) appendNetwork(dst []byte, f *flow.Record) []byte {
 		*head = appendNetworkHead(nil, f)
 	}
 	dst = append(dst, *head...)
-	dst = flow.AppendCommunityID(dst, f.CommunityID())
+	dst = flow.AppendCommunityID(dst, e.community)
 	dst = append(dst, `","bytes":`...)
 	dst = appendUint(dst, f.Source.Octets+f.Destination.Octets)
 	dst = append(dst, `,"packets":`...)

@@ -63,12 +63,12 @@ func (z *Zeek) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 		dst = append(dst, f.History[:f.HistoryLen]...)
 		dst = append(dst, '"')
 	}
-	dst = appendConnSize(dst, f)
+	dst = e.appendConnSize(dst, f)
 	return e.append(dst, r, sequence)
 }
 
 // appendConnSize appends the counts, and the fields that follow them in Zeek.
-func appendConnSize(dst []byte, f *flow.Record) []byte {
+func (e *ECS) appendConnSize(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"orig_pkts":`...)
 	dst = appendUint(dst, f.Source.Packets)
 	dst = append(dst, `,"orig_ip_bytes":`...)
@@ -80,7 +80,7 @@ func appendConnSize(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"ip_proto":`...)
 	dst = appendUint(dst, uint64(f.Transport))
 	dst = append(dst, `,"community_id":"`...)
-	dst = flow.AppendCommunityID(dst, f.CommunityID())
+	dst = flow.AppendCommunityID(dst, e.community)
 	dst = append(dst, '"')
 	if f.VLANs > 0 {
 		dst = append(dst, `,"vlan":`...)

@@ -74,17 +74,21 @@ func (k *Key) appendAddresses(b []byte) []byte {
 	return b
 }
 
-// communityID is version 1 of the Community ID with seed 0, before base64: the
-// SHA-1 of seed, addresses, protocol, a zero octet and, with ports, the ports.
-// See github.com/corelight/community-id-spec.
+// communityID is version 1 of the Community ID with seed 0, before base64.
 func communityID(k *Key, protocol uint8, ports bool) [20]byte {
 	var space [2 + 2*16 + 2 + 4]byte
-	b := k.appendAddresses(space[:2])
+	return sha1.Sum(appendCommunity(space[:0], k, protocol, ports))
+}
+
+// appendCommunity appends what a Community ID is the SHA-1 of: seed, addresses, protocol, a
+// zero octet and, with ports, the ports. See github.com/corelight/community-id-spec.
+func appendCommunity(b []byte, k *Key, protocol uint8, ports bool) []byte {
+	b = k.appendAddresses(append(b, 0, 0))
 	b = append(b, protocol, 0)
 	if ports {
 		b = binary.BigEndian.AppendUint32(b, uint32(k.ports>>32))
 	}
-	return sha1.Sum(b)
+	return b
 }
 
 // hasCommunityPorts reports whether version 1 uses the transport's ports.

@@ -3,6 +3,8 @@ package flow
 import (
 	"encoding/hex"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -132,5 +134,43 @@ func TestFlowIDIsOneBlock(t *testing.T) {
 	b := appendIdentity(nil, &p.Key, &Tunnel{}, &origin{opened: 1 << 62, first: 1 << 34})
 	if len(b) > octets {
 		t.Errorf("a Flow of IPv6 in a VLAN, after 17 billion packets, is %d octets, want at most %d", len(b), octets)
+	}
+}
+
+// A Hasher returns what Record.ID and Record.CommunityID return, whatever fits into a block:
+// also if it cannot read the state of the hashes.
+func TestHasher(t *testing.T) {
+	outer := udp("[2001:db8::1]:1 > [2001:db8::2]:4789").Key
+	packets := []Packet{
+		tcp("10.0.0.1:40000 > 10.0.0.2:80", SYN), udp("10.0.0.1:40000 > 10.0.0.2:53", vlan(5, 6)),
+		packet(SCTP, "[2001:db8::1]:1 > [2001:db8::2]:2"), packet(DCCP, "10.0.0.1:1 > 10.0.0.2:2"),
+	}
+	for i, p := range packets {
+		p.Tunnel = 1
+		p.Key.SetTunnel(uint64(i + 1))
+		packets = append(packets, p)
+	}
+	plain, opaque := NewHasher(), NewHasher()
+	opaque.id.opaque, opaque.community.opaque = true, true
+	if plain.id.opaque || plain.community.opaque {
+		t.Error("the results cannot be taken from the states")
+	}
+	observer := strings.Repeat("observer", 20)
+	for n := range observer { // from a part of a block to several blocks
+		table := NewTable(Options{ObserverID: observer[:n]})
+		table.Add(&Batch{Packets: slices.Clone(packets), Tunnels: []Tunnel{{Type: VXLAN, ID: 7, Outer: outer}}})
+		table.Flush()
+		all := drain(table)
+		if len(all) != len(packets) {
+			t.Fatalf("%d records", len(all))
+		}
+		for i := range all {
+			wantID, wantCommunity := all[i].ID(), all[i].CommunityID()
+			for _, h := range []*Hasher{plain, opaque} {
+				if id, community := h.Hash(&all[i]); id != wantID || community != wantCommunity {
+					t.Fatalf("observer of %d octets, opaque %v: %x %x, want %x %x", n, h.id.opaque, id, community, wantID, wantCommunity)
+				}
+			}
+		}
 	}
 }
