@@ -41,7 +41,7 @@ type ECS struct {
 	answers  answers
 	registry []byte // to the end of the line
 
-	kept [annotate.Rules][annotate.Destination + 1][256]keptFinding // by the port's lower octet
+	kept [annotate.Rules][annotate.Destination + 1][keptPorts]keptFinding // by port
 
 	hasher    *flow.Hasher
 	community [20]byte // of the record
@@ -66,6 +66,10 @@ type keptFinding struct {
 	text      []byte // nil: none yet
 	reason    []byte // a part of text
 }
+
+// keptPorts is how many findings are kept of each rule and side. A scan of all ports hits none
+// of them; if they were many, it would only drive other things out of the processor's cache.
+const keptPorts = 64
 
 // typicalSize is the room in octets that Append makes at once: most records fit.
 const typicalSize = 2 << 10
@@ -148,7 +152,7 @@ func (e *ECS) renderFindings(r *annotate.Record) {
 // record.
 func (e *ECS) finding(r *annotate.Record, f annotate.Finding) *keptFinding {
 	p := r.Port(f.Side)
-	kept := &e.kept[f.Rule][f.Side][p.Number%256]
+	kept := &e.kept[f.Rule][f.Side][p.Number%keptPorts]
 	if kept.text != nil && kept.port == p.Number && kept.transport == p.Transport && kept.Finding == f {
 		return kept
 	}
