@@ -108,9 +108,12 @@ func newPipeline(workers int, live bool, m *meter, t *tagger, w *writer) *pipeli
 	return p
 }
 
-// send hands over the load and replaces it with an empty one.
+// send hands over the load and replaces it with an empty one. The reader prepares it while
+// the meter has others to meter; a meter that waits for this one prepares it itself.
 func (p *pipeline) send() {
-	p.meter.table.Prepare(&p.load.Batch)
+	if len(p.loads) > 0 {
+		p.meter.table.Prepare(&p.load.Batch)
+	}
 	p.loads <- p.load
 	p.crew.ring()
 	p.load = p.crew.nextLoad()
