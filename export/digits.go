@@ -62,6 +62,11 @@ func appendUint(dst []byte, n uint64) []byte {
 		size := t >> 24
 		text := uint64(t&0xff_ffff) | uint64(triples[n%1e3])<<(8*size)
 		return binary.LittleEndian.AppendUint64(dst, text)[:len(dst)+int(size)+3]
+	case n < 1e9:
+		t := smalls[n/1e6]
+		dst = binary.LittleEndian.AppendUint32(dst, t)[:len(dst)+int(t>>24)]
+		text := uint64(triples[n/1e3%1e3]) | uint64(triples[n%1e3])<<24
+		return binary.LittleEndian.AppendUint64(dst, text)[:len(dst)+6]
 	}
 	return appendTriple(appendUint(dst, n/1e3), n%1e3)
 }
