@@ -43,8 +43,7 @@ type ECS struct {
 
 	kept [annotate.Rules][annotate.Destination + 1][keptPorts]keptFinding // by port
 
-	hasher    *flow.Hasher
-	community [20]byte // of the record
+	hasher *flow.Hasher
 
 	// Rendered values that occur several times in a record.
 	id                  [32]byte
@@ -118,9 +117,9 @@ func (e *ECS) render(r *annotate.Record) {
 	}
 	e.source.set(f.Source.Addr())
 	e.destination.set(f.Destination.Addr())
-	id, community := e.hasher.Hash(f)
+	e.hasher.Hash(f)
+	id := e.hasher.ID()
 	putHex(&e.id, &id)
-	e.community = community
 	if len(r.Findings) > 0 || len(e.findings) > 0 {
 		e.renderFindings(r)
 	}
@@ -252,7 +251,7 @@ func (e *ECS) appendNetwork(dst []byte, f *flow.Record) []byte {
 		*head = appendNetworkHead(nil, f)
 	}
 	dst = append(dst, *head...)
-	dst = flow.AppendCommunityID(dst, e.community)
+	dst = e.hasher.AppendCommunityID(dst)
 	dst = append(dst, `","bytes":`...)
 	dst = appendUint(dst, f.Source.Octets+f.Destination.Octets)
 	dst = append(dst, `,"packets":`...)

@@ -82,7 +82,7 @@ func (e *EVE) Append(dst []byte, r *annotate.Record, sequence uint64) []byte {
 	dst = append(dst, '"')
 	dst = e.appendFlow(dst, r)
 	dst = append(dst, `,"community_id":"`...)
-	dst = flow.AppendCommunityID(dst, o.community)
+	dst = o.hasher.AppendCommunityID(dst)
 	dst = append(dst, '"')
 	if f.Transport == flow.TCP {
 		dst = e.appendTCP(dst, f)

@@ -248,7 +248,7 @@ func (o *OCSF) appendConnection(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, o.direction[index(established(f.Direction.Method))]...)
 	dst = append32(dst, &o.ecs.id)
 	dst = append(dst, `","community_uid":"`...)
-	dst = flow.AppendCommunityID(dst, o.ecs.community)
+	dst = o.ecs.hasher.AppendCommunityID(dst)
 	if withinHost(f) {
 		dst = append(dst, `","direction_id":4,"direction":"Local"`...)
 	} else {

@@ -80,7 +80,7 @@ func (e *ECS) appendConnSize(dst []byte, f *flow.Record) []byte {
 	dst = append(dst, `,"ip_proto":`...)
 	dst = appendUint(dst, uint64(f.Transport))
 	dst = append(dst, `,"community_id":"`...)
-	dst = flow.AppendCommunityID(dst, e.community)
+	dst = e.hasher.AppendCommunityID(dst)
 	dst = append(dst, '"')
 	if f.VLANs > 0 {
 		dst = append(dst, `,"vlan":`...)

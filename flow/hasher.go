@@ -9,8 +9,8 @@ import (
 	"hash"
 )
 
-// A Hasher computes what [Record.ID] and [Record.CommunityID] return, in less time. It is not
-// safe for concurrent use.
+// A Hasher computes what [Record.ID] and [Record.CommunityID] return, in less time. Its zero
+// value cannot be used, and it is not safe for concurrent use.
 //
 // What is hashed nearly always fits into a single block. Around the compression of that block,
 // sha1.Sum and sha256.Sum256 copy the message, the padding and the state, which takes longer
@@ -22,11 +22,21 @@ type Hasher struct{ id, community shortHash }
 // NewHasher returns a Hasher.
 func NewHasher() *Hasher { return &Hasher{newShortHash(sha256.New()), newShortHash(sha1.New())} }
 
-// Hash returns a record's ID and Community ID.
-func (h *Hasher) Hash(r *Record) (id [16]byte, community [20]byte) {
+// Hash computes the ID and the Community ID of a record, for the methods below.
+func (h *Hasher) Hash(r *Record) {
 	h.id.begin(appendIdentity(h.id.message[:0], &r.Key, &r.Tunnel, &r.origin))
 	h.community.begin(appendCommunity(h.community.message[:0], &r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport)))
-	return [16]byte(h.id.end()), [20]byte(h.community.end())
+	h.id.end()
+	h.community.end()
+}
+
+// ID returns the ID of the record that was hashed last.
+func (h *Hasher) ID() [16]byte { return [16]byte(h.id.sum) }
+
+// AppendCommunityID appends the Community ID of the record that was hashed last, in its
+// published form.
+func (h *Hasher) AppendCommunityID(dst []byte) []byte {
+	return appendCommunityID(dst, (*[20]byte)(h.community.sum))
 }
 
 // A shortHash is SHA-1 or SHA-256 of messages that are mostly short.
@@ -36,7 +46,8 @@ type shortHash struct {
 	opaque  bool                    // the result cannot be taken from the state
 	block   bool                    // the message under way is padded
 	message *[256]byte              // room for it, and for its padding
-	sum     []byte
+	space   []byte                  // for sum and what stands before it
+	sum     []byte                  // the result, and perhaps more behind it
 }
 
 const (
@@ -49,10 +60,11 @@ const (
 // it is tried.
 func newShortHash(h hash.Hash) shortHash {
 	state, ok := h.(encoding.BinaryAppender)
-	x := shortHash{Hash: h, state: state, opaque: !ok, message: new([256]byte), sum: make([]byte, 0, 128)}
+	x := shortHash{Hash: h, state: state, opaque: !ok, message: new([256]byte), space: make([]byte, 0, 128)}
 	try := func() []byte {
 		x.begin(append(x.message[:0], "a message"...))
-		return bytes.Clone(x.end()[:h.Size()])
+		x.end()
+		return bytes.Clone(x.sum[:h.Size()])
 	}
 	if ok {
 		got := try()
@@ -76,13 +88,13 @@ func (x *shortHash) begin(m []byte) {
 	x.Write(x.message[:blockSize])
 }
 
-// end returns the hash that was begun, and perhaps more behind it. It is valid until the next
-// one.
-func (x *shortHash) end() []byte {
+// end sets sum.
+func (x *shortHash) end() {
 	if !x.block {
-		x.sum = x.Sum(x.sum[:0])
-		return x.sum
+		x.space = x.Sum(x.space[:0])
+		x.sum = x.space
+		return
 	}
-	x.sum, _ = x.state.AppendBinary(x.sum[:0]) // never fails
-	return x.sum[sumAt:]
+	x.space, _ = x.state.AppendBinary(x.space[:0]) // never fails
+	x.sum = x.space[sumAt:]
 }

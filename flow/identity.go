@@ -96,7 +96,11 @@ func hasCommunityPorts(t Transport) bool { return t == TCP || t == UDP || t == S
 
 // AppendCommunityID appends a Community ID in its published form: "1:" and the
 // base64 of the SHA-1.
-func AppendCommunityID(dst []byte, id [20]byte) []byte {
+func AppendCommunityID(dst []byte, id [20]byte) []byte { return appendCommunityID(dst, &id) }
+
+// appendCommunityID takes a pointer: copies of 20 octets are made in two moves that overlap,
+// and a copy of such a copy has to wait for them.
+func appendCommunityID(dst []byte, id *[20]byte) []byte {
 	dst = append(dst, '1', ':')
 	dst = appendBase64(dst, binary.BigEndian.Uint64(id[0:]))
 	dst = appendBase64(dst, binary.BigEndian.Uint64(id[6:]))

@@ -165,10 +165,12 @@ func TestHasher(t *testing.T) {
 			t.Fatalf("%d records", len(all))
 		}
 		for i := range all {
-			wantID, wantCommunity := all[i].ID(), all[i].CommunityID()
+			wantID, wantCommunity := all[i].ID(), string(AppendCommunityID(nil, all[i].CommunityID()))
 			for _, h := range []*Hasher{plain, opaque} {
-				if id, community := h.Hash(&all[i]); id != wantID || community != wantCommunity {
-					t.Fatalf("observer of %d octets, opaque %v: %x %x, want %x %x", n, h.id.opaque, id, community, wantID, wantCommunity)
+				h.Hash(&all[i])
+				id, community := h.ID(), string(h.AppendCommunityID(nil))
+				if id != wantID || community != wantCommunity {
+					t.Fatalf("observer of %d octets, opaque %v: %x %s, want %x %s", n, h.id.opaque, id, community, wantID, wantCommunity)
 				}
 			}
 		}
