@@ -11,14 +11,16 @@ import (
 type answers struct {
 	spans []span // by annotate.Port.Index; empty: not kept
 	text  []byte
+	spare []byte // for what is not kept
 }
 
 // A span is a part of answers.text.
 type span struct{ from, to uint32 }
 
-// mostAnswers bounds the octets of text that are kept. IANA's registry needs less than a
-// hundredth; a file may repeat a long note in tens of thousands of answers.
-const mostAnswers = 1 << 28
+// mostAnswers is how many octets of text are enough: once there are more, further answers are
+// not kept. IANA's registry needs less than a tenth; a file may repeat a long note in tens of
+// thousands of answers.
+const mostAnswers = 16 << 20
 
 func newAnswers(reg *registry.Registry) answers { return answers{spans: make([]span, reg.Entries())} }
 
@@ -31,12 +33,23 @@ func (a *answers) of(p *annotate.Port) []byte {
 	return a.text[s.from:s.to]
 }
 
-// keep takes what was appended to text for the answer to a port, and returns it.
-func (a *answers) keep(p *annotate.Port, text []byte) []byte {
-	from := len(a.text)
-	if len(text) <= mostAnswers {
-		a.spans[p.Index] = span{uint32(from), uint32(len(text))}
-		a.text = text
+// room returns the slice to append an answer to.
+func (a *answers) room() []byte {
+	if len(a.text) > mostAnswers {
+		return a.spare[:0]
 	}
+	return a.text
+}
+
+// keep takes what was appended to room for the answer to a port, and returns the answer. It is
+// valid until the next one.
+func (a *answers) keep(p *annotate.Port, text []byte) []byte {
+	if len(a.text) > mostAnswers {
+		a.spare = text
+		return text
+	}
+	from := len(a.text)
+	a.spans[p.Index] = span{uint32(from), uint32(len(text))}
+	a.text = text
 	return text[from:]
 }

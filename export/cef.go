@@ -178,7 +178,7 @@ func (c *CEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, key
 	kept := &c.answers[side]
 	answer := kept.of(p)
 	if answer == nil {
-		answer = kept.keep(p, appendCEFEntry(kept.text, side, p.Entry))
+		answer = kept.keep(p, appendCEFEntry(kept.room(), side, p.Entry))
 	}
 	dst = append(append(dst, key...), p.Class.String()...)
 	return append(dst, answer...)

@@ -150,7 +150,7 @@ func appendCSVCount(dst []byte, n flow.Count) []byte {
 func (c *CSV) appendPort(dst []byte, p *annotate.Port) []byte {
 	answer := c.answers.of(p)
 	if answer == nil {
-		answer = c.answers.keep(p, appendCSVEntry(c.answers.text, p.Entry))
+		answer = c.answers.keep(p, appendCSVEntry(c.answers.room(), p.Entry))
 	}
 	dst = append(append(dst, p.Role.String()...), ',')
 	dst = append(append(dst, p.Class.String()...), ',')

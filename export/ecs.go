@@ -285,7 +285,7 @@ func (e *ECS) appendPort(dst []byte, side annotate.Side, p *annotate.Port) []byt
 	dst = append(dst, e.ports[side][p.Class][p.Role]...)
 	answer := e.answers.of(p)
 	if answer == nil {
-		answer = e.answers.keep(p, appendEntry(e.answers.text, p.Entry))
+		answer = e.answers.keep(p, appendEntry(e.answers.room(), p.Entry))
 	}
 	return append(dst, answer...)
 }

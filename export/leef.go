@@ -151,7 +151,7 @@ func (l *LEEF) appendPort(dst []byte, r *annotate.Record, side annotate.Side, ke
 	kept := &l.answers[side]
 	answer := kept.of(p)
 	if answer == nil {
-		answer = kept.keep(p, appendLEEFEntry(kept.text, side, p.Entry))
+		answer = kept.keep(p, appendLEEFEntry(kept.room(), side, p.Entry))
 	}
 	dst = append(append(dst, key...), p.Class.String()...)
 	return append(dst, answer...)
