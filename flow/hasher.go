@@ -22,7 +22,8 @@ type Hasher struct{ id, community shortHash }
 // NewHasher returns a Hasher.
 func NewHasher() *Hasher { return &Hasher{newShortHash(sha256.New()), newShortHash(sha1.New())} }
 
-// Hash computes the ID and the Community ID of a record, for the methods below.
+// Hash computes the ID and the Community ID of a record, for the methods below. It begins both
+// before it waits for either.
 func (h *Hasher) Hash(r *Record) {
 	h.id.begin(appendIdentity(h.id.message[:0], &r.Key, &r.Tunnel, &r.origin))
 	h.community.begin(appendCommunity(h.community.message[:0], &r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport)))
@@ -59,18 +60,22 @@ const (
 // newShortHash returns a shortHash that uses h. How h marshals its state is not documented, so
 // it is tried.
 func newShortHash(h hash.Hash) shortHash {
-	state, ok := h.(encoding.BinaryAppender)
-	x := shortHash{Hash: h, state: state, opaque: !ok, message: new([256]byte), space: make([]byte, 0, 128)}
+	x := shortHash{Hash: h, opaque: true, message: new([256]byte), space: make([]byte, 0, 128)}
 	try := func() []byte {
 		x.begin(append(x.message[:0], "a message"...))
 		x.end()
-		return bytes.Clone(x.sum[:h.Size()])
+		return bytes.Clone(x.sum)
 	}
-	if ok {
-		got := try()
-		x.opaque = true
-		x.opaque = !bytes.Equal(got, try())
+	want := try()
+	state, ok := h.(encoding.BinaryAppender)
+	if !ok {
+		return x
 	}
+	if b, err := state.AppendBinary(nil); err != nil || len(b) < sumAt {
+		return x
+	}
+	x.state, x.opaque = state, false
+	x.opaque = !bytes.HasPrefix(try(), want)
 	return x
 }
 

@@ -1,7 +1,10 @@
 package flow
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -173,6 +176,29 @@ func TestHasher(t *testing.T) {
 					t.Fatalf("observer of %d octets, opaque %v: %x %s, want %x %s", n, h.id.opaque, id, community, wantID, wantCommunity)
 				}
 			}
+		}
+	}
+}
+
+// strange is a hash whose state is not what a shortHash takes it for.
+type strange struct {
+	hash.Hash
+	state []byte
+}
+
+func (s *strange) AppendBinary(b []byte) ([]byte, error) { return append(b, s.state...), nil }
+
+func TestStrangeHash(t *testing.T) {
+	want := sha256.Sum256([]byte("abc"))
+	for _, h := range []hash.Hash{
+		&strange{sha256.New(), nil}, &strange{sha256.New(), []byte("sha")}, &strange{sha256.New(), make([]byte, 200)},
+		struct{ hash.Hash }{sha256.New()},
+	} {
+		x := newShortHash(h)
+		x.begin(append(x.message[:0], "abc"...))
+		x.end()
+		if !x.opaque || !bytes.Equal(x.sum, want[:]) {
+			t.Errorf("%T: opaque %v, %x", h, x.opaque, x.sum)
 		}
 	}
 }
