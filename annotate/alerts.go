@@ -68,7 +68,8 @@ func NewAlerts(window time.Duration) *Alerts {
 func (a *Alerts) Add(r *Record) {
 	a.Advance(r.Flow.End)
 	for i := range r.Findings {
-		s := newSighting(r, &r.Findings[i])
+		var s sighting
+		s.set(r, &r.Findings[i])
 		if s.finding.Side == Source && s.service.Endpoint == s.client.Endpoint {
 			continue // both sides are one endpoint: its finding as the destination was taken
 		}
@@ -146,24 +147,21 @@ type sighting struct {
 	port            *Port
 }
 
-func newSighting(r *Record, f *Finding) sighting {
-	s := sighting{r, f, &r.Flow.Destination, &r.Flow.Source, r.Port(f.Side)}
+func (s *sighting) set(r *Record, f *Finding) {
+	s.record, s.finding, s.port = r, f, r.Port(f.Side)
+	s.service, s.client = &r.Flow.Destination, &r.Flow.Source
 	if f.Side == Source {
 		s.service, s.client = s.client, s.service
 	}
-	return s
 }
 
 // take counts a finding in its own subject if there is one or one may be opened,
 // otherwise in a wider one.
 func (a *Alerts) take(s *sighting) {
 	all, limit := &a.used, servicesOfClient
-	own := subjectKey{
-		scope: OneService, rule: s.finding.Rule, transport: s.record.Flow.Transport,
-		addr: s.service.Addr(), port: s.service.Port(),
-	}
-	wider := own
-	wider.scope, wider.port, wider.client = ManyServices, 0, s.client.Addr()
+	rule, transport, addr := s.finding.Rule, s.record.Flow.Transport, s.service.Addr()
+	own := subjectKey{scope: OneService, rule: rule, transport: transport, addr: addr, port: s.service.Port()}
+	wider := subjectKey{scope: ManyServices, rule: rule, transport: transport, addr: addr, client: s.client.Addr()}
 	if weight(s.record.Flow.State) == onlyTried {
 		all, limit = &a.tried, hostsOfClient
 		own.scope, own.port = Attempts, 0

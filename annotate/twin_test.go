@@ -55,7 +55,9 @@ func (w *twin) Add(r *Record) {
 	w.Advance(r.Flow.End)
 	for i := range r.Findings {
 		if !repeated(r, r.Findings[i]) {
-			w.take(newSighting(r, &r.Findings[i]))
+			var s sighting
+			s.set(r, &r.Findings[i])
+			w.take(s)
 		}
 	}
 }

@@ -43,15 +43,18 @@ func (t *Table) lookAtNew(packets []Packet, places []place, news []uint8) {
 	}
 }
 
+// victimsAhead is how many Flows of a queue are read ahead.
+const victimsAhead = 3
+
 // lookAtVictims reads what evictions are going to read, for the new Flows that come to full
-// partitions.
+// partitions. An eviction may pass over some of a queue.
 func (t *Table) lookAtVictims(places []place, news []uint8) {
 	var numbers [stride]uint32
 	victims := numbers[:0]
 	for _, i := range news {
-		part := places[i].part
-		if part.index.used >= t.most && part.passed < len(part.queue) {
-			victims = append(victims, part.queue[part.passed])
+		if part := places[i].part; part.index.used >= t.most {
+			next := part.queue[part.passed:]
+			victims = append(victims, next[:min(victimsAhead, len(next), stride-len(victims))]...)
 		}
 	}
 	if len(victims) == 0 {
