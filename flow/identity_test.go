@@ -180,6 +180,17 @@ func TestHasher(t *testing.T) {
 	}
 }
 
+func TestHasherNoAllocs(t *testing.T) {
+	h, r := NewHasher(), meter(Options{}, tcp(to, SYN))[0]
+	want := 0.0
+	if raced {
+		want = 2
+	}
+	if n := testing.AllocsPerRun(100, func() { h.Hash(&r) }); n != want {
+		t.Errorf("%v allocations, want %v", n, want)
+	}
+}
+
 // strange is a hash whose state is not what a shortHash takes it for.
 type strange struct {
 	hash.Hash
