@@ -148,8 +148,8 @@
 //
 // A Flow takes 160 octets and its share of index and wheel, less than 200 in all; 160 more
 // with a tunnel, later fragments, or an earlier record. Learned endpoints take 1 MiB,
-// announced ones 384 KiB. Flush takes 20 octets for each live Flow, most of them for a
-// moment.
+// announced ones 384 KiB, and the wheel up to 4 MiB however few the Flows are. Flush takes 20
+// octets for each live Flow, most of them for a moment.
 //
 // When a burst is over, memory is given back to the garbage collector, some with each tick:
 // what stays is up to four times what the remaining Flows take, or what 16,384 would take.

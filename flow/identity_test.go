@@ -158,8 +158,8 @@ func TestHasher(t *testing.T) {
 	if plain.id.opaque || plain.community.opaque {
 		t.Error("the results cannot be taken from the states")
 	}
-	observer := strings.Repeat("observer", 20)
-	for n := range observer { // from a part of a block to several blocks
+	observer := strings.Repeat("observer", 32)
+	for n := range observer { // from a part of a block to more than there is room for
 		table := NewTable(Options{ObserverID: observer[:n]})
 		table.Add(&Batch{Packets: slices.Clone(packets), Tunnels: []Tunnel{{Type: VXLAN, ID: 7, Outer: outer}}})
 		table.Flush()
@@ -181,13 +181,22 @@ func TestHasher(t *testing.T) {
 }
 
 func TestHasherNoAllocs(t *testing.T) {
-	h, r := NewHasher(), meter(Options{}, tcp(to, SYN))[0]
-	want := 0.0
-	if raced {
-		want = 2
+	tests := []struct {
+		observer string
+		blocks   float64 // of ID and Community ID, how many take their result from the state
+	}{
+		{"", 2},
+		{strings.Repeat("observer", 8), 1},
 	}
-	if n := testing.AllocsPerRun(100, func() { h.Hash(&r) }); n != want {
-		t.Errorf("%v allocations, want %v", n, want)
+	for _, test := range tests {
+		h, r := NewHasher(), meter(Options{ObserverID: test.observer}, tcp(to, SYN))[0]
+		want := 0.0
+		if raced {
+			want = test.blocks
+		}
+		if n := testing.AllocsPerRun(100, func() { h.Hash(&r) }); n != want {
+			t.Errorf("observer of %d octets: %v allocations, want %v", len(test.observer), n, want)
+		}
 	}
 }
 
