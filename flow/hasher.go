@@ -22,11 +22,19 @@ type Hasher struct{ id, community shortHash }
 // NewHasher returns a Hasher.
 func NewHasher() *Hasher { return &Hasher{newShortHash(sha256.New()), newShortHash(sha1.New())} }
 
-// Hash computes the ID and the Community ID of a record, for the methods below. It begins both
-// before it waits for either.
+// Hash computes the ID and the Community ID of a record, for the methods below.
+//
+// The compression reads sixteen octets at a time, and so has to wait until what was written in
+// smaller parts has reached the cache, behind everything before it. Thus both messages are
+// written before either is compressed; otherwise the second compression would wait for the
+// first.
 func (h *Hasher) Hash(r *Record) {
-	h.id.begin(appendIdentity(h.id.message[:0], &r.Key, &r.Tunnel, &r.origin))
-	h.community.begin(appendCommunity(h.community.message[:0], &r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport)))
+	h.id.set(appendIdentity(h.id.message[:0], &r.Key, &r.Tunnel, &r.origin))
+	h.community.set(appendCommunity(h.community.message[:0], &r.Key, uint8(r.Transport), hasCommunityPorts(r.Transport)))
+	h.id.Reset()
+	h.community.Reset()
+	h.id.begin()
+	h.community.begin()
 	h.id.end()
 	h.community.end()
 }
@@ -45,8 +53,9 @@ type shortHash struct {
 	hash.Hash
 	state   encoding.BinaryAppender // of Hash
 	opaque  bool                    // the result cannot be taken from the state
-	block   bool                    // the message under way is padded
-	message *[256]byte              // room for it, and for its padding
+	message *[256]byte              // room for a message and its padding
+	input   []byte                  // the message under way,
+	block   bool                    // with padding
 	space   []byte                  // for sum and what stands before it
 	sum     []byte                  // the result, and perhaps more behind it
 }
@@ -62,7 +71,9 @@ const (
 func newShortHash(h hash.Hash) shortHash {
 	x := shortHash{Hash: h, opaque: true, message: new([256]byte), space: make([]byte, 0, 128)}
 	try := func() []byte {
-		x.begin(append(x.message[:0], "a message"...))
+		x.set(append(x.message[:0], "a message"...))
+		x.Reset()
+		x.begin()
 		x.end()
 		return bytes.Clone(x.sum)
 	}
@@ -79,19 +90,19 @@ func newShortHash(h hash.Hash) shortHash {
 	return x
 }
 
-// begin hashes m, which was appended to message[:0].
-func (x *shortHash) begin(m []byte) {
-	x.Reset()
-	x.block = len(m) < lengthAt && !x.opaque
-	if !x.block {
-		x.Write(m)
-		return
+// set prepares the hash of m, which was appended to message[:0].
+func (x *shortHash) set(m []byte) {
+	x.input = m
+	if x.block = len(m) < lengthAt && !x.opaque; x.block {
+		x.message[len(m)] = 0x80
+		clear(x.message[len(m)+1 : lengthAt])
+		binary.BigEndian.PutUint64(x.message[lengthAt:blockSize], uint64(8*len(m)))
+		x.input = x.message[:blockSize]
 	}
-	x.message[len(m)] = 0x80
-	clear(x.message[len(m)+1 : lengthAt])
-	binary.BigEndian.PutUint64(x.message[lengthAt:blockSize], uint64(8*len(m)))
-	x.Write(x.message[:blockSize])
 }
+
+// begin hashes what was set.
+func (x *shortHash) begin() { x.Write(x.input) }
 
 // end sets sum.
 func (x *shortHash) end() {

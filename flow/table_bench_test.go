@@ -154,6 +154,18 @@ func BenchmarkHash(b *testing.B) {
 	}
 }
 
+// BenchmarkHasher computes both hashes of a record; BenchmarkECS contains that.
+func BenchmarkHasher(b *testing.B) {
+	p := visitor(1, false)
+	r := Record{Key: p.Key, Transport: TCP}
+	h := NewHasher()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.origin.first++
+		h.Hash(&r)
+	}
+}
+
 func BenchmarkRecord(b *testing.B) {
 	t := NewTable(Options{})
 	p := visitor(1, false)
