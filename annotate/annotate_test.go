@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -237,6 +238,48 @@ func TestAnnotateAgain(t *testing.T) {
 	a.Annotate(&fresh, last)
 	if len(used.Findings) != 0 || used.DirectionUnknown || used.Destination != fresh.Destination {
 		t.Errorf("a used Record says %+v, a fresh one %+v", used, fresh)
+	}
+}
+
+// TestNumberFirst: where it says so, the reason is the number and what all ports with the same
+// answer have in common.
+func TestNumberFirst(t *testing.T) {
+	reg := embedded(t)
+	type same struct {
+		rule      Rule
+		transport registry.Transport
+		index     uint16
+	}
+	texts := map[same]string{}
+	var first, others [Rules]int
+	for port := range 1 << 16 {
+		for _, transport := range registry.Transports {
+			p := Port{Number: uint16(port), Transport: transport, Class: registry.ClassOf(uint16(port))}
+			p.Index = reg.Index(transport, p.Number)
+			p.Entry = reg.Entry(p.Index)
+			r := Record{Registry: reg, Destination: p}
+			for rule := range Rule(Rules) {
+				f := Finding{Rule: rule, Side: Destination}
+				switch {
+				case !r.meets(rule, &p):
+				case !r.NumberFirst(f):
+					others[rule]++
+				default:
+					first[rule]++
+					text, found := strings.CutPrefix(r.Reason(f), strconv.Itoa(port))
+					key := same{rule, transport, p.Index}
+					if texts[key] == "" {
+						texts[key] = text
+					}
+					if !found || text != texts[key] {
+						t.Fatalf("%q, another port with the same answer: %q", r.Reason(f), texts[key])
+					}
+				}
+			}
+		}
+	}
+	if first[UnregisteredPort] < 100_000 || others[UnregisteredPort] < 1000 || others[UnauthorizedUse] == 0 || first[DynamicPort] == 0 || len(texts) > 200 {
+		t.Errorf("%d reasons begin with the number, %d do not, %d texts", first, others, len(texts))
 	}
 }
 

@@ -172,6 +172,13 @@ func (r *Record) AppendReason(dst []byte, f Finding) []byte {
 	return appendReason(dst, r.Registry, f.Rule, r.Port(f.Side))
 }
 
+// NumberFirst reports whether the reason for f is the port's number in decimal, and then a
+// text that only the Rule and the port's Transport and Entry decide. Who writes many reasons
+// can keep that.
+func (r *Record) NumberFirst(f Finding) bool {
+	return f.Rule != UnauthorizedUse && len(r.Port(f.Side).Entry.RegisteredOn()) == 0
+}
+
 func appendReason(dst []byte, reg *registry.Registry, rule Rule, p *Port) []byte {
 	switch rule {
 	case UnregisteredPort:

@@ -211,9 +211,10 @@ func (s *stamp) set(ns int64) {
 		putPair(s.text[14:16], second/60%60)
 		putPair(s.text[17:19], second%60)
 	}
-	putTriple(s.text[20:23], fraction/1e6)
-	putTriple(s.text[23:26], fraction/1e3%1e3)
-	putTriple(s.text[26:29], fraction%1e3)
+	// Each store also writes to where the next one begins, the last one the Z.
+	binary.LittleEndian.PutUint32(s.text[20:], triples[fraction/1e6])
+	binary.LittleEndian.PutUint32(s.text[23:], triples[fraction/1e3%1e3])
+	binary.LittleEndian.PutUint32(s.text[26:], triples[fraction%1e3]|'Z'<<24)
 }
 
 // append appends the text.
@@ -229,9 +230,4 @@ func append32(dst []byte, text *[32]byte) []byte {
 func putPair(b []byte, n uint32) {
 	t := triples[n]
 	b[0], b[1] = byte(t>>8), byte(t>>16)
-}
-
-func putTriple(b []byte, n uint32) {
-	t := triples[n]
-	b[0], b[1], b[2] = byte(t), byte(t>>8), byte(t>>16)
 }

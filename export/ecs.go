@@ -41,7 +41,8 @@ type ECS struct {
 	answers  answers
 	registry []byte // to the end of the line
 
-	kept [annotate.Rules][annotate.Destination + 1][keptPorts]keptFinding // by port
+	kept  [annotate.Rules][annotate.Destination + 1][keptPorts]keptFinding // by port
+	tails [annotate.Rules][annotate.Destination + 1]tail
 
 	hasher *flow.Hasher
 
@@ -69,6 +70,16 @@ type keptFinding struct {
 // keptPorts is how many findings are kept of each rule and side. A scan of all ports hits none
 // of them; if they were many, it would only drive other things out of the processor's cache.
 const keptPorts = 64
+
+// A tail is the text of findings that differ in nothing but the port's number, from behind that
+// number on. In a scan of many ports, most findings equal the one before in this.
+type tail struct {
+	annotate.Finding
+	transport registry.Transport
+	index     uint16 // annotate.Port.Index
+	text      []byte // nil: none yet
+	reason    int    // this much of it belongs to the reason
+}
 
 // typicalSize is the room in octets that Append makes at once: most records fit.
 const typicalSize = 2 << 10
@@ -156,17 +167,35 @@ func (e *ECS) finding(r *annotate.Record, f annotate.Finding) *keptFinding {
 		return kept
 	}
 	dst := append(kept.text[:0], e.rules[f.Rule][f.Side]...)
-	from := len(dst)
+	from, to := len(dst), 0
+	t := &e.tails[f.Rule][f.Side]
+	if t.text != nil && t.index == p.Index && t.transport == p.Transport && t.Finding == f {
+		dst = appendUint(append(dst, '"'), uint64(p.Number))
+		to = len(dst) + t.reason
+		dst = append(dst, t.text...)
+	} else {
+		dst, to = e.appendFinding(dst, r, f)
+		if r.NumberFirst(f) {
+			digits := len(appendUint(e.scratch[:0], uint64(p.Number)))
+			behind := from + len(`"`) + digits
+			*t = tail{f, p.Transport, p.Index, append(t.text[:0], dst[behind:]...), to - behind}
+		}
+	}
+	*kept = keptFinding{f, p.Transport, p.Number, dst, dst[from:to]}
+	return kept
+}
+
+// appendFinding appends a finding from the reason on, and returns the length up to the reason's
+// end.
+func (e *ECS) appendFinding(dst []byte, r *annotate.Record, f annotate.Finding) (finding []byte, reason int) {
 	e.scratch = r.AppendReason(e.scratch[:0], f)
 	dst = appendString(dst, e.scratch)
-	to := len(dst)
+	reason = len(dst)
 	dst = append(dst, `,"severity":`...)
 	dst = appendUint(dst, uint64(f.Severity))
 	dst = append(dst, `,"confidence":"`...)
 	dst = append(dst, f.Confidence.String()...)
-	dst = append(dst, `"}`...)
-	*kept = keptFinding{f, p.Transport, p.Number, dst, dst[from:to]}
-	return kept
+	return append(dst, `"}`...), reason
 }
 
 func (e *ECS) appendEvent(dst []byte, r *annotate.Record, sequence uint64) []byte {

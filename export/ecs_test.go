@@ -214,20 +214,41 @@ func TestECSTwinOfPorts(t *testing.T) {
 	reg := testRegistry(t)
 	o := Options{Version: "1.2.3"}
 	ecs := NewECS(reg, o)
-	var got []byte
-	var want bytes.Buffer
 	for port := 200; port+56 < 65536; port += 128 {
-		for _, transport := range []flow.Transport{flow.TCP, flow.UDP, flow.SCTP, flow.DCCP, flow.UDPLite} {
+		for _, transport := range portTransports {
 			f := conversation(transport, fmt.Sprintf("10.0.0.5:%d", port+56), fmt.Sprintf("[2001:db8::1]:%d", port), 0, flow.Closed)
 			decided(flow.Symmetric, flow.High)(f) // both sides have findings
-			r := annotated(reg, []*flow.Record{f})[0]
-			got = ecs.Append(got[:0], r, 1)
-			want.Reset()
-			encodeTwin(t, &want, twinOf(o, r, 1))
-			if !bytes.Equal(got, want.Bytes()) {
-				t.Fatalf("port %d, %s\n%s\nencoding/json:\n%s", port, transport, got, &want)
-			}
+			sameAsTwin(t, ecs, o, annotated(reg, []*flow.Record{f})[0])
 		}
+	}
+}
+
+// TestECSTwinOfScan asks the kept tails: most findings differ from the one before in the port's
+// number alone, the others in their severity or their confidence, too.
+func TestECSTwinOfScan(t *testing.T) {
+	reg := testRegistry(t)
+	o := Options{Version: "1.2.3"}
+	ecs := NewECS(reg, o)
+	states := []flow.State{flow.Closed, flow.Attempt, flow.OneWay}
+	confidences := []flow.Confidence{flow.High, flow.Medium}
+	for _, transport := range portTransports {
+		for i, port := 0, 1; port < 65536; i, port = i+1, port+1+port/1000 {
+			f := conversation(transport, "10.0.0.5:40112", fmt.Sprintf("10.0.0.6:%d", port), 0, states[i/5%len(states)])
+			decided(flow.Registered, confidences[i/7%len(confidences)])(f)
+			sameAsTwin(t, ecs, o, annotated(reg, []*flow.Record{f})[0])
+		}
+	}
+}
+
+var portTransports = []flow.Transport{flow.TCP, flow.UDP, flow.SCTP, flow.DCCP, flow.UDPLite}
+
+// sameAsTwin compares what a format makes of a record with what encoding/json does.
+func sameAsTwin(t *testing.T, ecs *ECS, o Options, r *annotate.Record) {
+	t.Helper()
+	var want bytes.Buffer
+	encodeTwin(t, &want, twinOf(o, r, 1))
+	if got := ecs.Append(nil, r, 1); !bytes.Equal(got, want.Bytes()) {
+		t.Fatalf("%s\nencoding/json:\n%s", got, &want)
 	}
 }
 
