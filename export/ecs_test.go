@@ -17,6 +17,7 @@ import (
 
 	"github.com/portwatch/portwatch/annotate"
 	"github.com/portwatch/portwatch/flow"
+	"github.com/portwatch/portwatch/registry"
 )
 
 // fullOptions fill every field that depends on options.
@@ -226,7 +227,7 @@ func TestECSTwinOfPorts(t *testing.T) {
 // TestECSTwinOfScan asks the kept tails: most findings differ from the one before in the port's
 // number alone, the others in their severity or their confidence, too.
 func TestECSTwinOfScan(t *testing.T) {
-	reg := testRegistry(t)
+	reg := registry.Embedded()
 	o := Options{Version: "1.2.3"}
 	ecs := NewECS(reg, o)
 	states := []flow.State{flow.Closed, flow.Attempt, flow.OneWay}
