@@ -53,10 +53,21 @@ func (r Role) String() string {
 // An Annotator asks one registry. It is stateless and safe for concurrent use.
 type Annotator struct {
 	registry *registry.Registry
+	// assigned has those answers by which a port meets no rule. The answers themselves are
+	// many times as large.
+	assigned []bool
 }
 
 // New returns an Annotator that asks reg.
-func New(reg *registry.Registry) *Annotator { return &Annotator{registry: reg} }
+func New(reg *registry.Registry) *Annotator {
+	a := &Annotator{reg, make([]bool, reg.Entries())}
+	for i := range a.assigned {
+		e := reg.Entry(uint16(i))
+		_, reported := e.UnauthorizedUse()
+		a.assigned[i] = e.Status == registry.Assigned && !reported
+	}
+	return a
+}
 
 // Annotate fills dst from r, and dst keeps the pointer to r. What dst held before
 // does not matter; its memory is reused.
@@ -70,7 +81,14 @@ func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 	if r.Direction.Method == flow.Symmetric {
 		dst.Source.Role = Service
 	}
-	dst.judge()
+	if !a.inOrder(&dst.Destination) || !a.inOrder(&dst.Source) {
+		dst.judge()
+	}
+}
+
+// inOrder reports whether the port cannot meet any rule, as is so for most ports.
+func (a *Annotator) inOrder(p *Port) bool {
+	return p.Role == Client || a.assigned[p.Index] && p.Class != registry.Dynamic
 }
 
 // Swap exchanges the sides of ports and findings. It is for another program's record

@@ -83,9 +83,6 @@ func (r *Record) judge() {
 	if r.Flow.Direction.Method == flow.Announced {
 		return // a control Flow named the endpoint: the port is explained
 	}
-	if r.Destination.inOrder() && r.Source.inOrder() {
-		return
-	}
 	for rule := range Rule(Rules) {
 		for _, side := range [...]Side{Destination, Source} {
 			if p := r.Port(side); p.Role == Service && r.meets(rule, p) {
@@ -93,16 +90,6 @@ func (r *Record) judge() {
 			}
 		}
 	}
-}
-
-// inOrder reports whether the port cannot meet any rule, as is so for most ports. It does not
-// read the Entry of a client's port.
-func (p *Port) inOrder() bool {
-	if p.Role == Client {
-		return true
-	}
-	_, reported := p.Entry.UnauthorizedUse()
-	return p.Entry.Status == registry.Assigned && !reported && p.Class != registry.Dynamic
 }
 
 // Port returns the port of one side.
