@@ -287,17 +287,16 @@ func (t *Table) makeRoom(part *partition) {
 func (t *Table) evict(part *partition) {
 	for {
 		for part.passed < len(part.queue) {
-			i := part.queue[part.passed]
+			at := part.queued(part.passed)
 			part.passed++
-			e := t.entries.at(i)
+			e := t.entries.at(at.number)
 			if e.facts&live == 0 || e.last >= part.scanned {
 				continue
 			}
-			if !t.expire(i, t.clock) {
-				t.conclude(i, t.clock, LackOfResources)
+			if !t.expire(at.number, t.clock) {
+				t.conclude(at.number, t.clock, LackOfResources)
 				t.stats.Limits.MaxFlows++
 			}
-			at := t.placeOf(i)
 			t.drop(&at)
 			return
 		}
@@ -307,17 +306,23 @@ func (t *Table) evict(part *partition) {
 
 // scan fills the queue with all entries, the longest idle first.
 func (t *Table) scan(part *partition) {
-	t.aged = t.aged[:0]
+	t.ages.all = t.ages.all[:0]
 	for _, slot := range part.index.slots {
 		if slot != 0 {
-			i := uint32(slot)
-			t.aged = append(t.aged, ending{first: t.entries.at(i).last, entry: i})
+			t.ages.all = append(t.ages.all, age{t.entries.at(uint32(slot)).last, slot})
 		}
 	}
-	sortEndings(t.aged)
-	part.queue, part.passed = slices.Grow(part.queue[:0], len(t.aged)), 0
-	for i := range t.aged {
-		part.queue = append(part.queue, t.aged[i].entry)
+	t.ages.sort()
+	part.queue, part.passed = slices.Grow(part.queue[:0], len(t.ages.all)), 0
+	for i := range t.ages.all {
+		part.queue = append(part.queue, t.ages.all[i].slot)
 	}
 	part.scanned = t.ordinal
+}
+
+// queued returns where the i'th Flow of the queue is. It may have ended since, and its number
+// may be that of another Flow, which has then seen packets since the scan.
+func (part *partition) queued(i int) place {
+	slot := part.queue[i]
+	return place{part: part, number: uint32(slot), tag: uint32(slot >> 32)}
 }

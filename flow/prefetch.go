@@ -49,23 +49,21 @@ const victimsAhead = 3
 // lookAtVictims reads what evictions are going to read, for the new Flows that come to full
 // partitions. An eviction may pass over some of a queue.
 func (t *Table) lookAtVictims(places []place, news []uint8) {
-	var numbers [stride]uint32
-	victims := numbers[:0]
+	var all [stride]place
+	victims := all[:0]
 	for _, i := range news {
 		if part := places[i].part; part.index.used >= t.most {
-			next := part.queue[part.passed:]
-			victims = append(victims, next[:min(victimsAhead, len(next), stride-len(victims))]...)
+			for n := part.passed; n < min(part.passed+victimsAhead, len(part.queue)) && len(victims) < stride; n++ {
+				victims = append(victims, part.queued(n))
+			}
 		}
 	}
-	if len(victims) == 0 {
-		return
+	t.touchSlots(victims)
+	sum := uint64(0)
+	for i := range victims {
+		sum += t.touch(victims[i].number)
 	}
-	t.touchAll(victims)
-	var slots [stride]place
-	for i, victim := range victims {
-		slots[i] = t.placeOf(victim)
-	}
-	t.touchSlots(slots[:len(victims)])
+	t.touched += sum
 }
 
 // touchSlots reads the places' slots of the index.

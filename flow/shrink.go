@@ -19,7 +19,7 @@ func (t *Table) shrink() {
 		t.rares.vacate(t.few)
 		t.unmoved = t.entries.top
 	}
-	t.pending, t.aged = nil, nil // release swaps pending and ready, so ready's turn comes too
+	t.pending, t.ages = nil, ages{} // release swaps pending and ready, so ready's turn comes too
 	for range min(stepOfShrink, t.unmoved) {
 		if t.entries.at(t.unmoved).facts&live != 0 {
 			t.settle(t.unmoved)

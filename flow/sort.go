@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -105,4 +106,42 @@ func (c *cutting) of(e *ending) uint8 {
 		return uint8((e.first - c.low) >> c.shift)
 	}
 	return uint8((uint64(e.decided) - c.low) >> c.shift)
+}
+
+// An age tells when a Flow had its last packet, and which slot of its index is the Flow's.
+type age struct {
+	last uint64 // that packet's ordinal
+	slot uint64
+}
+
+// ages are sorted by last packets, of which no two are the same.
+type ages struct{ all, spare []age }
+
+// sort distributes by some bits after others, from the lowest on. How long that takes depends
+// on how far the packets are apart, but on nothing else that a sender could choose.
+func (x *ages) sort() {
+	low, high := uint64(math.MaxUint64), uint64(0)
+	for i := range x.all {
+		low, high = min(low, x.all[i].last), max(high, x.all[i].last)
+	}
+	const digit = 11 // bits
+	for shift := 0; len(x.all) > 0 && (high-low)>>shift > 0; shift += digit {
+		of := func(a *age) int { return int((a.last - low) >> shift % (1 << digit)) }
+		var begins [1 << digit]uint32
+		for i := range x.all {
+			begins[of(&x.all[i])]++
+		}
+		sum := uint32(0)
+		for i, n := range begins {
+			begins[i] = sum
+			sum += n
+		}
+		sorted := slices.Grow(x.spare[:0], len(x.all))[:len(x.all)]
+		for i := range x.all {
+			at := &begins[of(&x.all[i])]
+			sorted[*at] = x.all[i]
+			*at++
+		}
+		x.all, x.spare = sorted, x.all
+	}
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -26,6 +27,32 @@ func TestSortEndings(t *testing.T) {
 			want := slices.SortedFunc(slices.Values(ends), compareEndings)
 			if sortEndings(ends); !slices.Equal(ends, want) {
 				t.Errorf("%s: %d endings are in another order", name, n)
+			}
+		}
+	}
+}
+
+// However far apart the packets are, ages come into the same order as by comparing them.
+func TestSortAges(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	var x ages // used again and again, as by scan
+	for _, n := range []int{0, 1, 2, 300, 20_000, 1000} {
+		for bits := range 65 {
+			x.all = x.all[:0]
+			taken := map[uint64]bool{}
+			for i := range min(n, 1<<min(bits, 20)) {
+				last := rng.Uint64() >> (64 - bits)
+				if bits == 64 && i < 2 {
+					last = []uint64{0, math.MaxUint64}[i]
+				}
+				if !taken[last] {
+					taken[last] = true
+					x.all = append(x.all, age{last, uint64(i)})
+				}
+			}
+			want := slices.SortedFunc(slices.Values(x.all), func(a, b age) int { return cmp.Compare(a.last, b.last) })
+			if x.sort(); !slices.Equal(x.all, want) {
+				t.Errorf("%d ages of %d bits are in another order", n, bits)
 			}
 		}
 	}

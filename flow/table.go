@@ -77,14 +77,14 @@ type Table struct {
 
 	stock stock // of memory that Prepare has made
 
-	aged    []ending // scratch of scan, with last packets in place of first ones
-	touched uint64   // the sum of what prefetch.go has read; otherwise unused
+	ages    ages   // scratch of scan
+	touched uint64 // the sum of what prefetch.go has read; otherwise unused
 }
 
 // A partition is a part of the table that holds its share of Flows.
 type partition struct {
 	index   index
-	queue   []uint32 // the entries, ordered by their last packets at the time of the scan
+	queue   []uint64 // the slots of index, ordered by their Flows' last packets at the time of the scan
 	passed  int      // how many of queue evict is done with
 	scanned uint64   // ordinal of the packet that caused the scan
 	early   int      // how many Flows cause the first scan
