@@ -88,7 +88,7 @@ func (a *Annotator) Annotate(dst *Record, r *flow.Record) {
 
 // inOrder reports whether the port cannot meet any rule, as is so for most ports.
 func (a *Annotator) inOrder(p *Port) bool {
-	return p.Role == Client || a.assigned[p.Index] && p.Class != registry.Dynamic
+	return p.Role == Client || a.assigned[p.Index]
 }
 
 // Swap exchanges the sides of ports and findings. It is for another program's record

@@ -95,6 +95,8 @@ func TestFindings(t *testing.T) {
 		{"symmetric: both are judged", between(flow.UDP, 3300, 3300, flow.Established, flow.Symmetric, flow.Medium), []string{
 			"PW001 destination 50 medium: 3300 is reserved for udp; assigned to ceph on tcp",
 			"PW001 source 50 medium: 3300 is reserved for udp; assigned to ceph on tcp"}},
+		{"symmetric: the source's alone", between(flow.UDP, 42001, 443, flow.Established, flow.Symmetric, flow.High),
+			[]string{"PW001 source 50 high: 42001/udp is unassigned"}},
 		{"symmetric and assigned", between(flow.UDP, 123, 123, flow.Established, flow.Symmetric, flow.High), nil},
 		{"low confidence halves", between(flow.UDP, 1025, 3300, flow.OneWay, flow.LowerPort, flow.Low),
 			[]string{"PW001 destination 20 low: 3300 is reserved for udp; assigned to ceph on tcp"}},
@@ -119,6 +121,22 @@ func TestFindings(t *testing.T) {
 				t.Errorf("findings\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(test.want, "\n\t"))
 			}
 		})
+	}
+}
+
+// TestAssignedDynamicPort: whatever another registry's rows say, a Dynamic Port is not assigned.
+func TestAssignedDynamicPort(t *testing.T) {
+	reg, _, err := registry.Parse(strings.NewReader("Service Name,Port Number,Transport Protocol,Description,Assignee,Contact,"+
+		"Registration Date,Modification Date,Reference,Service Code,Unauthorized Use Reported,Assignment Notes\n"+
+		"ours,50000,tcp,,,,,,,,,\n"), "ours.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Record
+	New(reg).Annotate(&r, to(flow.TCP, 50000, flow.Closed))
+	want := []string{"PW003 destination 20 high: 50000/tcp is a Dynamic Port, for which no registration is possible"}
+	if got := found(&r); r.Destination.Entry.Status == registry.Assigned || !slices.Equal(got, want) {
+		t.Errorf("%s port, findings %q", r.Destination.Entry.Status, got)
 	}
 }
 
