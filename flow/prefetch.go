@@ -49,19 +49,14 @@ const victimsAhead = 3
 // lookAtVictims reads what evictions are going to read, for the new Flows that come to full
 // partitions. An eviction may pass over some of a queue.
 func (t *Table) lookAtVictims(places []place, news []uint8) {
-	var all [stride]place
-	victims := all[:0]
+	sum := uint64(0)
 	for _, i := range news {
 		if part := places[i].part; part.index.used >= t.most {
-			for n := part.passed; n < min(part.passed+victimsAhead, len(part.queue)) && len(victims) < stride; n++ {
-				victims = append(victims, part.queued(n))
+			for n := part.passed; n < min(part.passed+victimsAhead, len(part.queue)); n++ {
+				at := part.queued(n)
+				sum += part.index.touch(at.tag) + t.touch(at.number)
 			}
 		}
-	}
-	t.touchSlots(victims)
-	sum := uint64(0)
-	for i := range victims {
-		sum += t.touch(victims[i].number)
 	}
 	t.touched += sum
 }
